@@ -1,0 +1,22 @@
+//! What Fanfold knows and decides, without doing anything: operations and how they change ([`operation`]), plans and how
+//! they are made from configuration and a request ([`plan`]), and the wire formats ([`dialect`]).
+//!
+//! Nothing here performs IO, waits, reads a clock or draws a random number: time, ids and jitter are arguments.
+//! The engine performs what is decided here, the store records it, the server translates it.
+
+#![warn(missing_docs)]
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod dialect;
+pub mod id;
+pub mod message;
+pub mod operation;
+pub mod plan;
+pub mod refusal;
+pub mod route;
+pub mod text;
+
+pub use id::{OperationId, PolicyHash, Revision, StepIndex, TargetName, TenantId};
+pub use message::{Answer, Body, Content, Headers, Request, Slot};
+pub use operation::{Context, Effect, Effects, Event, IllegalEvent, Operation, transition};
+pub use plan::Plan;

@@ -1,0 +1,300 @@
+//! The undo of one step: waiting until the target has settled, seeing that nobody else changed the resource, attempts, and how it ended.
+
+use crate::operation::{
+    Course, Effect, Found, Gate, Image, Lower, Outcome, Purpose, Reading, Send, Sent, Stage, StepPhase, Trouble,
+    TroubleKind, Undo, UndoEnd, UndoPhase,
+};
+use crate::plan::{OnUndoFailure, UndoRule, is_repeatable};
+use crate::{Answer, Request, StepIndex};
+
+use super::course::{Rules, Verdict, after_or_never};
+use super::{Change, Illegal};
+
+impl Change {
+    fn undo(&mut self, index: StepIndex) -> Result<&mut Undo, Illegal> {
+        self.step(index)?.undo.as_mut().ok_or(Illegal)
+    }
+
+    pub(super) fn undo_gate(&mut self, index: StepIndex) -> Result<&mut Gate, Illegal> {
+        let UndoPhase::Sending(Send::Due { gate }) = &mut self.undo(index)?.phase else { return Err(Illegal) };
+        Ok(gate)
+    }
+
+    /// Enters the undo of a step into the record, to wait for its turn. A step without an undo rule cannot be undone.
+    pub(super) fn queue_undo(&mut self, index: StepIndex) {
+        let possible = self.policy(index).undo.is_some();
+        let phase = if possible { UndoPhase::Queued } else { UndoPhase::Ended(UndoEnd::NotPossible) };
+        let mut course = Course::default();
+        if !possible {
+            let detail = "the route has no undo".to_owned();
+            course.trouble = Some(Trouble { kind: TroubleKind::NoUndo, detail });
+        }
+        self.op.steps[index.get()].undo = Some(Undo { phase, request: None, course });
+    }
+
+    /// The undo's turn has come. An outcome in doubt is left to settle first: the target may still act.
+    pub(super) fn begin_undo(&mut self, index: StepIndex) {
+        let settle = self.policy(index).settle;
+        let step = &self.op.steps[index.get()];
+        let settled = step.course.tainted_at.map(|at| after_or_never(at, settle));
+        match settled {
+            Some(until) if until > self.now => self.set_undo(index, UndoPhase::Settling { until }),
+            Some(_) | None => self.approach_undo(index),
+        }
+    }
+
+    /// Sends the undo, or reads the resource first where only a comparison tells whether somebody else changed it.
+    fn approach_undo(&mut self, index: StepIndex) {
+        let Some(UndoRule::Restore) = self.policy(index).undo else { return self.set_undo(index, due()) };
+        let deletes = self.plan.steps[index.get()].request.method == http::Method::DELETE;
+        let step = &self.op.steps[index.get()];
+        let known = step.phase == StepPhase::Ended(Outcome::Succeeded);
+        match (&step.before, &step.after) {
+            // There was nothing to delete, so there is nothing to bring back.
+            (Some(Image::Absent), _) if deletes => self.end_undo(index, UndoEnd::Undone),
+            // `If-None-Match: *` guards the write of what our own `DELETE` removed.
+            (Some(_), _) if deletes && known => self.set_undo(index, due()),
+            (Some(_), Some(Image::Present { etag: Some(_), .. })) => self.set_undo(index, due()),
+            (Some(_), _) => {
+                let purpose = Purpose::Compare;
+                self.set_undo(index, UndoPhase::Reading { purpose, tries: 0, not_before: None });
+            }
+            (None, _) => self.end_undo(index, UndoEnd::Failed),
+        }
+    }
+
+    fn set_undo(&mut self, index: StepIndex, phase: UndoPhase) {
+        if let Some(undo) = &mut self.op.steps[index.get()].undo {
+            undo.phase = phase;
+        }
+    }
+
+    fn end_undo(&mut self, index: StepIndex, end: UndoEnd) {
+        self.set_undo(index, UndoPhase::Ended(end));
+        let failed = match end {
+            UndoEnd::Undone => false,
+            UndoEnd::Failed | UndoEnd::Conflict | UndoEnd::Unknown | UndoEnd::NotPossible => true,
+        };
+        if failed && self.plan.policy.on_undo_failure == OnUndoFailure::Hold {
+            let target = self.plan.steps[index.get()].target.clone();
+            let reason = format!("an undo of operation {} failed", self.op.id);
+            self.effects.push(Effect::HoldTarget { target, reason });
+        }
+    }
+
+    fn undo_rules<'a>(&self, plan: &'a crate::Plan, index: StepIndex) -> Rules<'a> {
+        let request = self.op.steps[index.get()].undo.as_ref().and_then(|undo| undo.request.as_ref());
+        Rules {
+            limits: &plan.step_policy(index).undo_limits,
+            repeatable: request.is_some_and(|request| is_repeatable(&request.method)),
+            open: true,
+            now: self.now,
+            jitter: self.jitter,
+        }
+    }
+
+    pub(super) fn undo_started(&mut self, index: StepIndex, request: Option<Request>) -> Result<(), Illegal> {
+        if !matches!(self.op.stage, Stage::RollingBack { .. }) {
+            return Err(Illegal);
+        }
+        let now = self.now;
+        let undo = self.undo(index)?;
+        let UndoPhase::Sending(send @ Send::Due { .. }) = &mut undo.phase else { return Err(Illegal) };
+        if request.is_none() && undo.request.is_none() {
+            return Err(Illegal);
+        }
+        *send = Send::Calling { since: now };
+        undo.request = request.or(undo.request.take());
+        undo.course.started(now);
+        Ok(())
+    }
+
+    pub(super) fn undo_answered(
+        &mut self,
+        index: StepIndex,
+        answer: Answer,
+        reading: Reading,
+        trouble: Option<Trouble>,
+    ) -> Result<(), Illegal> {
+        let UndoPhase::Sending(Send::Calling { .. }) = self.undo(index)?.phase else { return Err(Illegal) };
+        self.undo_reading(index, answer, reading, trouble)
+    }
+
+    pub(super) fn undo_lower_ended(
+        &mut self,
+        index: StepIndex,
+        answer: Answer,
+        reading: Reading,
+        trouble: Option<Trouble>,
+    ) -> Result<(), Illegal> {
+        let UndoPhase::Sending(Send::Following(_)) = self.undo(index)?.phase else { return Err(Illegal) };
+        self.undo_reading(index, answer, reading, trouble)
+    }
+
+    fn undo_reading(
+        &mut self,
+        index: StepIndex,
+        answer: Answer,
+        reading: Reading,
+        trouble: Option<Trouble>,
+    ) -> Result<(), Illegal> {
+        let plan = std::sync::Arc::clone(&self.plan);
+        let rules = self.undo_rules(&plan, index);
+        let course = &mut self.undo(index)?.course;
+        course.answer = Some(answer);
+        course.trouble = trouble;
+        let verdict = rules.answered(course, reading);
+        self.undo_verdict(index, verdict)
+    }
+
+    pub(super) fn undo_broke(&mut self, index: StepIndex, sent: Sent, trouble: Trouble) -> Result<(), Illegal> {
+        let UndoPhase::Sending(Send::Calling { .. }) = self.undo(index)?.phase else { return Err(Illegal) };
+        let plan = std::sync::Arc::clone(&self.plan);
+        let rules = self.undo_rules(&plan, index);
+        let course = &mut self.undo(index)?.course;
+        course.answer = None;
+        let verdict = rules.broke(course, sent, trouble);
+        self.undo_verdict(index, verdict)
+    }
+
+    fn undo_verdict(&mut self, index: StepIndex, verdict: Verdict) -> Result<(), Illegal> {
+        let restore = matches!(self.policy(index).undo, Some(UndoRule::Restore));
+        let undo = self.undo(index)?;
+        let tainted = undo.course.tainted_at.is_some();
+        let deletes = undo.request.as_ref().is_some_and(|request| request.method == http::Method::DELETE);
+        let refused = if tainted { UndoEnd::Unknown } else { UndoEnd::Failed };
+        match verdict {
+            Verdict::Succeeded { .. } => self.end_undo(index, UndoEnd::Undone),
+            Verdict::Gone if deletes => self.end_undo(index, UndoEnd::Undone),
+            // Our own undo may have changed the version: only a look tells.
+            Verdict::PreconditionFailed if restore && tainted => {
+                let purpose = Purpose::Settle;
+                self.set_undo(index, UndoPhase::Reading { purpose, tries: 0, not_before: None });
+            }
+            Verdict::PreconditionFailed if restore => self.undo_conflict(index),
+            Verdict::Gone | Verdict::PreconditionFailed | Verdict::NotApplied | Verdict::Spent => {
+                self.end_undo(index, refused);
+            }
+            Verdict::NotConsistent => self.end_undo(index, UndoEnd::Failed),
+            Verdict::InDoubt => self.end_undo(index, UndoEnd::Unknown),
+            Verdict::Again { until } => self.set_undo(index, UndoPhase::Sending(Send::BackingOff { until })),
+            Verdict::Lower { reference } => {
+                let until = after_or_never(self.now, self.policy(index).undo_limits.lower);
+                let lower = Lower { reference, since: self.now, until, cancel: false };
+                self.set_undo(index, UndoPhase::Sending(Send::Following(lower)));
+            }
+        }
+        Ok(())
+    }
+
+    fn undo_conflict(&mut self, index: StepIndex) {
+        if let Some(undo) = &mut self.op.steps[index.get()].undo {
+            let detail = "somebody else changed the resource since; their change was left alone".to_owned();
+            undo.course.trouble = Some(Trouble { kind: TroubleKind::Conflict, detail });
+        }
+        self.end_undo(index, UndoEnd::Conflict);
+    }
+
+    pub(super) fn undo_not_rendered(&mut self, index: StepIndex, trouble: Trouble) -> Result<(), Illegal> {
+        let undo = self.undo(index)?;
+        let UndoPhase::Sending(Send::Due { .. }) = undo.phase else { return Err(Illegal) };
+        undo.course.trouble = Some(trouble);
+        // Once an attempt was made its request is fixed, so this one has never been sent.
+        self.end_undo(index, UndoEnd::Failed);
+        Ok(())
+    }
+
+    pub(super) fn undo_read(&mut self, index: StepIndex, asked: Purpose, found: Found) -> Result<(), Illegal> {
+        let UndoPhase::Reading { purpose, tries, not_before: None } = self.undo(index)?.phase else {
+            return Err(Illegal);
+        };
+        if purpose != asked {
+            return Err(Illegal);
+        }
+        match found {
+            Found::Image(image) => self.undo_image(index, purpose, &image),
+            Found::Failed { trouble, retry_after } => {
+                let tries = tries + 1;
+                match self.read_again(self.policy(index).undo_limits.clone(), tries, retry_after) {
+                    Some(until) => {
+                        self.set_undo(index, UndoPhase::Reading { purpose, tries, not_before: Some(until) });
+                    }
+                    None => self.undo_unread(index, purpose, trouble),
+                }
+            }
+            Found::Unusable { trouble } => self.undo_unread(index, purpose, trouble),
+        }
+        Ok(())
+    }
+
+    fn undo_image(&mut self, index: StepIndex, purpose: Purpose, image: &Image) {
+        let step = &self.op.steps[index.get()];
+        let as_before = step.before.as_ref().is_some_and(|before| before.same(image));
+        let as_ours = step.after.as_ref().is_some_and(|after| after.same(image));
+        match purpose {
+            // Back already: the change was never made, or somebody else took it back.
+            Purpose::Compare | Purpose::Settle if as_before => self.end_undo(index, UndoEnd::Undone),
+            Purpose::Compare if as_ours => self.set_undo(index, due()),
+            Purpose::Compare | Purpose::Settle | Purpose::Before | Purpose::After => self.undo_conflict(index),
+        }
+    }
+
+    fn undo_unread(&mut self, index: StepIndex, purpose: Purpose, trouble: Trouble) {
+        if let Some(undo) = &mut self.op.steps[index.get()].undo {
+            undo.course.trouble = Some(trouble);
+        }
+        // Before the undo nothing was sent; after an ambiguous one nothing is known.
+        let end = match purpose {
+            Purpose::Settle => UndoEnd::Unknown,
+            Purpose::Compare | Purpose::Before | Purpose::After => UndoEnd::Failed,
+        };
+        self.end_undo(index, end);
+    }
+
+    pub(super) fn undo_time_came(&mut self, index: StepIndex) -> Result<(), Illegal> {
+        let now = self.now;
+        let phase = &mut self.undo(index)?.phase;
+        if let UndoPhase::Reading { not_before, .. } = phase {
+            return not_before.take_if(|at| *at <= now).map(drop).ok_or(Illegal);
+        }
+        match *phase {
+            UndoPhase::Settling { until } if until <= now => self.approach_undo(index),
+            UndoPhase::Sending(Send::BackingOff { until }) if until <= now => self.set_undo(index, due()),
+            UndoPhase::Settling { .. }
+            | UndoPhase::Sending(_)
+            | UndoPhase::Queued
+            | UndoPhase::Reading { .. }
+            | UndoPhase::Ended(_) => return Err(Illegal),
+        }
+        Ok(())
+    }
+
+    pub(super) fn undo_lower_timed_out(&mut self, index: StepIndex) -> Result<(), Illegal> {
+        let now = self.now;
+        let undo = self.undo(index)?;
+        let UndoPhase::Sending(Send::Following(lower)) = &undo.phase else { return Err(Illegal) };
+        if lower.until > now {
+            return Err(Illegal);
+        }
+        let detail = "the lower operation of the undo did not end in time".to_owned();
+        undo.course.trouble = Some(Trouble { kind: TroubleKind::TimedOut, detail });
+        self.end_undo(index, UndoEnd::Unknown);
+        Ok(())
+    }
+}
+
+fn due() -> UndoPhase {
+    UndoPhase::Sending(Send::Due { gate: Gate::Permit })
+}
+
+impl Image {
+    /// Whether both are known to be the same representation: by strong entity tags where both have one, else by digest.
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Absent, Self::Absent) => true,
+            (Self::Present { etag: Some(one), .. }, Self::Present { etag: Some(two), .. }) if one == two => true,
+            (Self::Present { digest: Some(one), .. }, Self::Present { digest: Some(two), .. }) => one == two,
+            (Self::Absent | Self::Present { .. }, Self::Absent | Self::Present { .. }) => false,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::plan::{Policy, StepPlan};
+
+fn request(uri: &str, headers: &[(&str, &str)], body: &str) -> Request {
+    Request {
+        method: http::Method::POST,
+        uri: uri.to_owned(),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: Body::inline(body.to_owned()),
+        sealed: false,
+    }
+}
+
+/// The public body under the standard redaction; `None` if it is the original.
+fn body(headers: &[(&str, &str)], body: &str) -> Option<String> {
+    let public = Redaction::standard().request(&request("/x", headers, body))?;
+    assert!(public.sealed);
+    match public.body.0 {
+        Content::Inline(octets) => Some(String::from_utf8(octets.to_vec()).unwrap()),
+        other @ (Content::Empty | Content::Apart { .. } | Content::Same(_)) => panic!("{other:?}"),
+    }
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+#[test]
+fn a_message_without_secrets_is_its_own_public_form() {
+    let plain = request("/a?x=1&y", &[JSON, ("accept", "*/*")], "{\"a\": [1, 2.50]}");
+    assert_eq!(Redaction::standard().request(&plain), None);
+    let secret = request("/a?token=1", &[("authorization", "x")], "{\"password\":1}");
+    assert_eq!(Redaction::default().request(&secret), None);
+}
+
+#[test]
+fn uris_headers_and_json_bodies_lose_their_secrets() {
+    let secret = request(
+        "/token/a?x=1&Access_Token=a%20b&y&secret=",
+        &[JSON, ("authorization", "Bearer t"), ("x-auth-token", "t"), ("x-ok", "1")],
+        "{\"n\":1,\"password\":\"p\"}",
+    );
+    let public = Redaction::standard().request(&secret).unwrap();
+    assert_eq!(public.uri, "/token/a?x=1&Access_Token=%5Bredacted%5D&y&secret=");
+    let values: Vec<&str> = public.headers.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["application/json", "[redacted]", "[redacted]", "1"]);
+    assert_eq!(public.body, Body::inline("{\"n\":1,\"password\":\"[redacted]\"}"));
+}
+
+#[test]
+fn forms_lose_the_values_of_keys() {
+    let text = "user=u&pass%77ord=p%26q&note=a+b";
+    assert_eq!(body(&[FORM], text).as_deref(), Some("user=u&pass%77ord=%5Bredacted%5D&note=a+b"));
+    assert_eq!(body(&[FORM], "user=password"), None);
+}
+
+#[test]
+fn json_is_recognised_under_any_media_type() {
+    for headers in [&[FORM][..], &[], &[("content-type", "text/plain")]] {
+        assert_eq!(
+            body(headers, " {\"password\":1}").as_deref(),
+            Some(" {\"password\":\"[redacted]\"}"),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_understood_goes_as_a_whole_if_it_mentions_a_key() {
+    assert_eq!(body(&[JSON], "{\"Password\":\"x\"").as_deref(), Some(REDACTED));
+    assert_eq!(body(&[JSON], "{\"pass\\u0077ord\":\"x\"").as_deref(), Some(REDACTED));
+    assert_eq!(body(&[JSON], "{\"user\":\"x\""), None);
+    assert_eq!(body(&[("content-type", "application/xml")], "<password>x</password>").as_deref(), Some(REDACTED));
+    assert_eq!(body(&[("content-type", "application/xml")], "<user>x</user>"), None);
+    assert_eq!(body(&[JSON, ("content-encoding", "gzip")], "?").as_deref(), Some(REDACTED));
+    assert_eq!(body(&[JSON, ("content-encoding", "identity")], "{}"), None);
+    let octets = Request { body: Body::inline(&b"\xff\xfePassword=1"[..]), ..request("/", &[], "") };
+    assert_eq!(Redaction::standard().request(&octets).unwrap().body, Body::inline(REDACTED));
+}
+
+#[test]
+fn answers_lose_their_secrets_too() {
+    let answer = Answer {
+        status: 201,
+        headers: vec![("set-cookie".to_owned(), "a=b".to_owned())],
+        body: Body::inline("{\"id\":5,\"token\":\"t\"}"),
+        complete: true,
+        sealed: false,
+    };
+    let public = Redaction::standard().answer(&answer).unwrap();
+    assert_eq!(public.headers, [("set-cookie".to_owned(), REDACTED.to_owned())]);
+    assert_eq!(public.body, Body::inline("{\"id\":5,\"token\":\"[redacted]\"}"));
+    assert!(public.sealed && public.complete && public.status == 201);
+    let plain = Answer { headers: Vec::new(), body: Body::inline("{\"id\":5}"), ..answer };
+    assert_eq!(Redaction::standard().answer(&plain), None);
+}
+
+fn plan(accepted: Request, steps: Vec<Request>) -> Plan {
+    let mut plan = Plan::clone(&Plan::absent());
+    plan.policy = Arc::new(Policy { redaction: Redaction::standard(), ..Policy::clone(&plan.policy) });
+    plan.request = accepted;
+    let steps =
+        steps.into_iter().map(|request| StepPlan { target: "t".into(), target_id: "1".into(), wave: 0, request });
+    plan.steps = steps.collect();
+    plan
+}
+
+#[test]
+fn a_step_that_passes_a_sealed_body_on_is_sealed_with_it() {
+    let same = Request { body: Body(Content::Same(Slot::Request)), ..request("/x", &[JSON], "") };
+    let own = request("/x", &[JSON], "{\"a\":1}");
+    let secret = request("/x?token=1", &[JSON], "{\"token\":1}");
+    let original = plan(request("/x", &[JSON], "{\"password\":1}"), vec![same.clone(), own.clone(), secret.clone()]);
+    let (public, originals) = seal(original.clone());
+    assert_eq!(
+        originals,
+        [
+            (Slot::Request, original.request.clone()),
+            (Slot::StepRequest(StepIndex(0)), same.clone()),
+            (Slot::StepRequest(StepIndex(2)), secret),
+        ]
+    );
+    assert_eq!(public.request.body, Body::inline("{\"password\":\"[redacted]\"}"));
+    assert_eq!(public.steps[0].request, Request { sealed: true, ..same });
+    assert_eq!(public.steps[1].request, own);
+    assert!(public.steps[2].request.sealed && public.request.sealed);
+}
+
+#[test]
+fn a_step_is_not_sealed_for_what_it_does_not_pass_on() {
+    let same = Request { body: Body(Content::Same(Slot::Request)), ..request("/x", &[JSON], "") };
+    let accepted = request("/x", &[JSON, ("authorization", "Bearer t")], "{\"a\":1}");
+    let (public, originals) = seal(plan(accepted.clone(), vec![same.clone()]));
+    assert_eq!(originals, [(Slot::Request, accepted)]);
+    assert_eq!(public.steps[0].request, same);
+    let plain = plan(request("/x", &[JSON], "{}"), vec![same]);
+    assert_eq!(seal(plain.clone()), (plain, Vec::new()));
+}

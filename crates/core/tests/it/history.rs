@@ -1,0 +1,71 @@
+//! Entries of an operation's history.
+
+use std::time::Duration;
+
+use fanfold_core::dialect::native::HistoryEntry;
+use fanfold_core::operation::{
+    Choice, Event, Found, Gate, Image, Leg, ProbeVerdict, Purpose, Reading, Sent, Timer, TroubleKind,
+};
+use fanfold_core::plan::DialectName;
+use fanfold_core::{Body, Content, StepIndex};
+use http::Method;
+
+use crate::fixtures::{accepted, answer, at, request, trouble};
+
+const STEP: StepIndex = StepIndex(1);
+
+/// Every kind of event.
+fn events() -> Vec<Event> {
+    let by = || "ops@example.com".to_owned();
+    let broken = || trouble(TroubleKind::TimedOut, "no answer within 30 s");
+    let mut apart = answer(500, "x");
+    apart.body = Body(Content::Apart { bytes: 90_000 });
+    vec![
+        Event::LockGranted,
+        Event::Dispatched,
+        Event::TimeCame { timer: Timer::Lower(STEP, Leg::Undo) },
+        Event::CancelRequested { by: by() },
+        Event::DeadlineExtended { by: by(), until: at(7200) },
+        Event::PersonResolved { step: STEP, applied: false, by: by(), remark: Some("looked at it".to_owned()) },
+        Event::PersonChose { choice: Choice::RollBack, by: by(), remark: None },
+        Event::GateChanged { step: STEP, leg: Leg::Forward, gate: Gate::Breaker },
+        Event::ResourceRead { step: STEP, purpose: Purpose::Before, found: Found::Image(Image::Absent) },
+        Event::ResourceRead {
+            step: STEP,
+            purpose: Purpose::Compare,
+            found: Found::Failed { trouble: broken(), retry_after: Some(Duration::from_secs(2)) },
+        },
+        Event::AttemptStarted { step: STEP, leg: Leg::Undo, request: Some(request(Method::DELETE, "/cps/9", "")) },
+        Event::AttemptAnswered {
+            step: STEP,
+            leg: Leg::Forward,
+            answer: answer(202, "{}"),
+            reading: Reading::LowerAccepted { reference: "7".to_owned() },
+            trouble: None,
+        },
+        Event::AttemptBroke { step: STEP, leg: Leg::Forward, sent: Sent::Maybe, trouble: broken() },
+        Event::ProbeAnswered { step: STEP, verdict: ProbeVerdict::NotApplied, answer: answer(404, "") },
+        Event::LowerEnded {
+            step: STEP,
+            leg: Leg::Forward,
+            answer: apart,
+            reading: Reading::Ambiguous,
+            trouble: Some(trouble(TroubleKind::LowerFailed, "it failed")),
+        },
+        Event::UndoNotRendered { step: STEP, trouble: trouble(TroubleKind::Template, "`cp_id` is undefined") },
+        Event::ResponseComposed { response: answer(200, "done") },
+    ]
+}
+
+#[test]
+fn every_event_is_shown_and_can_be_read_back() {
+    let plan = accepted(DialectName::Native, 2).plan;
+    let mut shown = Vec::new();
+    for (sequence, event) in (1..).zip(events()) {
+        let entry = HistoryEntry::of(&plan, sequence, at(0), &event);
+        let json = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<HistoryEntry>(&json).unwrap(), entry);
+        shown.push(json);
+    }
+    insta::assert_snapshot!("history", shown.join("\n"));
+}
