@@ -1,0 +1,136 @@
+//! What every store has to do, as a suite of tests that any store can be put through, and a comparison of random histories
+//! with the reference model ([`random`]). A behaviour of stores exists when it stands here.
+//!
+//! A failed expectation panics, as in any test.
+
+#![expect(clippy::unwrap_used, reason = "these are tests, which a feature makes available to other crates")]
+
+mod attention;
+mod bodies;
+pub mod fixtures;
+mod history;
+mod list;
+mod locks;
+mod notices;
+mod operations;
+mod queue;
+pub mod random;
+mod retention;
+
+use std::sync::Arc;
+
+use crate::{Limits, Store};
+
+/// Makes an empty store with these bounds.
+pub type Factory<'a> = &'a (dyn Fn(Limits) -> Arc<dyn Store> + Send + Sync);
+
+/// Puts a store through the whole suite.
+pub async fn run_all(fresh: Factory<'_>) {
+    operations(fresh).await;
+    bodies(fresh).await;
+    locks(fresh).await;
+    queue(fresh).await;
+    list(fresh).await;
+    history(fresh).await;
+    attention(fresh).await;
+    notices(fresh).await;
+    retention(fresh).await;
+}
+
+macro_rules! suite {
+    ($(#[$doc:meta])* $noun:ident: $($case:ident),+ $(,)?) => {
+        $(#[$doc])*
+        pub async fn $noun(fresh: Factory<'_>) {
+            $(Box::pin($noun::$case(fresh)).await;)+
+        }
+    };
+}
+
+suite! {
+    /// Accepting, idempotency keys, compare and set.
+    operations:
+        an_accepted_operation_is_there,
+        an_id_is_accepted_once,
+        an_idempotency_key_gives_the_same_answer,
+        a_freed_idempotency_key_can_be_used_again,
+        idempotency_keys_are_per_tenant,
+        a_refusal_changes_nothing,
+        waiting_operations_are_bounded,
+        the_hard_bound_refuses_new_operations_only,
+        a_commit_follows_the_recorded_revision,
+        one_of_many_commits_of_a_revision_wins,
+        an_ended_operation_never_changes,
+        contradictions_are_refused,
+}
+
+suite! {
+    /// Bodies that stand apart, and sealed messages.
+    bodies:
+        large_bodies_stand_apart,
+        a_state_change_leaves_bodies_alone,
+        superseded_bodies_go,
+        a_body_that_was_never_recorded_is_refused,
+        sealed_messages_come_back_until_the_end,
+}
+
+suite! {
+    /// Locks.
+    locks:
+        a_held_lock_refuses,
+        a_lock_is_queued_for_in_order,
+        a_waiting_operation_can_leave,
+        a_lock_is_released_without_an_end,
+        locks_are_per_tenant,
+        one_of_many_gets_the_lock,
+        a_granted_lock_is_not_overslept,
+}
+
+suite! {
+    /// The dispatcher's queue.
+    queue:
+        due_operations_come_in_order,
+        lanes_are_those_with_due_operations,
+        wake_times_are_never_early,
+        open_operations_are_found_page_by_page,
+}
+
+suite! {
+    /// Lists and counts.
+    list:
+        pages_follow_each_other,
+        filters_are_combined,
+        times_and_texts_are_filtered,
+        counts_follow_the_statuses,
+}
+
+suite! {
+    /// Events.
+    history:
+        events_are_numbered_and_kept,
+        large_bodies_are_left_out_of_the_history,
+}
+
+suite! {
+    /// Attention and holds.
+    attention:
+        notes_are_opened_closed_and_acknowledged,
+        notes_are_listed,
+        targets_are_held_and_released,
+}
+
+suite! {
+    /// Notices.
+    notices:
+        notices_of_an_operation_go_in_order,
+        a_dead_notice_is_replayed,
+        notices_are_listed,
+        a_notice_is_recorded_once,
+}
+
+suite! {
+    /// Retention.
+    retention:
+        what_has_expired_is_deleted,
+        what_is_needed_is_kept,
+        a_store_that_is_too_large_deletes_the_oldest,
+}

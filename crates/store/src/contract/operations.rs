@@ -1,0 +1,169 @@
+use fanfold_core::operation::Status;
+use fanfold_core::plan::OnLocked;
+use fanfold_core::{Operation, Revision, TenantId};
+use tokio::task::JoinSet;
+
+use super::Factory;
+use super::fixtures::{
+    LANE, accept, accept_plain, acceptance, at, begun, commit, end, ended, id, keyed, locked_plan, plan,
+};
+use crate::{Acceptance, Accepted, Commit, Error, Limits, LockOutcome, Page};
+
+pub(super) async fn an_accepted_operation_is_there(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let given = acceptance(1, at(1), plan());
+    let (recorded, lock) = accept(&*store, given.clone()).await;
+    assert_eq!(recorded, given.operation, "nothing is large, so it is recorded as it was given");
+    assert_eq!(lock, LockOutcome::NotNeeded);
+    assert_eq!(store.operation(recorded.id).await.unwrap(), Some(recorded.clone()), "plan and policy are joined again");
+    assert_eq!(store.operation(id(at(1), 2)).await.unwrap(), None);
+    assert!(store.bodies(recorded.id).await.unwrap().is_empty());
+}
+
+pub(super) async fn an_id_is_accepted_once(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    accept_plain(&*store, 1).await;
+    assert_eq!(store.accept(acceptance(1, at(1), plan())).await, Err(Error::Conflict));
+}
+
+pub(super) async fn an_idempotency_key_gives_the_same_answer(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let (first, _) = accept(&*store, keyed("k", 1, acceptance(1, at(1), plan()))).await;
+    let again = store.accept(keyed("k", 1, acceptance(2, at(2), plan()))).await;
+    assert_eq!(again, Ok(Accepted::Same(first.id)));
+    let other = store.accept(keyed("k", 2, acceptance(3, at(3), plan()))).await;
+    assert_eq!(other, Ok(Accepted::KeyReused));
+    // Kept as long as the operation, so also after its end.
+    end(&*store, &first, at(4)).await;
+    let late = store.accept(keyed("k", 1, acceptance(4, at(5), plan()))).await;
+    assert_eq!(late, Ok(Accepted::Same(first.id)));
+    assert_eq!(store.list(&crate::Filter::default(), Page::newest(10)).await.unwrap().len(), 1);
+}
+
+pub(super) async fn a_freed_idempotency_key_can_be_used_again(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let (first, _) = accept(&*store, keyed("k", 1, acceptance(1, at(1), plan()))).await;
+    let canceled = Commit { free_idempotency_key: true, ..Commit::new(ended(&first, Status::Canceled, at(2))) };
+    commit(&*store, canceled).await;
+    let (second, _) = accept(&*store, keyed("k", 1, acceptance(2, at(3), plan()))).await;
+    let again = store.accept(keyed("k", 1, acceptance(3, at(4), plan()))).await;
+    assert_eq!(again, Ok(Accepted::Same(second.id)));
+}
+
+pub(super) async fn idempotency_keys_are_per_tenant(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    accept(&*store, keyed("k", 1, acceptance(1, at(1), plan()))).await;
+    let mut other = keyed("k", 2, acceptance(2, at(2), plan()));
+    other.operation.tenant = TenantId::from("other");
+    accept(&*store, other).await;
+}
+
+// What is refused leaves no trace: no lock, no key, no operation.
+pub(super) async fn a_refusal_changes_nothing(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let tenant = TenantId::default();
+    let (holder, _) = accept(&*store, acceptance(1, at(1), locked_plan("l", OnLocked::Reject))).await;
+    let refused = keyed("k", 1, acceptance(2, at(2), locked_plan("l", OnLocked::Reject)));
+    assert_eq!(store.accept(refused.clone()).await, Ok(Accepted::Locked { holder: holder.id }));
+    assert_eq!(store.operation(refused.operation.id).await.unwrap(), None);
+    assert_eq!(store.lock_place(refused.operation.id).await.unwrap(), None);
+    end(&*store, &holder, at(3)).await;
+    assert_eq!(store.lock_holder(&tenant, "l").await.unwrap(), None);
+    assert_eq!(accept(&*store, refused).await.1, LockOutcome::Granted);
+}
+
+pub(super) async fn waiting_operations_are_bounded(fresh: Factory<'_>) {
+    let store = fresh(Limits { waiting_max: 2, ..Limits::default() });
+    let first = accept_plain(&*store, 1).await;
+    accept(&*store, keyed("k", 1, acceptance(2, at(2), plan()))).await;
+    let third = acceptance(3, at(3), plan());
+    assert_eq!(store.accept(third.clone()).await, Ok(Accepted::TooManyWaiting));
+    // A repetition is answered all the same.
+    let again = store.accept(keyed("k", 1, acceptance(4, at(4), plan()))).await;
+    assert!(matches!(again, Ok(Accepted::Same(_))));
+    // What has begun has not ended; only an end makes room.
+    let first = *commit(&*store, Commit::new(begun(&first, at(5)))).await.operation;
+    assert_eq!(store.accept(third.clone()).await, Ok(Accepted::TooManyWaiting));
+    end(&*store, &first, at(6)).await;
+    accept(&*store, third).await;
+}
+
+pub(super) async fn the_hard_bound_refuses_new_operations_only(fresh: Factory<'_>) {
+    let store = fresh(Limits { size_hard: Some(1), ..Limits::default() });
+    // An empty model is below any bound; a file never is.
+    let first = store.accept(keyed("k", 1, acceptance(1, at(1), plan()))).await;
+    let Ok(Accepted::New { operation, .. }) = first else {
+        assert!(matches!(first, Err(Error::Full { may_have_committed: false, .. })), "{first:?}");
+        return;
+    };
+    let second = store.accept(acceptance(2, at(2), plan())).await;
+    assert!(matches!(second, Err(Error::Full { may_have_committed: false, .. })), "{second:?}");
+    let again = store.accept(keyed("k", 1, acceptance(3, at(3), plan()))).await;
+    assert_eq!(again, Ok(Accepted::Same(operation.id)));
+    end(&*store, &operation, at(4)).await;
+}
+
+pub(super) async fn a_commit_follows_the_recorded_revision(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let accepted = accept_plain(&*store, 1).await;
+    let next = begun(&accepted, at(2));
+    let committed = commit(&*store, Commit::new(next.clone())).await;
+    assert_eq!((&*committed.operation, committed.granted), (&next, None));
+    assert_eq!(store.operation(next.id).await.unwrap(), Some(next.clone()));
+    assert_eq!(store.commit(Commit::new(next.clone())).await, Err(Error::Conflict), "the same again is stale");
+    let skipping = Operation { revision: Revision(5), ..next.clone() };
+    assert_eq!(store.commit(Commit::new(skipping)).await, Err(Error::Conflict));
+    assert_eq!(store.operation(next.id).await.unwrap(), Some(next.clone()), "refused commits change nothing");
+    let missing = Operation { id: id(at(1), 9), revision: next.revision.next(), ..next };
+    assert!(matches!(store.commit(Commit::new(missing)).await, Err(Error::NotFound { .. })));
+}
+
+pub(super) async fn one_of_many_commits_of_a_revision_wins(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let accepted = accept_plain(&*store, 1).await;
+    let mut tasks = JoinSet::new();
+    for second in 0..32 {
+        let store = std::sync::Arc::clone(&store);
+        let next = begun(&accepted, at(100 + second));
+        tasks.spawn(async move { store.commit(Commit::new(next)).await });
+    }
+    let mut winners = Vec::new();
+    for outcome in tasks.join_all().await {
+        match outcome {
+            Ok(committed) => winners.push(*committed.operation),
+            Err(error) => assert_eq!(error, Error::Conflict),
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert_eq!(store.operation(accepted.id).await.unwrap(), winners.pop());
+}
+
+pub(super) async fn an_ended_operation_never_changes(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let accepted = accept_plain(&*store, 1).await;
+    let ended = *end(&*store, &accepted, at(2)).await.operation;
+    let changed = store.commit(Commit::new(begun(&ended, at(3)))).await;
+    assert!(matches!(changed, Err(Error::Invalid { .. })), "{changed:?}");
+    assert_eq!(store.operation(ended.id).await.unwrap(), Some(ended));
+}
+
+// A store checks at its own door what it would otherwise find broken when it reads.
+pub(super) async fn contradictions_are_refused(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let good = acceptance(1, at(1), plan());
+    let mut fewer_steps = good.clone();
+    fewer_steps.operation.steps.pop();
+    let mut unknown_target = plan();
+    unknown_target.steps[0].target = "kyoto".into();
+    let over = Acceptance { operation: ended(&good.operation, Status::Failed, at(2)), ..good.clone() };
+    for bad in [fewer_steps, acceptance(2, at(1), unknown_target), over] {
+        let refused = store.accept(bad).await;
+        assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    }
+    let (accepted, _) = accept(&*store, good).await;
+    let mut fewer_steps = begun(&accepted, at(3));
+    fewer_steps.steps.pop();
+    let refused = store.commit(Commit::new(fewer_steps)).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    assert_eq!(store.due(LANE, at(9), 10).await.unwrap(), [accepted.id]);
+}

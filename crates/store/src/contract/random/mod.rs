@@ -1,0 +1,104 @@
+//! A comparison of random histories: the same random requests go to the reference model and to another store, and every
+//! answer has to be the same, and from time to time everything that can be read. The other store is closed and opened
+//! again in the middle. A seed gives the same history each time.
+
+mod generator;
+mod picture;
+mod requests;
+mod states;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::generator::Generator;
+use self::picture::Picture;
+use self::requests::{Kind, Request};
+use crate::model::Model;
+use crate::{Limits, Store};
+
+/// The bounds for a comparison, small enough to be met by it. A store to be compared has to be opened with them.
+pub fn limits() -> Limits {
+    Limits {
+        inline_max: 64,
+        waiting_max: 60,
+        // Always too large, so that the oldest go beyond `keep_min` whatever the stores count.
+        size_soft: Some(0),
+        size_hard: None,
+        keep_min: Duration::from_secs(2_000),
+    }
+}
+
+/// A store that can be compared.
+#[async_trait]
+pub trait Subject: Send {
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Closes it and opens it again.
+    async fn reopen(&mut self);
+}
+
+/// How long a history is, and which.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Everything random comes from this number.
+    pub seed: u64,
+    /// Requests.
+    pub steps: u32,
+    /// After so many requests everything that can be read is compared, and the other store is opened again.
+    pub picture_every: u32,
+}
+
+/// What a comparison went through.
+#[derive(Debug)]
+pub struct Report {
+    /// The history.
+    pub plan: Plan,
+    /// How often each kind of request succeeded.
+    pub succeeded: BTreeMap<Kind, u32>,
+    /// How often one was refused with an error.
+    pub refused: u32,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {} steps, {} refused", self.plan.seed, self.plan.steps, self.refused)?;
+        self.succeeded.iter().try_for_each(|(kind, number)| writeln!(f, "{number:>7} {kind:?}"))
+    }
+}
+
+/// Runs one history through the model and the other store.
+///
+/// # Panics
+/// At the first difference, and if one kind of request never succeeded: then the history is too short to tell anything.
+pub async fn compare(subject: &mut dyn Subject, plan: Plan) -> Report {
+    let model = Model::new(limits());
+    let mut generator = Generator::new(plan.seed);
+    let mut report = Report { plan, succeeded: BTreeMap::new(), refused: 0 };
+    for step in 1..=plan.steps {
+        let request = Request::random(&mut generator, &model).await;
+        let expected = request.send(&model).await;
+        let found = request.send(&*subject.store()).await;
+        assert_eq!(found.text, expected.text, "seed {}, step {step}: {request:?}", plan.seed);
+        if let (Some(Kind::AcceptNew), Request::Accept(accepted)) = (expected.kind, &request) {
+            generator.made_operation(accepted.operation.id);
+        }
+        match expected.kind {
+            Some(kind) => *report.succeeded.entry(kind).or_default() += 1,
+            None => report.refused += 1,
+        }
+        if step % plan.picture_every == 0 {
+            let expected = Picture::take(&model, generator.operations()).await;
+            Picture::take(&*subject.store(), generator.operations()).await.expect(&expected, plan.seed, step);
+            subject.reopen().await;
+            Picture::take(&*subject.store(), generator.operations()).await.expect(&expected, plan.seed, step);
+        }
+    }
+    let missing: Vec<_> = Kind::ALL.into_iter().filter(|kind| !report.succeeded.contains_key(kind)).collect();
+    assert!(missing.is_empty(), "never succeeded: {missing:?}\n{report}");
+    report
+}

@@ -1,0 +1,39 @@
+//! Notes.
+
+use async_trait::async_trait;
+
+use super::list::cut_page;
+use super::{Model, cut};
+use crate::{AttentionId, Change, Closed, Error, Note, NoteFilter, Notes, Page, ReadNotes};
+
+#[async_trait]
+impl Notes for Model {
+    async fn acknowledge(&self, id: AttentionId, closed: Closed) -> Result<Change, Error> {
+        let mut state = self.state();
+        let note = state.notes.get_mut(&id.0).ok_or_else(|| Error::NotFound { what: format!("attention {id}") })?;
+        if note.closed.is_some() {
+            return Ok(Change::AlreadySo);
+        }
+        note.closed = Some(Closed { at: cut(closed.at), ..closed });
+        Ok(Change::Made)
+    }
+}
+
+#[async_trait]
+impl ReadNotes for Model {
+    async fn notes(&self, filter: &NoteFilter, page: Page<AttentionId>) -> Result<Vec<Note>, Error> {
+        let page = Page { order: page.order, after: page.after.map(|id| id.0), limit: page.limit };
+        let lets_through = |note: &Note| {
+            note.tenant == filter.tenant
+                && filter.open.is_none_or(|open| open == note.closed.is_none())
+                && filter.operation.is_none_or(|operation| operation == note.operation)
+                && filter.target.as_ref().is_none_or(|target| note.attention.target.as_ref() == Some(target))
+        };
+        let state = self.state();
+        Ok(cut_page(state.notes.iter().filter(|(_, note)| lets_through(note)), page).into_iter().cloned().collect())
+    }
+
+    async fn note(&self, id: AttentionId) -> Result<Option<Note>, Error> {
+        Ok(self.state().notes.get(&id.0).cloned())
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading operations and their history.
+
+use async_trait::async_trait;
+use fanfold_core::dialect::Bodies;
+use fanfold_core::{Operation, OperationId, TenantId};
+
+use super::{Model, Row, State};
+use crate::{Counts, Error, EventNumber, Filter, LIST_MAX, Order, Page, ReadHistory, ReadOperations, Recorded, time};
+
+#[async_trait]
+impl ReadOperations for Model {
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        Ok(self.state().operations.get(&id).map(|row| row.operation.clone()))
+    }
+
+    async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
+        Ok(self.state().operations.get(&id).map(|row| row.bodies.clone()).unwrap_or_default())
+    }
+
+    async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {
+        let state = self.state();
+        let fitting = state.operations.iter().filter(|(_, row)| state.lets_through(filter, row));
+        Ok(cut_page(fitting, page).into_iter().map(|row| row.operation.clone()).collect())
+    }
+
+    async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
+        let mut counts = Counts::new();
+        for row in self.state().operations.values() {
+            if tenant.is_none_or(|tenant| *tenant == row.operation.tenant) {
+                *counts.entry(row.operation.status()).or_default() += 1;
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// The entries of one page, taken from all entries in ascending order of their keys.
+pub(super) fn cut_page<'a, K: Copy + Ord + 'a, V>(
+    all: impl DoubleEndedIterator<Item = (&'a K, &'a V)>,
+    page: Page<K>,
+) -> Vec<&'a V> {
+    let limit = page.limit.min(LIST_MAX);
+    match page.order {
+        Order::OldestFirst => all
+            .filter(|(key, _)| page.after.is_none_or(|after| **key > after))
+            .take(limit)
+            .map(|(_, value)| value)
+            .collect(),
+        Order::NewestFirst => all
+            .rev()
+            .filter(|(key, _)| page.after.is_none_or(|after| **key < after))
+            .take(limit)
+            .map(|(_, value)| value)
+            .collect(),
+    }
+}
+
+impl State {
+    fn lets_through(&self, filter: &Filter, row: &Row) -> bool {
+        let operation = &row.operation;
+        let plan = &operation.plan;
+        let fits = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        let needs_attention =
+            || self.notes.values().any(|note| note.operation == operation.id && note.closed.is_none());
+        operation.tenant == filter.tenant
+            && (filter.statuses.is_empty() || filter.statuses.contains(&operation.status()))
+            && fits(&filter.route, &plan.route)
+            && filter.dialect.is_none_or(|dialect| dialect == plan.front.dialect)
+            && fits(&filter.mount, &plan.front.mount)
+            && filter.owner.as_ref().is_none_or(|owner| row.owner.as_ref() == Some(owner))
+            && filter.verb.is_none_or(|verb| verb == plan.verb)
+            && fits(&filter.resource, &plan.resource)
+            && filter.target.as_ref().is_none_or(|target| plan.steps.iter().any(|step| step.target == *target))
+            && filter.attention.is_none_or(|wanted| wanted == needs_attention())
+            && filter.since.is_none_or(|since| time::floor(operation.accepted_at) >= time::floor(since))
+            && filter.until.is_none_or(|until| time::floor(operation.accepted_at) < time::floor(until))
+            && filter.text.as_ref().is_none_or(|text| {
+                let text = text.to_ascii_lowercase();
+                [&plan.resource, &plan.route, &operation.id.to_string()]
+                    .iter()
+                    .any(|field| field.to_ascii_lowercase().contains(&text))
+            })
+    }
+}
+
+#[async_trait]
+impl ReadHistory for Model {
+    async fn history(&self, id: OperationId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error> {
+        let state = self.state();
+        let events = state.events.iter().filter(|event| event.operation == id && event.number > after);
+        Ok(events.take(limit.min(LIST_MAX)).cloned().collect())
+    }
+
+    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error> {
+        let state = self.state();
+        let is_of_tenant = |event: &&Recorded| {
+            state.operations.get(&event.operation).is_some_and(|row| row.operation.tenant == *tenant)
+        };
+        let events = state.events.iter().filter(|event| event.number > after).filter(is_of_tenant);
+        Ok(events.take(limit.min(LIST_MAX)).cloned().collect())
+    }
+
+    async fn latest_event(&self) -> Result<EventNumber, Error> {
+        Ok(EventNumber(self.state().events_total))
+    }
+}

@@ -1,0 +1,97 @@
+//! Notices.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::list::cut_page;
+use super::{Model, State, cut};
+use crate::{
+    DUE_MAX, Error, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, Page, ReadNotices, time,
+};
+
+#[async_trait]
+impl Outbox for Model {
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<Notice>, Error> {
+        let state = self.state();
+        let pending = || state.notices.values().filter(|notice| notice.state == NoticeState::Pending);
+        let is_first = |notice: &&Notice| {
+            !pending().any(|other| other.operation == notice.operation && other.number < notice.number)
+        };
+        let mut due: Vec<_> =
+            pending().filter(|notice| notice.notice.due_at <= now).filter(is_first).cloned().collect();
+        due.sort_by_key(|notice| (notice.notice.due_at, notice.number));
+        due.truncate(limit.min(DUE_MAX));
+        Ok(due)
+    }
+
+    async fn next_notice(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let state = self.state();
+        let pending = state.notices.values().filter(|notice| notice.state == NoticeState::Pending);
+        Ok(pending.map(|notice| notice.notice.due_at).filter(|due_at| *due_at > after).min())
+    }
+
+    async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
+        let mut state = self.state();
+        let notice = state.notice_of_state(id, NoticeState::Pending)?;
+        notice.attempts += 1;
+        match outcome {
+            NoticeOutcome::Delivered { at } => {
+                notice.state = NoticeState::Delivered;
+                notice.settled_at = Some(cut(at));
+                notice.last_error = None;
+            }
+            NoticeOutcome::Failed { error, again_at } => {
+                notice.last_error = Some(error);
+                notice.notice.due_at = round_up(again_at);
+            }
+            NoticeOutcome::Dead { error, at } => {
+                notice.state = NoticeState::Dead;
+                notice.last_error = Some(error);
+                notice.settled_at = Some(cut(at));
+            }
+        }
+        Ok(())
+    }
+
+    async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
+        let mut state = self.state();
+        let notice = state.notice_of_state(id, NoticeState::Dead)?;
+        notice.state = NoticeState::Pending;
+        notice.attempts = 0;
+        notice.settled_at = None;
+        notice.notice.due_at = round_up(at);
+        Ok(())
+    }
+}
+
+fn round_up(at: Timestamp) -> Timestamp {
+    time::timestamp(time::ceil(at)).unwrap_or(Timestamp::MAX)
+}
+
+impl State {
+    fn notice_of_state(&mut self, id: &NoticeId, state: NoticeState) -> Result<&mut Notice, Error> {
+        let found = self.notices.values_mut().find(|notice| notice.notice.id == *id);
+        let notice = found.ok_or_else(|| Error::NotFound { what: format!("notice {id}") })?;
+        if notice.state == state { Ok(notice) } else { Err(Error::Conflict) }
+    }
+}
+
+#[async_trait]
+impl ReadNotices for Model {
+    async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
+        let lets_through = |notice: &Notice| {
+            notice.tenant == filter.tenant
+                && filter.state.is_none_or(|state| state == notice.state)
+                && filter.operation.is_none_or(|operation| operation == notice.operation)
+        };
+        let state = self.state();
+        Ok(cut_page(state.notices.iter().filter(|(_, notice)| lets_through(notice)), page)
+            .into_iter()
+            .cloned()
+            .collect())
+    }
+
+    async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {
+        Ok(self.state().notices.values().find(|notice| notice.notice.id == *id).cloned())
+    }
+}

@@ -1,0 +1,185 @@
+//! Operations: accepting, committing, reading.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfold_core::dialect::Bodies;
+use fanfold_core::operation::Status;
+use fanfold_core::plan::{DialectName, Verb};
+use fanfold_core::{Effect, Event, Operation, OperationId, Slot, TargetName, TenantId};
+use jiff::Timestamp;
+
+use crate::{Error, LockOutcome, NewNotice, Page};
+
+/// Writes operations.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Records a new operation with its plan, its lock and its idempotency key: all of it or nothing.
+    ///
+    /// [`Accepted::New`] is answered only after the record has reached the disk: it is there after a loss of power at any
+    /// later instant. The other answers changed nothing. They are tried in this order: idempotency key, lock,
+    /// `waiting_max`, size.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if there is an operation of this id; [`Error::Full`] from `size_hard` on; where
+    /// [`Error::may_have_committed`] is true, the operation may be found recorded later.
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error>;
+
+    /// Records the next state of an operation with everything that belongs to the change: all of it or nothing, and only
+    /// if the recorded revision is the one before it. Answered only after it has reached the disk.
+    ///
+    /// An operation that ends loses its sealed messages and its lock in the same commit.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the recorded revision is another one; [`Error::NotFound`]; [`Error::Invalid`] if the
+    /// recorded operation has ended, which never changes again.
+    async fn commit(&self, commit: Commit) -> Result<Committed, Error>;
+}
+
+/// Reads operations.
+#[async_trait]
+pub trait ReadOperations: Send + Sync {
+    /// The operation, its plan and policy joined; large bodies stand apart ([`ReadOperations::bodies`]).
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error>;
+
+    /// The bodies that stand apart from the record; nothing for an operation that is not there.
+    async fn bodies(&self, id: OperationId) -> Result<Bodies, Error>;
+
+    /// One page of the operations that the filter lets through, in the order of their ids (which is that of acceptance).
+    async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error>;
+
+    /// How many operations there are of each status, of one tenant or of all. Cheap.
+    async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error>;
+}
+
+/// A new operation.
+#[derive(Debug, Clone)]
+pub struct Acceptance {
+    /// The operation, its bodies inline, in their public form.
+    pub operation: Operation,
+    /// The originals of messages whose public form differs. They are encrypted before they are written.
+    pub sealed: Vec<(Slot, Bytes)>,
+    /// The key under which the same request again is recognised.
+    pub idempotency: Option<IdempotencyKey>,
+    /// The lane of the dispatcher's queue that it waits in.
+    pub lane: String,
+    /// Whose resource it is, in dialects that list by owner.
+    pub owner: Option<String>,
+    /// When the dispatcher takes it up. While it waits for its lock it is not due; once it has it, it is due at once.
+    pub wake_at: Option<Timestamp>,
+    /// What happened to it already.
+    pub events: Vec<(Timestamp, Event)>,
+}
+
+/// An idempotency key, and what identifies the request that it was first used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The key; one per tenant, kept as long as the operation.
+    pub key: String,
+    /// The fingerprint of the request.
+    pub fingerprint: [u8; 32],
+}
+
+/// What became of an acceptance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is recorded, on disk.
+    New {
+        /// The operation as it is recorded: large bodies stand apart now. Go on with this one.
+        operation: Box<Operation>,
+        /// What became of its lock.
+        lock: LockOutcome,
+    },
+    /// This request was accepted before, as this operation.
+    Same(OperationId),
+    /// The key was used before, for another request.
+    KeyReused,
+    /// This operation holds the lock, and the plan does not wait for it.
+    Locked {
+        /// The holder.
+        holder: OperationId,
+    },
+    /// As many operations as allowed (`waiting_max`) have not ended.
+    TooManyWaiting,
+}
+
+/// The next state of an operation, and what belongs to the change.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The operation; its revision is the recorded one plus 1. New bodies are inline, in their public form.
+    pub operation: Operation,
+    /// What happened, oldest first. Bodies longer than `inline_max` are left out of the history; the latest ones stand in
+    /// the record.
+    pub events: Vec<(Timestamp, Event)>,
+    /// What the change asks for. [`Effect::Begin`] follows from the state and is not recorded; [`Effect::Finish`] neither,
+    /// because the status says it.
+    pub effects: Vec<Effect>,
+    /// The originals of messages whose public form differs, in place of what is sealed under the same slot.
+    pub sealed: Vec<(Slot, Bytes)>,
+    /// Notices to send, in this order after those of the operation that are there.
+    pub notices: Vec<NewNotice>,
+    /// When the dispatcher takes it up again; `None`: never by itself. While its state wants a lock this counts for nothing:
+    /// it is due at once if it holds the lock, and not due if not.
+    pub wake_at: Option<Timestamp>,
+    /// Whether its idempotency key is free from now on.
+    pub free_idempotency_key: bool,
+}
+
+impl Commit {
+    /// A commit of this state and nothing else.
+    pub fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            events: Vec::new(),
+            effects: Vec::new(),
+            sealed: Vec::new(),
+            notices: Vec::new(),
+            wake_at: None,
+            free_idempotency_key: false,
+        }
+    }
+}
+
+/// A state that is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The operation as it is recorded: large bodies stand apart now. Go on with this one.
+    pub operation: Box<Operation>,
+    /// The operation that this commit gave the released lock to. It is due from now on, in its lane.
+    pub granted: Option<OperationId>,
+}
+
+/// Which operations a list shows: those that fit everything that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of one of these statuses; empty: of any.
+    pub statuses: BTreeSet<Status>,
+    /// Of this route.
+    pub route: Option<String>,
+    /// Accepted in this dialect.
+    pub dialect: Option<DialectName>,
+    /// Accepted through the mount of this prefix.
+    pub mount: Option<String>,
+    /// Of this owner.
+    pub owner: Option<String>,
+    /// Of this kind.
+    pub verb: Option<Verb>,
+    /// Changing exactly this resource.
+    pub resource: Option<String>,
+    /// Calling this target.
+    pub target: Option<TargetName>,
+    /// Having open attention, or having none.
+    pub attention: Option<bool>,
+    /// Accepted at this time or later.
+    pub since: Option<Timestamp>,
+    /// Accepted before this time.
+    pub until: Option<Timestamp>,
+    /// Whose resource, route or id contains this text, letters of ASCII compared without case.
+    pub text: Option<String>,
+}
+
+/// How many operations there are of each status; a status without any is left out.
+pub type Counts = BTreeMap<Status, u64>;

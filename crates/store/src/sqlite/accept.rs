@@ -1,0 +1,217 @@
+//! Accepting an operation.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use fanfold_core::plan::{OnLocked, Policy};
+use fanfold_core::{Operation, OperationId, PolicyHash};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::Sqlite;
+use super::commit::{CommitWrite, insert_bodies, insert_events, insert_sealed, json};
+use super::failure::Failure;
+use super::history::EventRow;
+use super::locks;
+use super::operations::{operation_id, slots_text};
+use super::sealing::SealedMessage;
+use super::writer::{Tx, Write};
+use crate::record::{self, Split};
+use crate::{Acceptance, Accepted, Commit, Committed, Error, IdempotencyKey, LockOutcome, Operations, time};
+
+/// Policies whose hashes are remembered. When there are more, all are forgotten and worked out again as they are needed.
+const HASHES_MAX: usize = 1_024;
+
+#[async_trait]
+impl Operations for Sqlite {
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
+        let request = AcceptWrite::prepare(self, acceptance)?;
+        self.write(request).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
+        let request = CommitWrite::prepare(&self.limits, &self.sealer, commit)?;
+        self.write(request).await
+    }
+}
+
+/// The hashes of policies in use. All operations of a route share one policy, so it is hashed once and not for each of them.
+#[derive(Debug, Default)]
+pub(super) struct PolicyHashes {
+    /// By address; the policy is held, so that its address is not used for another one.
+    known: Mutex<HashMap<usize, (Arc<Policy>, PolicyHash)>>,
+}
+
+impl PolicyHashes {
+    fn of(&self, policy: &Arc<Policy>) -> PolicyHash {
+        let address = Arc::as_ptr(policy).addr();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, hash)) = known.get(&address) {
+            return hash.clone();
+        }
+        if known.len() >= HASHES_MAX {
+            known.clear();
+        }
+        let hash = policy.hash();
+        known.insert(address, (Arc::clone(policy), hash.clone()));
+        hash
+    }
+}
+
+/// An acceptance with everything serialised and encrypted that can be before the writing thread has it.
+struct AcceptWrite {
+    split: Split,
+    policy: PolicyHash,
+    state: String,
+    plan: String,
+    targets: String,
+    sealed: Vec<SealedMessage>,
+    key_id: String,
+    events: Vec<EventRow>,
+    idempotency: Option<IdempotencyKey>,
+    lane: String,
+    owner: Option<String>,
+    wake_at: Option<Timestamp>,
+}
+
+impl AcceptWrite {
+    fn prepare(store: &Sqlite, acceptance: Acceptance) -> Result<Self, Error> {
+        let split = Split::accepted(acceptance.operation, store.limits.inline_max)?;
+        let Operation { id, tenant, plan, .. } = &split.operation;
+        let seal = |(slot, octets): &(_, bytes::Bytes)| store.sealer.seal((tenant, *id, *slot), octets);
+        Ok(Self {
+            policy: store.hashes.of(&plan.policy),
+            state: json(&split.operation)?,
+            plan: json(plan)?,
+            targets: plan.steps.iter().fold("\n".to_owned(), |names, step| names + step.target.as_str() + "\n"),
+            sealed: acceptance.sealed.iter().map(seal).collect::<Result<_, _>>()?,
+            key_id: store.sealer.key_id().to_owned(),
+            events: EventRow::all(acceptance.events, store.limits.inline_max)?,
+            idempotency: acceptance.idempotency,
+            lane: acceptance.lane,
+            owner: acceptance.owner,
+            wake_at: acceptance.wake_at,
+            split,
+        })
+    }
+}
+
+impl Write for AcceptWrite {
+    type Answer = Accepted;
+    const ACCEPTS: bool = true;
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Accepted, Failure> {
+        if let Some(refusal) = self.refusal(tx)? {
+            return Ok(refusal);
+        }
+        let operation = &self.split.operation;
+        let lock_key = operation.plan.lock.as_ref().map(|lock| lock.key.as_str());
+        let holder = lock_key.map(|key| locks::holder(tx.sql(), &operation.tenant, key)).transpose()?.flatten();
+        let lock = match (lock_key, holder) {
+            (None, _) => LockOutcome::NotNeeded,
+            (Some(_), None) => LockOutcome::Granted,
+            (Some(_), Some(_)) => LockOutcome::Queued,
+        };
+        let serial = self.insert(tx, lock)?;
+        if let Some(key) = lock_key {
+            locks::enqueue(tx, &operation.tenant, key, serial)?;
+        }
+        tx.count(&operation.tenant, operation.status(), 1);
+        Ok(Accepted::New { operation: Box::new(operation.clone()), lock })
+    }
+}
+
+impl AcceptWrite {
+    /// Everything that stands against it, in the order that the trait promises.
+    fn refusal(&self, tx: &mut Tx<'_>) -> Result<Option<Accepted>, Failure> {
+        let operation = &self.split.operation;
+        if let Some(given) = &self.idempotency
+            && let Some((id, fingerprint)) = find_key(tx, operation.tenant.as_str(), &given.key)?
+        {
+            let is_same = fingerprint == given.fingerprint;
+            return Ok(Some(if is_same { Accepted::Same(id) } else { Accepted::KeyReused }));
+        }
+        let mut find = tx.sql().prepare_cached("SELECT 1 FROM operations WHERE id = ?1")?;
+        if find.exists([operation.id.as_bytes()])? {
+            return Err(Error::Conflict.into());
+        }
+        drop(find);
+        if let Some(lock) = operation.plan.lock.as_ref().filter(|lock| lock.on_locked == OnLocked::Reject)
+            && let Some(holder) = locks::holder(tx.sql(), &operation.tenant, &lock.key)?
+        {
+            return Ok(Some(Accepted::Locked { holder }));
+        }
+        if tx.open_operations() >= tx.limits.waiting_max {
+            return Ok(Some(Accepted::TooManyWaiting));
+        }
+        if let Some(bound) = tx.limits.size_hard
+            && tx.used()? >= bound
+        {
+            let detail = format!("its records take up the {bound} octets that it may use for new operations");
+            return Err(Error::Full { detail, may_have_committed: false }.into());
+        }
+        Ok(None)
+    }
+
+    /// Writes the rows of the operation, and gives its serial.
+    fn insert(&self, tx: &mut Tx<'_>, lock: LockOutcome) -> Result<i64, Failure> {
+        let serial = self.insert_operation(tx, lock)?;
+        if !tx.knows_policy(&self.policy) {
+            let policy = json(&*self.split.operation.plan.policy)?;
+            let insert = "INSERT INTO policies (hash, policy) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            tx.execute(insert, params![self.policy.as_str(), policy])?;
+            tx.policy_recorded(self.policy.clone());
+        }
+        let insert = "INSERT INTO plans (operation, policy, plan) VALUES (?1, ?2, ?3)";
+        tx.execute(insert, params![serial, self.policy.as_str(), self.plan])?;
+        insert_bodies(tx, serial, &self.split.plan_bodies)?;
+        insert_bodies(tx, serial, &self.split.state_bodies)?;
+        insert_sealed(tx, serial, &self.key_id, &self.sealed)?;
+        insert_events(tx, serial, &self.events)?;
+        Ok(serial)
+    }
+
+    fn insert_operation(&self, tx: &Tx<'_>, lock: LockOutcome) -> Result<i64, Failure> {
+        let insert = "INSERT INTO operations (
+                id, tenant, revision, status, route, dialect, mount, owner, verb, resource, targets, lane, lock_key,
+                idempotency_key, fingerprint, accepted_at, updated_at, wake_at, apart, state
+            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+        let operation = &self.split.operation;
+        let plan = &operation.plan;
+        let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.wake_at);
+        tx.execute(
+            insert,
+            params![
+                operation.id.as_bytes(),
+                operation.tenant.as_str(),
+                super::operations::revision(operation.revision)?,
+                operation.status().as_str(),
+                plan.route,
+                plan.front.dialect.to_string(),
+                plan.front.mount,
+                self.owner,
+                super::operations::verb_word(plan.verb),
+                plan.resource,
+                self.targets,
+                self.lane,
+                plan.lock.as_ref().map(|lock| lock.key.as_str()),
+                self.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()),
+                self.idempotency.as_ref().map(|idempotency| idempotency.fingerprint.as_slice()),
+                time::floor(operation.accepted_at),
+                time::floor(operation.updated_at),
+                wake_at.map(time::ceil),
+                slots_text(&self.split.apart),
+                self.state,
+            ],
+        )?;
+        Ok(tx.sql().last_insert_rowid())
+    }
+}
+
+fn find_key(tx: &Tx<'_>, tenant: &str, key: &str) -> Result<Option<(OperationId, [u8; 32])>, Failure> {
+    let find = "SELECT id, fingerprint FROM operations WHERE tenant = ?1 AND idempotency_key = ?2";
+    let mut statement = tx.sql().prepare_cached(find)?;
+    let found = statement.query_row([tenant, key], |row| Ok((operation_id(row, 0)?, row.get(1)?))).optional()?;
+    Ok(found)
+}

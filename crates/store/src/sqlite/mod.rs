@@ -1,0 +1,157 @@
+//! The store in one SQLite file: nothing to install, one process at a time.
+//!
+//! One thread writes and commits in groups (`writer`); a few connections read (`readers`). Each noun has a file with its
+//! statements. Beside `fanfold.db` stand SQLite's own `-wal` and `-shm`, the lock file `.lock` and the sealing key `.key`.
+//!
+//! **Size.** Space of deleted records is used again; the file itself does not shrink. `size_hard` counts octets in use: from
+//! there on nothing is accepted, while what runs may fill the reserve above it. At the end of the reserve SQLite itself
+//! refuses to grow the file. Where the disk is full or fails before that, every write fails with [`Error::Full`] or
+//! [`Error::Unavailable`], and nothing is accepted until a write works again.
+//!
+//! **Wiping.** Deleted content is overwritten in the file. The write-ahead log may hold the (encrypted) old content until it
+//! is used again or the store is closed.
+
+mod accept;
+mod attention;
+mod commit;
+mod failure;
+mod files;
+mod history;
+mod holds;
+mod list;
+mod locks;
+mod notices;
+mod operations;
+mod queue;
+mod readers;
+mod retention;
+mod schema;
+mod sealing;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::failure::Failure;
+use self::files::ProcessLock;
+use self::readers::{Readers, Snapshot};
+use self::sealing::Sealer;
+use self::writer::{Write, WriterHandle};
+use crate::{Error, Limits};
+
+/// How a SQLite store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The database file; made if it is not there, its directory is not.
+    pub path: PathBuf,
+    /// The file of the sealing key; `None`: beside the database, with `.key` after its name.
+    pub key_path: Option<PathBuf>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Octets that the file may grow beyond `limits.size_hard` so that what runs can end.
+    pub size_reserve: u64,
+    /// Writes that wait for the writing thread at the most; who brings one more waits until there is room.
+    pub queue_max: usize,
+    /// Connections that read, and so reads that run at the same time at the most.
+    pub readers: u32,
+}
+
+impl Config {
+    /// The defaults for this database file: a reserve of 256 MiB, 1,024 queued writes, 4 readers.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            key_path: None,
+            limits: Limits::default(),
+            size_reserve: 256 * 1024 * 1024,
+            queue_max: 1_024,
+            readers: 4,
+        }
+    }
+}
+
+/// A store in a SQLite file. Implements [`crate::Store`]. Its methods need a Tokio runtime.
+#[derive(Debug)]
+pub struct Sqlite {
+    limits: Limits,
+    path: PathBuf,
+    writer: WriterHandle,
+    readers: Arc<Readers>,
+    sealer: Arc<Sealer>,
+    hashes: accept::PolicyHashes,
+}
+
+impl Sqlite {
+    /// Opens the database, makes or migrates it where needed, and locks it for this process. Blocks the thread for as long
+    /// as the disk takes: it belongs at the start of a program.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::ReadOnly`], [`Error::Unusable`], [`Error::Corrupt`], [`Error::NewerSchema`],
+    /// [`Error::ChangedMigration`], [`Error::Key`], [`Error::Full`], [`Error::Unavailable`].
+    pub fn open(config: Config) -> Result<Arc<Self>, Error> {
+        let path = config.path;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+            let detail = format!("the directory {} is not there", parent.display());
+            return Err(Error::Unusable { path, detail });
+        }
+        let lock = ProcessLock::take(&path)?;
+        files::create_database(&path)?;
+        let bytes_max = config.limits.size_hard.map(|bound| bound.saturating_add(config.size_reserve));
+        let mut sql = schema::open_writer(&path, bytes_max)?;
+        schema::migrate(&mut sql, &path)?;
+        let key_path = config.key_path.unwrap_or_else(|| files::beside(&path, "key"));
+        let sealer = Arc::new(Sealer::open(&sql, &key_path)?);
+        let readers = Arc::new(Readers::open(&path, config.readers)?);
+        let writer = WriterHandle::start(sql, config.limits.clone(), config.queue_max, lock)?;
+        Ok(Arc::new(Self {
+            limits: config.limits,
+            path,
+            writer,
+            readers,
+            sealer,
+            hashes: accept::PolicyHashes::default(),
+        }))
+    }
+
+    /// Finishes what is queued, copies the log into the file and closes everything; the database can be opened again.
+    /// Requests that come later are refused with [`Error::Unavailable`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Full`] if the log could not be copied. Nothing is lost: the next start reads it.
+    pub async fn close(self: &Arc<Self>) -> Result<(), Error> {
+        self.readers.close().await;
+        let store = Arc::clone(self);
+        let closed = tokio::task::spawn_blocking(move || store.writer.close());
+        closed.await.map_err(|error| Error::unavailable(format!("closing failed: {error}")))?
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A secret key of 32 octets for this purpose: always the same for this database, as long as its sealing key is.
+    pub fn derive_key(&self, purpose: &str) -> [u8; 32] {
+        self.sealer.derive_key(purpose)
+    }
+
+    async fn write<W: Write>(&self, request: W) -> Result<W::Answer, Error> {
+        self.writer.write(request).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.readers.read(request).await
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        // Without this the lock would outlive the store by a moment, and opening it again could fail.
+        if let Err(error) = self.writer.close() {
+            tracing::warn!(%error, "the store was not closed cleanly; the next start repairs it");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Notices.
+
+use async_trait::async_trait;
+use fanfold_core::Operation;
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use super::Sqlite;
+use super::commit::json;
+use super::failure::Failure;
+use super::operations::{limit, octets, operation_id, optional_timestamp, timestamp, unreadable, unsigned};
+use super::writer::{Tx, Write};
+use crate::{
+    DUE_MAX, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order, Outbox,
+    Page, ReadNotices, time,
+};
+
+/// Refuses a notice whose id is taken.
+pub(super) fn refuse_known(tx: &Tx<'_>, notices: &[NewNotice]) -> Result<(), Failure> {
+    for notice in notices {
+        let mut find = tx.sql().prepare_cached("SELECT 1 FROM notices WHERE id = ?1")?;
+        if find.exists([&notice.id.0])? {
+            return Err(Error::invalid(format!("there is a notice {} already", notice.id)).into());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn insert(tx: &Tx<'_>, serial: i64, operation: &Operation, notices: &[NewNotice]) -> Result<(), Failure> {
+    let insert =
+        "INSERT INTO notices (id, tenant, operation, state, kind, method, url, headers, body, due_at, created_at)
+                  VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    for notice in notices {
+        tx.execute(
+            insert,
+            params![
+                notice.id.0,
+                operation.tenant.as_str(),
+                serial,
+                notice.kind,
+                notice.method,
+                notice.url,
+                json(&notice.headers)?,
+                &notice.body[..],
+                time::ceil(notice.due_at),
+                time::floor(operation.updated_at)
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the notice is there, in this state.
+fn require(tx: &Tx<'_>, id: &NoticeId, state: NoticeState) -> Result<(), Failure> {
+    let mut find = tx.sql().prepare_cached("SELECT state FROM notices WHERE id = ?1")?;
+    let found: Option<String> = find.query_row([&id.0], |row| row.get(0)).optional()?;
+    match found {
+        None => Err(Error::NotFound { what: format!("notice {id}") }.into()),
+        Some(found) if found == state.as_str() => Ok(()),
+        Some(_) => Err(Error::Conflict.into()),
+    }
+}
+
+struct RecordNotice {
+    id: NoticeId,
+    outcome: NoticeOutcome,
+}
+
+impl Write for RecordNotice {
+    type Answer = ();
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        require(tx, &self.id, NoticeState::Pending)?;
+        let id = &self.id.0;
+        match &self.outcome {
+            NoticeOutcome::Delivered { at } => tx.execute(
+                "UPDATE notices SET state = 'delivered', attempts = attempts + 1, settled_at = ?2, last_error = NULL
+                 WHERE id = ?1",
+                params![id, time::floor(*at)],
+            )?,
+            NoticeOutcome::Failed { error, again_at } => tx.execute(
+                "UPDATE notices SET attempts = attempts + 1, due_at = ?2, last_error = ?3 WHERE id = ?1",
+                params![id, time::ceil(*again_at), error],
+            )?,
+            NoticeOutcome::Dead { error, at } => tx.execute(
+                "UPDATE notices SET state = 'dead', attempts = attempts + 1, settled_at = ?2, last_error = ?3 WHERE id = ?1",
+                params![id, time::floor(*at), error],
+            )?,
+        };
+        Ok(())
+    }
+}
+
+struct ReplayNotice {
+    id: NoticeId,
+    at: Timestamp,
+}
+
+impl Write for ReplayNotice {
+    type Answer = ();
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        require(tx, &self.id, NoticeState::Dead)?;
+        let update = "UPDATE notices SET state = 'pending', attempts = 0, settled_at = NULL, due_at = ?2 WHERE id = ?1";
+        tx.execute(update, params![self.id.0, time::ceil(self.at)])?;
+        Ok(())
+    }
+}
+
+const COLUMNS: &str =
+    "SELECT n.number, n.id, n.tenant, o.id, n.state, n.kind, n.method, n.url, n.headers, n.body, n.attempts,
+    n.due_at, n.last_error, n.created_at, n.settled_at";
+
+const OF_OPERATION: &str = "FROM notices n JOIN operations o ON o.serial = n.operation";
+
+/// In the order of their numbers, which is that of the table itself; any index would mean sorting all of them.
+const IN_ORDER: &str = "FROM notices n NOT INDEXED CROSS JOIN operations o ON o.serial = n.operation";
+
+#[async_trait]
+impl Outbox for Sqlite {
+    async fn due_notices(&self, now: Timestamp, wanted: usize) -> Result<Vec<Notice>, Error> {
+        self.read(move |snapshot| {
+            let select = format!(
+                "{COLUMNS} {OF_OPERATION} WHERE n.state = 'pending' AND n.due_at <= ?1 AND NOT EXISTS (
+                     SELECT 1 FROM notices b WHERE b.operation = n.operation AND b.state = 'pending' AND b.number < n.number)
+                 ORDER BY n.due_at, n.number LIMIT ?2"
+            );
+            let mut statement = snapshot.sql.prepare_cached(&select)?;
+            let rows = statement.query_map(params![time::floor(now), limit(wanted, DUE_MAX)], notice)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn next_notice(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.read(move |snapshot| {
+            let select = "SELECT min(due_at) FROM notices WHERE state = 'pending' AND due_at > ?1";
+            let mut statement = snapshot.sql.prepare_cached(select)?;
+            Ok(statement.query_row([time::floor(after)], |row| optional_timestamp(row, 0))?)
+        })
+        .await
+    }
+
+    async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
+        self.write(RecordNotice { id: id.clone(), outcome }).await
+    }
+
+    async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
+        self.write(ReplayNotice { id: id.clone(), at }).await
+    }
+}
+
+#[async_trait]
+impl ReadNotices for Sqlite {
+    async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
+        let (sql, values) = query(filter, page);
+        self.read(move |snapshot| {
+            let mut statement = snapshot.sql.prepare_cached(&sql)?;
+            let rows = statement.query_map(params_from_iter(values), notice)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {
+        let id = id.0.clone();
+        self.read(move |snapshot| {
+            let mut statement = snapshot.sql.prepare_cached(&format!("{COLUMNS} {OF_OPERATION} WHERE n.id = ?1"))?;
+            Ok(statement.query_row([id], notice).optional()?)
+        })
+        .await
+    }
+}
+
+fn query(filter: &NoticeFilter, page: Page<u64>) -> (String, Vec<Value>) {
+    let is_narrow = filter.state.is_some() || filter.operation.is_some();
+    let source = if is_narrow { OF_OPERATION } else { IN_ORDER };
+    let mut sql = format!("{COLUMNS} {source} WHERE n.tenant = ?");
+    let mut values: Vec<Value> = vec![filter.tenant.as_str().to_owned().into()];
+    if let Some(state) = filter.state {
+        sql.push_str(" AND n.state = ?");
+        values.push(state.as_str().to_owned().into());
+    }
+    if let Some(operation) = filter.operation {
+        sql.push_str(" AND o.id = ?");
+        values.push(operation.as_bytes().to_vec().into());
+    }
+    let (beyond, direction) = match page.order {
+        Order::NewestFirst => ("<", "DESC"),
+        Order::OldestFirst => (">", "ASC"),
+    };
+    if let Some(after) = page.after {
+        sql.push_str(&format!(" AND n.number {beyond} ?"));
+        values.push(i64::try_from(after).unwrap_or(i64::MAX).into());
+    }
+    sql.push_str(&format!(" ORDER BY n.number {direction} LIMIT ?"));
+    values.push(limit(page.limit, LIST_MAX).into());
+    (sql, values)
+}
+
+fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
+    let headers = serde_json::from_str(row.get_ref(8)?.as_str()?);
+    Ok(Notice {
+        notice: NewNotice {
+            id: NoticeId(row.get(1)?),
+            kind: row.get(5)?,
+            method: row.get(6)?,
+            url: row.get(7)?,
+            headers: headers.map_err(|error| unreadable(8, error.to_string()))?,
+            body: octets(row, 9)?,
+            due_at: timestamp(row, 11)?,
+        },
+        number: unsigned(row, 0)?,
+        tenant: row.get::<_, String>(2)?.into(),
+        operation: operation_id(row, 3)?,
+        created_at: timestamp(row, 13)?,
+        state: state(row, 4)?,
+        attempts: row.get(10)?,
+        last_error: row.get(12)?,
+        settled_at: optional_timestamp(row, 14)?,
+    })
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<NoticeState> {
+    let word = row.get_ref(column)?.as_str()?;
+    let states = [NoticeState::Pending, NoticeState::Delivered, NoticeState::Dead];
+    let found = states.into_iter().find(|state| state.as_str() == word);
+    found.ok_or_else(|| unreadable(column, format!("{word:?} is no state of a notice")))
+}

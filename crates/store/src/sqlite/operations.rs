@@ -1,0 +1,141 @@
+//! Reading one operation, its bodies and sealed messages; and how single values stand in columns.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfold_core::dialect::Bodies;
+use fanfold_core::operation::Status;
+use fanfold_core::plan::Verb;
+use fanfold_core::{Operation, OperationId, Revision, Slot, TenantId};
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::Sqlite;
+use super::readers::Snapshot;
+use crate::{Counts, Error, Filter, Page, ReadOperations, Sealed};
+
+#[async_trait]
+impl ReadOperations for Sqlite {
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        self.read(move |snapshot| snapshot.operation(id)).await
+    }
+
+    async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
+        self.read(move |snapshot| {
+            let select =
+                "SELECT b.slot, b.octets FROM bodies b JOIN operations o ON o.serial = b.operation WHERE o.id = ?1";
+            let mut statement = snapshot.sql.prepare_cached(select)?;
+            let rows = statement.query_map([id.as_bytes()], |row| Ok((slot(row, 0)?, octets(row, 1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {
+        let filter = filter.clone();
+        self.read(move |snapshot| super::list::list(snapshot, &filter, page)).await
+    }
+
+    async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
+        let tenant = tenant.cloned();
+        self.read(move |snapshot| counts(snapshot, tenant.as_ref()).map_err(Into::into)).await
+    }
+}
+
+fn counts(snapshot: &Snapshot<'_>, tenant: Option<&TenantId>) -> rusqlite::Result<Counts> {
+    let select = "SELECT status, sum(number) FROM counts WHERE ?1 IS NULL OR tenant = ?1 GROUP BY status";
+    let mut statement = snapshot.sql.prepare_cached(select)?;
+    let rows = statement.query_map([tenant.map(TenantId::as_str)], |row| Ok((status(row, 0)?, unsigned(row, 1)?)))?;
+    // A status that all operations have left keeps its row.
+    rows.filter(|row| !matches!(row, Ok((_, 0)))).collect()
+}
+
+#[async_trait]
+impl Sealed for Sqlite {
+    async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        let found = self
+            .read(move |snapshot| {
+                let select = "SELECT o.tenant, s.key, s.box FROM sealed s JOIN operations o ON o.serial = s.operation
+                              WHERE o.id = ?1 AND s.slot = ?2";
+                let mut statement = snapshot.sql.prepare_cached(select)?;
+                let row = statement.query_row(params![id.as_bytes(), slot.to_string()], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
+                });
+                Ok(row.optional()?)
+            })
+            .await?;
+        let Some((tenant, key_id, octets)) = found else { return Ok(None) };
+        self.sealer.open_box((&TenantId::from(tenant), id, slot), (&key_id, &octets)).map(Some)
+    }
+}
+
+/// A value in a column that is none of those that can stand there.
+pub(super) fn unreadable(column: usize, detail: impl Into<String>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, detail.into().into())
+}
+
+pub(super) fn operation_id(row: &Row<'_>, column: usize) -> rusqlite::Result<OperationId> {
+    row.get(column).map(OperationId::from_bytes)
+}
+
+pub(super) fn octets(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    row.get::<_, Vec<u8>>(column).map(Bytes::from)
+}
+
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| unreadable(column, format!("{value} is negative")))
+}
+
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<jiff::Timestamp> {
+    let micros = row.get(column)?;
+    crate::time::timestamp(micros).map_err(|error| unreadable(column, error.to_string()))
+}
+
+pub(super) fn optional_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<jiff::Timestamp>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => timestamp(row, column).map(Some),
+    }
+}
+
+pub(super) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
+    let word = row.get_ref(column)?.as_str()?;
+    let found = Status::ALL.into_iter().find(|status| status.as_str() == word);
+    found.ok_or_else(|| unreadable(column, format!("{word:?} is no status")))
+}
+
+fn slot(row: &Row<'_>, column: usize) -> rusqlite::Result<Slot> {
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|error: fanfold_core::message::BadSlot| unreadable(column, error.to_string()))
+}
+
+/// Slots in one column, separated by commas.
+pub(super) fn slots_text(slots: &BTreeSet<Slot>) -> String {
+    slots.iter().map(Slot::to_string).collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn slots_from(row: &Row<'_>, column: usize) -> rusqlite::Result<BTreeSet<Slot>> {
+    let text = row.get_ref(column)?.as_str()?;
+    let slots = text.split(',').filter(|slot| !slot.is_empty()).map(str::parse).collect::<Result<_, _>>();
+    slots.map_err(|error: fanfold_core::message::BadSlot| unreadable(column, error.to_string()))
+}
+
+pub(super) fn revision(revision: Revision) -> Result<i64, Error> {
+    i64::try_from(revision.0).map_err(|_| Error::invalid("the revision is out of range"))
+}
+
+pub(super) fn verb_word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "create",
+        Verb::Update => "update",
+        Verb::Delete => "delete",
+        Verb::Action => "action",
+    }
+}
+
+/// A limit as SQL takes it.
+pub(super) fn limit(wanted: usize, bound: usize) -> i64 {
+    i64::try_from(wanted.min(bound)).unwrap_or(i64::MAX)
+}

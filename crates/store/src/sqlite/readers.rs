@@ -1,0 +1,136 @@
+//! Connections that read: a fixed number, each used by one request at a time, off the asynchronous threads. A request sees
+//! one consistent picture, and never waits for the writer.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fanfold_core::plan::Policy;
+use fanfold_core::{Operation, OperationId, Plan, PolicyHash};
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::Semaphore;
+
+use super::failure::{Failure, translate};
+use super::schema;
+use crate::{Error, record};
+
+/// Policies that are kept in memory. When there are more, all are forgotten and read again as they are needed.
+const POLICIES_MAX: usize = 256;
+
+/// The reading connections.
+#[derive(Debug)]
+pub(super) struct Readers {
+    permits: Semaphore,
+    number: u32,
+    idle: Mutex<Vec<Connection>>,
+    policies: Mutex<HashMap<PolicyHash, Arc<Policy>>>,
+}
+
+/// One consistent picture of the database.
+pub(super) struct Snapshot<'a> {
+    pub(super) sql: &'a Connection,
+    readers: &'a Readers,
+}
+
+impl Readers {
+    pub(super) fn open(path: &Path, number: u32) -> Result<Self, Error> {
+        let number = number.max(1);
+        let idle = (0..number).map(|_| schema::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+        let permits = Semaphore::new(idle.len());
+        Ok(Self { permits, number, idle: Mutex::new(idle), policies: Mutex::default() })
+    }
+
+    /// Reads on a connection of its own.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        request: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let closed = || Error::unavailable("the store is closed");
+        let permit = self.permits.acquire().await.map_err(|_| closed())?;
+        let sql = self.idle().pop().ok_or_else(closed)?;
+        // The blocking part goes on if the caller goes away, so it must give connection and permit back itself.
+        permit.forget();
+        let lent = Lent { sql: Some(sql), readers: Arc::clone(self) };
+        let task = tokio::task::spawn_blocking(move || lent.snapshot(request));
+        task.await.map_err(|error| Error::unavailable(format!("reading failed: {error}")))?
+    }
+
+    /// Waits until nobody reads, and closes the connections. Later requests are refused.
+    pub(super) async fn close(&self) {
+        if self.permits.acquire_many(self.number).await.is_ok() {
+            self.permits.close();
+            self.idle().clear();
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use, which goes back when this is dropped, even by a panic.
+struct Lent {
+    sql: Option<Connection>,
+    readers: Arc<Readers>,
+}
+
+impl Lent {
+    fn snapshot<T>(&self, request: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Error> {
+        let Some(sql) = &self.sql else { return Err(Error::unavailable("the connection is gone")) };
+        let tx = sql.unchecked_transaction().map_err(|error| translate(&error, false))?;
+        let answer = request(&Snapshot { sql: &tx, readers: &self.readers });
+        // Nothing was written, so how the transaction ends makes no difference to the answer.
+        drop(tx);
+        answer.map_err(Error::from)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(sql) = self.sql.take() {
+            self.readers.idle().push(sql);
+            self.readers.permits.add_permits(1);
+        }
+    }
+}
+
+impl Snapshot<'_> {
+    /// The operation with its plan and policy.
+    pub(super) fn operation(&self, id: OperationId) -> Result<Option<Operation>, Failure> {
+        let select =
+            "SELECT o.state, p.policy, p.plan FROM operations o JOIN plans p ON p.operation = o.serial WHERE o.id = ?1";
+        let mut statement = self.sql.prepare_cached(select)?;
+        let mut rows = statement.query([id.as_bytes()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let text = |column| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
+        let broken = |error: serde_json::Error| Error::corrupt(format!("operation {id} cannot be read: {error}"));
+        let mut operation: Operation = serde_json::from_str(text(0)?).map_err(broken)?;
+        let mut plan: Plan = serde_json::from_str(text(2)?).map_err(broken)?;
+        plan.policy = self.policy(&PolicyHash::from(text(1)?))?;
+        operation.plan = Arc::new(plan);
+        if operation.id != id {
+            return Err(Error::corrupt(format!("the record of operation {id} is that of {}", operation.id)).into());
+        }
+        record::check(&operation).map_err(Error::corrupt)?;
+        Ok(Some(operation))
+    }
+
+    fn policy(&self, hash: &PolicyHash) -> Result<Arc<Policy>, Failure> {
+        let known = || self.readers.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(policy) = known().get(hash) {
+            return Ok(Arc::clone(policy));
+        }
+        let mut statement = self.sql.prepare_cached("SELECT policy FROM policies WHERE hash = ?1")?;
+        let text: Option<String> = statement.query_row([hash.as_str()], |row| row.get(0)).optional()?;
+        let text = text.ok_or_else(|| Error::corrupt(format!("policy {hash} is missing")))?;
+        let policy = serde_json::from_str(&text)
+            .map_err(|error| Error::corrupt(format!("policy {hash} cannot be read: {error}")))?;
+        let policy = Arc::new(policy);
+        let mut policies = known();
+        if policies.len() >= POLICIES_MAX {
+            policies.clear();
+        }
+        policies.insert(hash.clone(), Arc::clone(&policy));
+        Ok(policy)
+    }
+}

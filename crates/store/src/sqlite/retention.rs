@@ -1,0 +1,114 @@
+//! Deleting operations, and the size.
+
+use async_trait::async_trait;
+use fanfold_core::TenantId;
+use fanfold_core::operation::Status;
+use jiff::Timestamp;
+use rusqlite::{Params, params};
+
+use super::Sqlite;
+use super::failure::Failure;
+use super::operations::{limit, status};
+use super::writer::{Tx, Write, used_and_free};
+use crate::{Error, ReadSize, Retention, SWEEP_MAX, Size, Swept, time};
+
+/// What hangs on an operation. Locks are not among it, because an operation that has ended has none.
+const DELETE: [&str; 7] = [
+    "DELETE FROM notices WHERE operation = ?1",
+    "DELETE FROM attention WHERE operation = ?1",
+    "DELETE FROM events WHERE operation = ?1",
+    "DELETE FROM sealed WHERE operation = ?1",
+    "DELETE FROM bodies WHERE operation = ?1",
+    "DELETE FROM plans WHERE operation = ?1",
+    "DELETE FROM operations WHERE serial = ?1",
+];
+
+const HAS_NO_PENDING_NOTICE: &str =
+    "NOT EXISTS (SELECT 1 FROM notices n WHERE n.operation = o.serial AND n.state = 'pending')";
+
+struct Sweep {
+    now: Timestamp,
+    batch: usize,
+}
+
+/// An operation to be deleted.
+struct Doomed {
+    serial: i64,
+    tenant: TenantId,
+    status: Status,
+}
+
+impl Write for Sweep {
+    type Answer = Swept;
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Swept, Failure> {
+        let batch = self.batch.min(SWEEP_MAX);
+        // One more than wanted, to know whether there are more.
+        let wanted = limit(batch + 1, SWEEP_MAX + 1);
+        let now = time::floor(self.now);
+        let mut doomed = expired(tx, now, wanted)?;
+        if let Some(bound) = tx.limits.size_soft
+            && tx.used()? > bound
+        {
+            doomed.extend(oldest(tx, now, wanted)?);
+        }
+        let more = doomed.len() > batch;
+        doomed.truncate(batch);
+        for operation in &doomed {
+            for statement in DELETE {
+                tx.execute(statement, [operation.serial])?;
+            }
+            tx.count(&operation.tenant, operation.status, -1);
+        }
+        Ok(Swept { deleted: doomed.len(), more })
+    }
+}
+
+fn expired(tx: &Tx<'_>, now: i64, wanted: i64) -> Result<Vec<Doomed>, Failure> {
+    let select = format!(
+        "SELECT serial, tenant, status FROM operations o INDEXED BY operations_expiring
+         WHERE expires_at <= ?1 AND attention = 0 AND {HAS_NO_PENDING_NOTICE} ORDER BY expires_at, id LIMIT ?2"
+    );
+    find(tx, &select, params![now, wanted])
+}
+
+/// The longest ended that are beyond `keep_min` and have not expired: those were found before.
+fn oldest(tx: &Tx<'_>, now: i64, wanted: i64) -> Result<Vec<Doomed>, Failure> {
+    let select = format!(
+        "SELECT serial, tenant, status FROM operations o INDEXED BY operations_by_end
+         WHERE ended_at <= ?3 AND expires_at > ?1 AND attention = 0 AND {HAS_NO_PENDING_NOTICE} ORDER BY ended_at, id LIMIT ?2"
+    );
+    let keep_min = i64::try_from(tx.limits.keep_min.as_micros()).unwrap_or(i64::MAX);
+    find(tx, &select, params![now, wanted, now.saturating_sub(keep_min)])
+}
+
+fn find(tx: &Tx<'_>, select: &str, parameters: impl Params) -> Result<Vec<Doomed>, Failure> {
+    let mut statement = tx.sql().prepare_cached(select)?;
+    let rows = statement.query_map(parameters, |row| {
+        Ok(Doomed { serial: row.get(0)?, tenant: row.get::<_, String>(1)?.into(), status: status(row, 2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[async_trait]
+impl Retention for Sqlite {
+    async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.write(Sweep { now, batch }).await
+    }
+}
+
+#[async_trait]
+impl ReadSize for Sqlite {
+    async fn size(&self) -> Result<Size, Error> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        let (soft, hard) = (self.limits.size_soft, self.limits.size_hard);
+        self.read(move |snapshot| {
+            let (used, free) = used_and_free(snapshot.sql)?;
+            // There is no log right after it was copied and closed.
+            let log = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+            Ok(Size { used, free, log, soft, hard })
+        })
+        .await
+    }
+}

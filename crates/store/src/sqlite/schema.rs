@@ -1,0 +1,176 @@
+//! Connections as this store needs them, and the versioned schema. Migrations are numbered files, each applied once; what was
+//! applied is recorded with a checksum, and a database that does not fit this program is refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::failure::translate;
+use crate::Error;
+
+/// Marks a SQLite file as Fanfold's ("FNFD"); `file` and other tools show it.
+const APPLICATION_ID: i32 = 0x464e_4644;
+
+/// How long a connection waits for another one; only a checkpoint can make it wait.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The log is copied into the file proper after this many pages (16 MiB): seldom enough to be cheap, often enough to stay small.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// The log's file is cut back to this many octets after it was copied.
+const LOG_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Page cache of the writing connection, in KiB.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+
+/// Page cache of each reading connection, in KiB.
+const READER_CACHE_KIB: i64 = 4 * 1024;
+
+/// Different statements that a connection keeps compiled.
+const STATEMENTS_MAX: usize = 128;
+
+/// One step of the schema.
+struct Migration {
+    version: u32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "initial", sql: include_str!("migrations/0001_initial.sql") }];
+
+/// Opens the connection that writes. `pages_max` is a bound that SQLite itself keeps to.
+pub(super) fn open_writer(path: &Path, bytes_max: Option<u64>) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let sql = open(path, flags, WRITER_CACHE_KIB).map_err(|error| opening(path, &error))?;
+    prepare_to_write(&sql, bytes_max).map_err(|error| opening(path, &error))?;
+    if sql.is_readonly(rusqlite::MAIN_DB).map_err(|error| opening(path, &error))? {
+        return Err(Error::ReadOnly { path: path.to_owned() });
+    }
+    Ok(sql)
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(path, flags, READER_CACHE_KIB).map_err(|error| opening(path, &error))
+}
+
+fn open(path: &Path, flags: OpenFlags, cache_kib: i64) -> rusqlite::Result<Connection> {
+    let sql = Connection::open_with_flags(path, flags)?;
+    sql.busy_timeout(BUSY_TIMEOUT)?;
+    sql.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    sql.pragma_update(None, "cache_size", -cache_kib)?;
+    sql.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(sql)
+}
+
+fn prepare_to_write(sql: &Connection, bytes_max: Option<u64>) -> rusqlite::Result<()> {
+    sql.pragma_update(None, "journal_mode", "WAL")?;
+    // Each commit is on the disk before it is answered.
+    sql.pragma_update(None, "synchronous", "FULL")?;
+    sql.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten: sealed messages are gone for good once an operation has ended.
+    sql.pragma_update(None, "secure_delete", true)?;
+    sql.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    sql.pragma_update(None, "journal_size_limit", i64::try_from(LOG_KEPT_BYTES).unwrap_or(i64::MAX))?;
+    if let Some(bytes_max) = bytes_max {
+        let page_size: u64 = sql.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.unsigned_abs();
+        let pages = i64::try_from(bytes_max.div_ceil(page_size.max(1))).unwrap_or(i64::MAX);
+        sql.pragma_update(None, "max_page_count", pages)?;
+    }
+    Ok(())
+}
+
+/// An error while opening; here a file that may not be read or written is for the operator.
+fn opening(path: &Path, error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly) => Error::ReadOnly { path: path.to_owned() },
+        Some(ErrorCode::DatabaseBusy) => Error::Locked { path: path.to_owned(), holder: None },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            Error::Unusable { path: path.to_owned(), detail: error.to_string() }
+        }
+        _ => translate(error, false),
+    }
+}
+
+/// Brings the schema up to date, in one transaction for each missing migration.
+pub(super) fn migrate(sql: &mut Connection, path: &Path) -> Result<(), Error> {
+    claim(sql, path)?;
+    let applied = applied(sql).map_err(|error| opening(path, &error))?;
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    if let Some((found, _)) = applied.iter().find(|(version, _)| *version > known) {
+        return Err(Error::NewerSchema { path: path.to_owned(), found: *found, known });
+    }
+    for migration in MIGRATIONS {
+        let checksum = checksum(migration.sql);
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            Some((_, recorded)) if *recorded == checksum => {}
+            Some(_) => return Err(Error::ChangedMigration { path: path.to_owned(), version: migration.version }),
+            None => apply(sql, migration, &checksum).map_err(|error| opening(path, &error))?,
+        }
+    }
+    Ok(())
+}
+
+/// Marks an empty file as Fanfold's, and refuses one that belongs to somebody else.
+fn claim(sql: &Connection, path: &Path) -> Result<(), Error> {
+    let look = || -> rusqlite::Result<(i32, bool)> {
+        let id = sql.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let has_tables = sql.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+        Ok((id, has_tables))
+    };
+    match look().map_err(|error| opening(path, &error))? {
+        (APPLICATION_ID, _) => Ok(()),
+        (0, false) => sql.pragma_update(None, "application_id", APPLICATION_ID).map_err(|error| opening(path, &error)),
+        _ => Err(Error::Unusable {
+            path: path.to_owned(),
+            detail: "it is a SQLite database of another program".to_owned(),
+        }),
+    }
+}
+
+fn applied(sql: &Connection) -> rusqlite::Result<Vec<(u32, String)>> {
+    let is_there = sql
+        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'", [], |_| Ok(()))
+        .optional()?;
+    if is_there.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut statement = sql.prepare("SELECT version, checksum FROM migrations ORDER BY version")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn apply(sql: &mut Connection, migration: &Migration, checksum: &str) -> rusqlite::Result<()> {
+    let tx = sql.transaction()?;
+    tx.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (
+             version  INTEGER PRIMARY KEY,
+             name     TEXT NOT NULL,
+             checksum TEXT NOT NULL
+         ) STRICT",
+    )?;
+    tx.execute_batch(migration.sql)?;
+    let record = "INSERT INTO migrations (version, name, checksum) VALUES (?1, ?2, ?3)";
+    tx.execute(record, params![migration.version, migration.name, checksum])?;
+    tx.commit()
+}
+
+fn checksum(sql: &str) -> String {
+    Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_without_gaps() {
+        for (migration, expected) in MIGRATIONS.iter().zip(1..) {
+            assert_eq!(migration.version, expected);
+        }
+    }
+}

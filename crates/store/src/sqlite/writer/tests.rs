@@ -1,0 +1,74 @@
+//! The writing thread without its thread.
+
+use super::*;
+use crate::sqlite::schema;
+
+/// Stands for new work (`true`) or for what runs.
+struct Insert<const ACCEPTS: bool>(&'static str);
+
+impl<const ACCEPTS: bool> Write for Insert<ACCEPTS> {
+    type Answer = ();
+    const ACCEPTS: bool = ACCEPTS;
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        tx.execute("INSERT INTO meta (name, value) VALUES (?1, '')", [self.0])?;
+        Ok(())
+    }
+}
+
+fn submit<const ACCEPTS: bool>(writer: &mut Writer, names: &[&'static str]) -> Vec<Result<(), Error>> {
+    let mut answers = Vec::new();
+    let mut batch: Vec<Box<dyn Job>> = Vec::new();
+    for name in names {
+        let (reply, answer) = oneshot::channel();
+        batch.push(Box::new(Queued { request: Insert::<ACCEPTS>(name), answer: None, reply }));
+        answers.push(answer);
+    }
+    writer.work(batch);
+    answers.into_iter().map(|mut answer| answer.try_recv().expect("each request is answered")).collect()
+}
+
+fn writer(directory: &tempfile::TempDir) -> Writer {
+    let path = directory.path().join("fanfold.db");
+    let lock = ProcessLock::take(&path).expect("nobody else has it");
+    let mut sql = schema::open_writer(&path, None).expect("an empty directory can be used");
+    schema::migrate(&mut sql, &path).expect("an empty file can be used");
+    Writer { sql, limits: Limits::default(), open: 0, policies: HashSet::new(), trouble: None, _lock: lock }
+}
+
+#[test]
+fn nothing_is_accepted_until_the_disk_takes_writes_again() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory can be made");
+    let mut writer = writer(&directory);
+    let set_broken = |writer: &Writer, broken: bool| {
+        writer.sql.pragma_update(None, "query_only", broken).expect("the pragma is known");
+    };
+    set_broken(&writer, true);
+    let failed = submit::<false>(&mut writer, &["a"]).remove(0);
+    assert!(matches!(failed, Err(Error::Unavailable { may_have_committed: false, .. })), "{failed:?}");
+    assert!(writer.trouble.is_some());
+    assert_eq!(submit::<true>(&mut writer, &["b"]), [failed]);
+    // The disk works again: new work finds out by itself, and so does what runs.
+    set_broken(&writer, false);
+    assert_eq!(submit::<true>(&mut writer, &["c"]), [Ok(())]);
+    assert!(writer.trouble.is_none());
+    set_broken(&writer, true);
+    assert!(submit::<false>(&mut writer, &["d"]).remove(0).is_err());
+    set_broken(&writer, false);
+    assert_eq!(submit::<false>(&mut writer, &["e"]), [Ok(())]);
+    assert!(writer.trouble.is_none());
+}
+
+#[test]
+fn a_request_that_breaks_a_shared_transaction_fails_alone() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory can be made");
+    let mut writer = writer(&directory);
+    let answers = submit::<false>(&mut writer, &["a", "b", "a", "c"]);
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
+    assert!(matches!(answers[2], Err(Error::Corrupt { .. })), "a name is unique: {:?}", answers[2]);
+    let names: i64 = writer
+        .sql
+        .query_row("SELECT count(*) FROM meta WHERE name IN ('a', 'b', 'c')", [], |row| row.get(0))
+        .expect("it can be read");
+    assert_eq!(names, 3);
+}

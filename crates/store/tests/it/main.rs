@@ -1,0 +1,4 @@
+//! The stores of this crate against the contract of all stores.
+
+mod model;
+mod sqlite;

@@ -1,0 +1,51 @@
+//! Random histories. `FANFOLD_STEPS` and `FANFOLD_SEED` in the environment make them longer, or other ones.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fanfold_store::Store;
+use fanfold_store::contract::random::{Plan, Subject, compare, limits};
+use fanfold_store::sqlite::Sqlite;
+use tempfile::TempDir;
+
+use super::open;
+
+struct Reopened {
+    directory: TempDir,
+    store: Option<Arc<Sqlite>>,
+}
+
+#[async_trait]
+impl Subject for Reopened {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone().expect("it is only away while it is opened again")
+    }
+
+    async fn reopen(&mut self) {
+        let store = self.store.take().expect("it was opened");
+        store.close().await.expect("nothing stands in the way of closing");
+        drop(store);
+        self.store = Some(open(&self.directory, limits()));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+fn from_environment<T: FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the figures of the comparison are its result")]
+async fn a_random_history_goes_as_in_the_model() {
+    // Answers are compared here, not what survives a loss of power, so memory will do where it can be had as a file system.
+    let directory = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory can be made");
+    let store = Some(open(&directory, limits()));
+    let mut subject = Reopened { directory, store };
+    let plan = Plan {
+        seed: from_environment("FANFOLD_SEED", 7),
+        steps: from_environment("FANFOLD_STEPS", 10_000),
+        picture_every: 2_000,
+    };
+    println!("{}", compare(&mut subject, plan).await);
+}
