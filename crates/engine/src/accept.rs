@@ -1,0 +1,279 @@
+//! Acceptance: a request that a route fits becomes a durable operation, or a refusal that records nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfold_core::dialect::{Accepting, Mount, Refusal};
+use fanfold_core::plan::Plan;
+use fanfold_core::route::{Incoming, Issued, OperationRoute, seal};
+use fanfold_core::{Headers, Operation, OperationId, TenantId};
+use fanfold_store::{Acceptance, Accepted, Error as StoreError, IdempotencyKey};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use sha2::Sha256;
+
+use crate::Engine;
+use crate::dispatch;
+use crate::execute::TRACE_ATTRIBUTE;
+
+/// The longest idempotency key of a client, in octets.
+const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// When a client is told to try again that is refused because there is too much to do, or the server is stopping.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How far ahead a client may schedule an operation.
+const START_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A request that a route accepts.
+#[derive(Debug)]
+pub struct AcceptRequest<'a> {
+    /// Whose operation it becomes.
+    pub tenant: TenantId,
+    /// The mount that the route lies under.
+    pub mount: &'a Mount,
+    /// The route.
+    pub route: &'a OperationRoute,
+    /// The request; `target_query` is filled in here.
+    pub incoming: Incoming,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub struct AcceptOutcome {
+    /// The operation, which is recorded and synced.
+    pub operation: Arc<Operation>,
+    /// Whether it had been accepted before, by a request with the same idempotency key.
+    pub repeated: bool,
+}
+
+impl Engine {
+    /// Makes a durable operation of a request. Returns only after it is on disk (G1).
+    ///
+    /// # Errors
+    /// Why it was not accepted; nothing is recorded then, unless the refusal says that it may have been.
+    pub async fn accept(&self, request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
+        let shared = &self.shared;
+        if self.is_draining() {
+            let detail = "the server accepts no operations at the moment: it is draining or about to stop".to_owned();
+            return Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER });
+        }
+        let now = shared.clock.now();
+        let AcceptRequest { tenant, mount, route, mut incoming } = request;
+        let given = own_headers(&incoming.headers, now)?;
+        let read =
+            mount.wire().accept(&Accepting { query: incoming.query.as_deref(), captures: &incoming.captures })?;
+        if let Some(to) = read.notify.filter(|to| !shared.config.notices.permit(*to)) {
+            let detail = format!("{to} may not be notified; `[notices] allow` lists what may");
+            return Err(Refusal::BadValue { detail });
+        }
+        incoming.target_query = read.query;
+        let mut attributes = read.attributes;
+        attributes.extend(given.trace.map(|trace| (TRACE_ATTRIBUTE.to_owned(), trace)));
+        let id = self.new_id(now);
+        let issued = Issued {
+            operation: id,
+            resource_id: read.issues_resource_id.then(|| self.new_uuid()),
+            attributes,
+            at: now,
+            start_at: given.start_at,
+        };
+        let fingerprint = fingerprint(&shared.config.fingerprint_key, &incoming);
+        let planned = route.plan(incoming, issued)?;
+        let key = given.key.or(planned.dedupe);
+        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
+        let outcome = self.record(id, tenant, planned.plan, idempotency, now).await?;
+        if !outcome.repeated {
+            shared.metrics.accepted(&outcome.operation);
+        }
+        Ok(outcome)
+    }
+
+    async fn record(
+        &self,
+        id: OperationId,
+        tenant: TenantId,
+        plan: Plan,
+        idempotency: Option<IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<AcceptOutcome, Refusal> {
+        let shared = &self.shared;
+        let (plan, originals) = seal(plan);
+        let sealed = originals.iter().map(|(slot, original)| (*slot, sealed_form(original))).collect();
+        let operation = Operation::accepted(id, tenant, Arc::new(plan), now);
+        let lock_key = operation.plan.lock.as_ref().map(|lock| lock.key.clone());
+        let start_at = operation.plan.start_at;
+        let acceptance = Acceptance {
+            sealed,
+            idempotency,
+            lane: dispatch::lane(&operation.plan),
+            owner: operation.plan.front.attributes.get("connector_id").cloned(),
+            wake_at: Some(start_at.unwrap_or(now)),
+            events: Vec::new(),
+            operation,
+        };
+        let accepted = shared.store.accept(acceptance).await.map_err(store_refusal)?;
+        match accepted {
+            Accepted::New { operation, lock: _ } => {
+                let operation = Arc::new(*operation);
+                if start_at.is_none() {
+                    dispatch::take_up(shared, Arc::clone(&operation));
+                } else {
+                    shared.wake_dispatcher();
+                }
+                Ok(AcceptOutcome { operation, repeated: false })
+            }
+            Accepted::Same(id) => {
+                let operation = self.operation(id).await.map_err(engine_refusal)?;
+                let gone =
+                    || Refusal::StoreFailing { detail: format!("operation {id} was deleted just now; try again") };
+                Ok(AcceptOutcome { operation: operation.ok_or_else(gone)?, repeated: true })
+            }
+            Accepted::KeyReused => Err(Refusal::KeyReused),
+            Accepted::Locked { .. } => Err(Refusal::Locked { key: lock_key.unwrap_or_default() }),
+            Accepted::TooManyWaiting => {
+                let detail = "as many operations as allowed have not ended yet".to_owned();
+                Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER })
+            }
+        }
+    }
+
+    fn new_id(&self, now: Timestamp) -> OperationId {
+        let mut random = [0; 10];
+        self.shared.clock.fill(&mut random);
+        OperationId::new(now, random)
+    }
+
+    /// A random UUID (RFC 9562, version 4), for resources.
+    fn new_uuid(&self) -> String {
+        let mut random = [0; 16];
+        self.shared.clock.fill(&mut random);
+        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+    }
+}
+
+/// What the client says in Fanfold's own header fields.
+#[derive(Debug, Default)]
+struct Given {
+    key: Option<String>,
+    start_at: Option<Timestamp>,
+    trace: Option<String>,
+}
+
+fn own_headers(headers: &Headers, now: Timestamp) -> Result<Given, Refusal> {
+    let value = |name: &str| fanfold_core::message::header(headers, name);
+    let key = value("idempotency-key").map(idempotency_key).transpose()?;
+    let start_at = value("fanfold-start-at").map(|text| start_at(text, now)).transpose()?;
+    let trace = value("traceparent").filter(|trace| crate::execute::trace_of(trace).is_some());
+    Ok(Given { key, start_at, trace: trace.map(str::to_owned) })
+}
+
+/// The key as a structured string (`"abc"`) or bare.
+fn idempotency_key(value: &str) -> Result<String, Refusal> {
+    let value = value.trim();
+    let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    if bare.is_empty() {
+        return Err(Refusal::BadValue { detail: "Idempotency-Key is empty".to_owned() });
+    }
+    if bare.len() > IDEMPOTENCY_KEY_MAX {
+        let detail = format!("Idempotency-Key is longer than {IDEMPOTENCY_KEY_MAX} bytes");
+        return Err(Refusal::OutOfRange { detail });
+    }
+    Ok(bare.to_owned())
+}
+
+fn start_at(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
+    let at: Timestamp = text.trim().parse().map_err(|_| Refusal::BadValue {
+        detail: "Fanfold-Start-At is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z".to_owned(),
+    })?;
+    let latest = now.checked_add(START_AHEAD_MAX).unwrap_or(Timestamp::MAX);
+    if at > latest {
+        return Err(Refusal::OutOfRange { detail: "Fanfold-Start-At is more than 366 days ahead".to_owned() });
+    }
+    Ok(at)
+}
+
+/// An HMAC over what makes a request the same one: method, path, query without the dialect's parameters, content type, body.
+fn fingerprint(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    let content_type = fanfold_core::message::header(&incoming.headers, "content-type").unwrap_or_default();
+    let query = incoming.target_query.as_deref().unwrap_or_default();
+    for part in [incoming.method.as_str(), &incoming.path, query, content_type] {
+        // The length keeps parts from running into each other.
+        mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    mac.update(&incoming.body);
+    mac.finalize().into_bytes().into()
+}
+
+fn sealed_form(original: &fanfold_core::Request) -> Bytes {
+    Bytes::from(serde_json::to_vec(original).expect("messages have text keys only, which JSON can carry"))
+}
+
+fn engine_refusal(error: crate::Error) -> Refusal {
+    match error {
+        crate::Error::Store(error) => store_refusal(error),
+        other => Refusal::StoreFailing { detail: other.to_string() },
+    }
+}
+
+/// The store's error in the words of the refusal table.
+fn store_refusal(error: StoreError) -> Refusal {
+    let hint = if error.may_have_committed() { "; the request may have been accepted all the same" } else { "" };
+    match error {
+        StoreError::Unavailable { .. } | StoreError::Locked { .. } => {
+            tracing::error!(%error, "the store is not available; nothing is accepted");
+            Refusal::StoreUnreachable { detail: format!("the store is not available at the moment{hint}") }
+        }
+        StoreError::Full { .. } => {
+            tracing::error!(%error, "the store is full; nothing is accepted");
+            Refusal::StoreFailing { detail: format!("the store is full{hint}") }
+        }
+        other => {
+            tracing::error!(error = %other, "the store fails; nothing is accepted");
+            Refusal::StoreFailing { detail: format!("the store cannot record the request{hint}") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bare_or_structured_strings() {
+        assert_eq!(idempotency_key("abc").unwrap(), "abc");
+        assert_eq!(idempotency_key("\"abc\"").unwrap(), "abc");
+        assert!(matches!(idempotency_key("\"\""), Err(Refusal::BadValue { .. })));
+        assert!(matches!(idempotency_key(&"k".repeat(256)), Err(Refusal::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn a_start_must_be_a_time_and_not_too_far_ahead() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(start_at("2026-01-02T00:00:00Z", now).unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
+        assert!(matches!(start_at("tomorrow", now), Err(Refusal::BadValue { .. })));
+        assert!(matches!(start_at("2030-01-02T00:00:00Z", now), Err(Refusal::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn fingerprints_tell_requests_apart() {
+        let incoming = |path: &str, query: &str, body: &'static str| Incoming {
+            method: http::Method::POST,
+            path: path.to_owned(),
+            query: None,
+            target_query: Some(query.to_owned()),
+            headers: Headers::new(),
+            body: Bytes::from_static(body.as_bytes()),
+            captures: std::collections::BTreeMap::new(),
+        };
+        let one = fingerprint(&[1; 32], &incoming("/a", "b", "c"));
+        assert_eq!(one, fingerprint(&[1; 32], &incoming("/a", "b", "c")));
+        for other in [incoming("/ab", "", "c"), incoming("/a", "", "bc"), incoming("/a", "b", "d")] {
+            assert_ne!(one, fingerprint(&[1; 32], &other));
+        }
+        assert_ne!(one, fingerprint(&[2; 32], &incoming("/a", "b", "c")));
+    }
+}

@@ -1,0 +1,110 @@
+//! Takes operations from the store into memory: those that are due, lane by lane, as far as there is room. It is woken when
+//! something becomes due, and looks by itself every few seconds, so that nothing depends on being told.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use fanfold_core::{Operation, Plan};
+use fanfold_store::Error;
+
+use crate::execute::Actor;
+use crate::residents::{Bounds, Command, Entry};
+use crate::shared::Shared;
+
+/// How many lanes are named in full; longer lists of targets share a lane by their hash.
+const LANE_NAME_MAX: usize = 200;
+
+/// The lane of a plan: operations that call the same targets wait for each other, and for nobody else.
+pub(crate) fn lane(plan: &Plan) -> String {
+    let names: Vec<&str> = plan.steps.iter().map(|step| step.target.as_str()).collect();
+    let name = names.join(",");
+    if name.len() <= LANE_NAME_MAX {
+        return name;
+    }
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Runs until the engine stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut stopping = shared.stopping();
+    loop {
+        let pause = match sweep(&shared).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::error!(%error, "cannot search the store for what is due");
+                shared.config.sweep_every
+            }
+        };
+        tokio::select! {
+            () = shared.dispatcher_woken() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+/// Takes up what is due, and tells how long there is nothing more to do.
+async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
+    let now = shared.clock.now();
+    for lane in shared.store.lanes(now).await? {
+        let (room, running) = shared.residents.room(&lane.name, shared.bounds());
+        if room == 0 {
+            shared.residents.await_room();
+            continue;
+        }
+        // Those in memory stay due in the store, so that they are found again if the process ends.
+        let due = shared.store.due(&lane.name, now, room + running).await?;
+        if due.len() == room + running {
+            shared.residents.await_room();
+        }
+        let waiting = due.into_iter().filter(|id| !shared.residents.is_running(*id)).take(room);
+        for id in waiting.collect::<Vec<_>>() {
+            match shared.store.operation(id).await {
+                Ok(Some(operation)) => take_up(shared, Arc::new(operation)),
+                Ok(None) => {}
+                Err(error) => tracing::error!(operation.id = %id, %error, "cannot read an operation that is due"),
+            }
+        }
+    }
+    let next = shared.store.next_wake(now).await?;
+    let until_next = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+    Ok(until_next.unwrap_or(shared.config.sweep_every).min(shared.config.sweep_every))
+}
+
+/// Takes an operation into memory and begins to carry it out, unless it is there already or there is no room.
+pub(crate) fn take_up(shared: &Arc<Shared>, operation: Arc<Operation>) {
+    if shared.is_stopping() || operation.end().is_some() {
+        return;
+    }
+    if let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), shared.bounds()) {
+        begin(shared, operation, entry);
+    }
+}
+
+/// Takes an operation into memory to tell it something, whatever the bounds: somebody waits for the answer. `false` if the
+/// operation came into memory meanwhile: then it is to be told where it is.
+pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, command: Command) -> bool {
+    let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
+    let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), bounds) else { return false };
+    // It is in the inbox before the task begins, so that the task does not end without it.
+    if entry.sender.try_send(command).is_err() {
+        return false;
+    }
+    begin(shared, operation, entry);
+    true
+}
+
+fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
+    let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+    let ended = Arc::clone(shared);
+    let mut actors = shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
+    actors.spawn(async move {
+        actor.run().await;
+        if ended.residents.is_awaited() {
+            ended.wake_dispatcher();
+        }
+    });
+    // What has ended already is taken out, so that the set does not grow.
+    while actors.try_join_next().is_some() {}
+}

@@ -1,0 +1,211 @@
+//! The engine as a whole: starting and stopping it, and the handle that the server gets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfold_core::dialect::Mount;
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
+use fanfold_store::{Hold, Store};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::residents::Command;
+use crate::shared::Shared;
+use crate::target::Targets;
+use crate::{Error, dispatch, notify, upkeep};
+
+/// A running engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    services: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("running", &self.shared.residents.running()).finish_non_exhaustive()
+    }
+}
+
+/// What became of a request to cancel.
+#[derive(Debug, Clone)]
+pub enum CancelOutcome {
+    /// It is recorded: the operation ends `canceled`, or, if it was being rolled back already, `failed`.
+    Accepted(Arc<Operation>),
+    /// Too late: enough has succeeded, nothing further starts, and it becomes `completed`.
+    TooLate(Arc<Operation>),
+}
+
+impl Engine {
+    /// Starts the engine: places the recorded holds, then takes up everything that is due.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        targets: Arc<Targets>,
+        clock: Arc<dyn Clock>,
+        mounts: Vec<Mount>,
+        config: Config,
+    ) -> Result<Self, Error> {
+        for Hold { target, reason, .. } in store.holds().await? {
+            targets.get(&target).hold(reason);
+        }
+        let shared = Arc::new(Shared::new(store, targets, clock, mounts, config));
+        let mut services = JoinSet::new();
+        services.spawn(dispatch::run(Arc::clone(&shared)));
+        services.spawn(notify::run(Arc::clone(&shared)));
+        services.spawn(upkeep::run(Arc::clone(&shared)));
+        Ok(Self { shared, services: Arc::new(tokio::sync::Mutex::new(services)) })
+    }
+
+    /// The targets, for status and pass-through.
+    pub fn targets(&self) -> &Arc<Targets> {
+        &self.shared.targets
+    }
+
+    /// The metrics of the engine; its targets have their own.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Operations in memory now.
+    pub fn running(&self) -> usize {
+        self.shared.residents.running()
+    }
+
+    /// Whether nothing new is accepted.
+    pub fn is_draining(&self) -> bool {
+        self.shared.is_draining() || self.shared.is_stopping()
+    }
+
+    /// Puts the mounts of a reloaded configuration in place.
+    pub fn replace_mounts(&self, mounts: Vec<Mount>) {
+        self.shared.mounts.store(Arc::new(mounts));
+    }
+
+    /// The latest recorded state of an operation, if it is in memory.
+    pub fn in_memory(&self, id: OperationId) -> Option<Arc<Operation>> {
+        self.shared.residents.recorded(id)
+    }
+
+    /// The latest recorded state of an operation.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn operation(&self, id: OperationId) -> Result<Option<Arc<Operation>>, Error> {
+        if let Some(operation) = self.in_memory(id) {
+            return Ok(Some(operation));
+        }
+        Ok(self.shared.store.operation(id).await?.map(Arc::new))
+    }
+
+    /// A receiver that is notified of each recorded change of an operation from now on. Read the operation after this.
+    pub fn follow(&self, id: OperationId) -> watch::Receiver<u64> {
+        self.shared.residents.follow(id)
+    }
+
+    /// Requests that an operation be canceled. Asking again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotPossible`] if it has ended; [`Error::NotFound`]; the store's errors.
+    pub async fn cancel(&self, id: OperationId, by: String) -> Result<CancelOutcome, Error> {
+        let operation = self.tell(id, Event::CancelRequested { by }).await?;
+        Ok(if operation.is_past_cancel() {
+            CancelOutcome::TooLate(operation)
+        } else {
+            CancelOutcome::Accepted(operation)
+        })
+    }
+
+    /// Records a fact about an operation, which is taken into memory for it if need be.
+    async fn tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
+        // The operation may leave the memory just when it is told; then it is taken up again.
+        for _ in 0..TELL_TRIES {
+            let (reply, answer) = oneshot::channel();
+            let command = Command { event: event.clone(), reply };
+            if !self.deliver(id, command).await? {
+                continue;
+            }
+            match answer.await {
+                Ok(Ok(operation)) => return Ok(operation),
+                Ok(Err(illegal)) => return Err(Error::NotPossible(illegal)),
+                // It left before it took this in, or the store did not record it: asking again is harmless.
+                Err(_) if self.shared.is_stopping() => return Err(Error::Stopping),
+                Err(_) => {}
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Puts a message into the inbox of an operation. `false`: it left the memory, or came into it, in the same instant.
+    async fn deliver(&self, id: OperationId, command: Command) -> Result<bool, Error> {
+        if let Some(inbox) = self.shared.residents.inbox(id) {
+            return Ok(inbox.send(command).await.is_ok());
+        }
+        let Some(operation) = self.shared.store.operation(id).await? else { return Err(Error::NotFound) };
+        if operation.end().is_some() {
+            let state = operation.in_words();
+            return Err(Error::NotPossible(IllegalEvent { event: command.event.name(), state }));
+        }
+        if self.shared.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        Ok(dispatch::take_up_to_tell(&self.shared, Arc::new(operation), command))
+    }
+
+    /// Puts a target on hold: no new attempt of any kind goes to it until it is released.
+    ///
+    /// # Errors
+    /// If it cannot be recorded; nothing has changed then.
+    pub async fn hold(&self, target: &TargetName, by: String, reason: String) -> Result<(), Error> {
+        let since = self.shared.clock.now();
+        let hold = Hold { target: target.clone(), since, by, reason: reason.clone() };
+        self.shared.store.hold(hold).await?;
+        self.shared.targets.get(target).hold(reason);
+        Ok(())
+    }
+
+    /// Releases a target: what waits for it goes on, in order.
+    ///
+    /// # Errors
+    /// If it cannot be recorded; nothing has changed then.
+    pub async fn release(&self, target: &TargetName) -> Result<(), Error> {
+        self.shared.store.release(target).await?;
+        self.shared.targets.get(target).release();
+        Ok(())
+    }
+
+    /// Accepts nothing any more, or again; what runs goes on.
+    pub fn drain(&self, draining: bool) {
+        self.shared.drain(draining);
+    }
+
+    /// Stops: no attempt starts any more, those on the wire are awaited for `grace` and recorded. Returns how many operations
+    /// were still waiting for an answer when the time was up; the next start recovers them.
+    pub async fn stop(&self, grace: Duration) -> usize {
+        self.shared.stop();
+        let ended = async {
+            loop {
+                let mut actors = {
+                    let mut actors = self.shared.actors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    std::mem::take(&mut *actors)
+                };
+                if actors.is_empty() {
+                    return;
+                }
+                while actors.join_next().await.is_some() {}
+            }
+        };
+        // Running out of time is what the return value tells.
+        drop(tokio::time::timeout(grace, ended).await);
+        self.services.lock().await.shutdown().await;
+        self.shared.residents.running()
+    }
+}
+
+/// How often a message to an operation is repeated that leaves the memory while it is sent.
+const TELL_TRIES: usize = 16;

@@ -1,0 +1,211 @@
+//! One attempt on the wire, and what its answer means.
+
+use fanfold_core::operation::{Leg, ProbeVerdict, Reading, Sent, Trouble, TroubleKind};
+use fanfold_core::route::{Answered, Asked, read_answer};
+use fanfold_core::{Answer, Body, Event, Headers, Slot, StepIndex};
+
+use super::Actor;
+use super::prepare::{Ready, Values, sealed_form};
+use super::tasks::{Input, TaskContext};
+use crate::target::{Broke, Received, from_wire};
+
+/// How an attempt ended.
+pub(super) struct CallEnded {
+    pub(super) result: Result<Received, Broke>,
+    /// What a probe's answer showed.
+    pub(super) verdict: Option<ProbeVerdict>,
+}
+
+impl CallEnded {
+    /// An attempt that a mistake in the program cut off.
+    pub(super) fn lost() -> Self {
+        let detail = "an internal error cut the attempt off; the log tells more".to_owned();
+        let trouble = Trouble { kind: TroubleKind::Broken, detail };
+        Self { result: Err(Broke { sent: Sent::Maybe, trouble }), verdict: None }
+    }
+}
+
+/// Sends a request whose start is recorded.
+pub(super) async fn call(context: TaskContext, step: StepIndex, leg: Leg, ready: Ready) -> Input {
+    let target = context.target(step);
+    let result = target.send(ready.permit, &ready.outgoing).await;
+    let verdict = match (&result, leg) {
+        (Ok(received), Leg::Probe) => Some(verdict(&context, step, received).await),
+        (Ok(_) | Err(_), Leg::Forward | Leg::Undo | Leg::Probe) => None,
+    };
+    Input::Called { step, leg, ended: Box::new(CallEnded { result, verdict }) }
+}
+
+async fn verdict(context: &TaskContext, step: StepIndex, received: &Received) -> ProbeVerdict {
+    let (Ok(rules), Ok(values)) = (context.rules(step), Values::read(context, step).await) else {
+        return ProbeVerdict::Unclear;
+    };
+    let Some(probe) = rules.probe() else { return ProbeVerdict::Unclear };
+    let headers = from_wire(&received.headers);
+    let answer = Answered {
+        status: received.status.as_u16(),
+        headers: &headers,
+        body: &received.body,
+        complete: received.complete,
+    };
+    values.with(&context.op, step, |values| probe.read(values, &answer))
+}
+
+/// The fields that every attempt carries beside those of the request. The key is the same for each attempt of a step, and
+/// another one for its undo; it is a structured string (draft-ietf-httpapi-idempotency-key-header, section 2.1).
+pub(super) fn attempt_headers(context: &TaskContext, step: StepIndex, leg: Leg, attempt: u32) -> Headers {
+    let op = context.op.as_ref();
+    let key = match leg {
+        Leg::Forward => Some(format!("\"{}-{step}\"", op.id)),
+        Leg::Undo => Some(format!("\"{}-{step}-undo\"", op.id)),
+        Leg::Probe => None,
+    };
+    let mut headers: Headers = vec![
+        ("fanfold-operation-id".to_owned(), op.id.to_string()),
+        ("fanfold-attempt".to_owned(), attempt.to_string()),
+        ("traceparent".to_owned(), traceparent(context)),
+    ];
+    headers.extend(key.map(|key| ("idempotency-key".to_owned(), key)));
+    headers.extend(op.plan.resource_id.as_ref().map(|id| ("fanfold-resource-id".to_owned(), id.clone())));
+    headers
+}
+
+/// Where the accepting request's `traceparent` is kept.
+pub(crate) const TRACE_ATTRIBUTE: &str = "traceparent";
+
+/// The caller's trace where there is one, else one whose id is that of the operation; the span is new (W3C Trace Context,
+/// section 3.2).
+pub(super) fn traceparent(context: &TaskContext) -> String {
+    let mut span = [0; 8];
+    context.shared.clock.fill(&mut span);
+    let span: String = span.iter().map(|byte| format!("{byte:02x}")).collect();
+    let given = context.op.plan.front.attributes.get(TRACE_ATTRIBUTE).map(String::as_str).and_then(trace_of);
+    match given {
+        Some((trace, flags)) => format!("00-{trace}-{span}-{flags}"),
+        None => format!("00-{}-{span}-00", context.op.id.to_string().replace('-', "")),
+    }
+}
+
+/// Trace id and flags of a valid `traceparent`.
+pub(crate) fn trace_of(value: &str) -> Option<(&str, &str)> {
+    let mut parts = value.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let valid = hex(version, 2) && version != "ff" && hex(trace, 32) && !zero(trace) && hex(span, 16) && hex(flags, 2);
+    (valid && !zero(span)).then_some((trace, flags))
+}
+
+impl Actor {
+    pub(super) fn take_call(&mut self, step: StepIndex, leg: Leg, ended: CallEnded) {
+        let received = match ended.result {
+            Ok(received) => received,
+            Err(Broke { sent, trouble }) => {
+                self.take(Event::AttemptBroke { step, leg, sent, trouble });
+                return;
+            }
+        };
+        let original = answer_of(&received);
+        match leg {
+            Leg::Probe => {
+                let answer = self.public(&original).unwrap_or(original);
+                let verdict = ended.verdict.unwrap_or(ProbeVerdict::Unclear);
+                self.take(Event::ProbeAnswered { step, verdict, answer });
+            }
+            Leg::Forward | Leg::Undo => {
+                let (reading, trouble) = self.read_answer(step, leg, &original, &received);
+                let answer = self.public_and_sealed(answer_slot(step, leg), original);
+                self.take(Event::AttemptAnswered { step, leg, answer, reading, trouble });
+            }
+        }
+    }
+
+    /// What an answer means for its step or undo.
+    fn read_answer(
+        &self,
+        step: StepIndex,
+        leg: Leg,
+        original: &Answer,
+        received: &Received,
+    ) -> (Reading, Option<Trouble>) {
+        let rules = match self.shared.policies.target(&self.op.plan, step) {
+            Ok(rules) => rules,
+            Err(trouble) => return (Reading::Unknown, Some(trouble)),
+        };
+        let slot = match leg {
+            Leg::Undo => Slot::UndoRequest(step),
+            Leg::Forward | Leg::Probe => Slot::StepRequest(step),
+        };
+        let uri = self.op.request_in(slot).map_or("/", |request| request.uri.as_str());
+        let url = self.shared.targets.get(&self.op.plan.steps[step.get()].target).url();
+        let path = format!("{}{}", url.as_ref().map_or("", |url| url.prefix()), uri.split('?').next().unwrap_or("/"));
+        let asked = Asked {
+            scheme: url.as_ref().map_or("http", |url| url.scheme()),
+            authority: url.as_ref().map_or("", |url| url.authority()),
+            path: &path,
+        };
+        let answered = Answered {
+            status: original.status,
+            headers: &original.headers,
+            body: &received.body,
+            complete: received.complete,
+        };
+        read_answer(&rules, leg, &asked, &answered, self.shared.clock.now())
+    }
+
+    /// The public form of an answer; its original is sealed where it differs.
+    pub(super) fn public_and_sealed(&mut self, slot: Slot, original: Answer) -> Answer {
+        match self.public(&original) {
+            Some(public) => {
+                self.draft.seal(slot, sealed_form(&original));
+                public
+            }
+            None => original,
+        }
+    }
+
+    fn public(&self, original: &Answer) -> Option<Answer> {
+        self.op.plan.policy.redaction.answer(original)
+    }
+}
+
+pub(super) fn answer_slot(step: StepIndex, leg: Leg) -> Slot {
+    match leg {
+        Leg::Undo => Slot::UndoAnswer(step),
+        Leg::Forward | Leg::Probe => Slot::StepAnswer(step),
+    }
+}
+
+pub(super) fn answer_of(received: &Received) -> Answer {
+    Answer {
+        status: received.status.as_u16(),
+        headers: from_wire(&received.headers),
+        body: Body::inline(received.body.clone()),
+        complete: received.complete,
+        sealed: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_valid_traceparent_is_taken_on() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let valid = format!("00-{trace}-00f067aa0ba902b7-01");
+        assert_eq!(trace_of(&valid), Some((trace, "01")));
+        for bad in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(trace_of(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Recording what was taken in. The task goes on only once it is recorded; while the store cannot record, it waits and tries
+//! again, and nothing new begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfold_core::operation::Stage;
+use fanfold_core::{Effect, Operation};
+use fanfold_store::{Commit, Committed, Error};
+
+use super::{Actor, Wake, call, wake_at};
+use crate::clock::jitter;
+
+/// The first wait after the store failed; doubles up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+
+/// The longest wait between two tries to record.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+impl Actor {
+    /// Records the draft, then begins what waited for it. `false`: this task must not go on.
+    pub(super) async fn commit(&mut self) -> bool {
+        let mut next = Operation::clone(&self.op);
+        next.revision = next.revision.next();
+        let draft = std::mem::take(&mut self.draft);
+        let commit = Commit {
+            wake_at: match wake_at(&next, &self.shared) {
+                Wake::Now => Some(next.updated_at),
+                Wake::At(until) => Some(until),
+                Wake::Never => None,
+            },
+            operation: next,
+            events: draft.events,
+            effects: draft.effects,
+            sealed: draft.sealed,
+            notices: draft.notices,
+            free_idempotency_key: false,
+        };
+        let Some(committed) = self.record(&commit).await else { return false };
+        self.op = Arc::new(*committed.operation);
+        self.shared.residents.publish(&self.op);
+        self.follow_up(&commit, committed.granted);
+        for reply in draft.replies {
+            // Whoever asked may have gone away; the change is made all the same.
+            drop(reply.send(Ok(Arc::clone(&self.op))));
+        }
+        for (step, leg, ready) in draft.sends {
+            let call = call::call(self.context(), step, leg, ready);
+            self.tasks.call(step, leg, call);
+        }
+        true
+    }
+
+    fn follow_up(&self, commit: &Commit, granted: Option<fanfold_core::OperationId>) {
+        for effect in &commit.effects {
+            if let Effect::HoldTarget { target, reason } = effect {
+                self.shared.targets.get(target).hold(reason.clone());
+            }
+        }
+        if let Stage::Ended { end, .. } = &self.op.stage {
+            self.shared.metrics.ended(&self.op, end);
+            if !commit.notices.is_empty() {
+                self.shared.notify_notices();
+            }
+        }
+        if granted.is_some() {
+            self.shared.wake_dispatcher();
+        }
+    }
+
+    async fn record(&self, commit: &Commit) -> Option<Committed> {
+        let mut wait = RETRY_FIRST;
+        loop {
+            let error = match self.shared.store.commit(commit.clone()).await {
+                Ok(committed) => return Some(committed),
+                Err(error) => error,
+            };
+            match error {
+                Error::Conflict => match self.recorded_after_all(commit).await {
+                    Ok(Some(committed)) => return Some(committed),
+                    Ok(None) => {
+                        tracing::error!(operation.id = %self.op.id, "somebody else has recorded on the operation; it is read again");
+                        self.shared.retry_later(self.op.id);
+                        return None;
+                    }
+                    Err(error) => tracing::error!(operation.id = %self.op.id, %error, "cannot read the operation back"),
+                },
+                Error::NotFound { .. } | Error::Invalid { .. } | Error::Corrupt { .. } => {
+                    tracing::error!(operation.id = %self.op.id, %error, "the operation cannot be recorded; it stays as it was last recorded");
+                    self.shared.retry_later(self.op.id);
+                    return None;
+                }
+                Error::Unavailable { .. }
+                | Error::Full { .. }
+                | Error::ReadOnly { .. }
+                | Error::Locked { .. }
+                | Error::Unusable { .. }
+                | Error::NewerSchema { .. }
+                | Error::ChangedMigration { .. }
+                | Error::Key { .. } => {
+                    tracing::error!(operation.id = %self.op.id, %error, "the store cannot record now; trying again");
+                }
+            }
+            let mut stopping = self.shared.stopping();
+            let pause = wait.mul_f64(0.5 + jitter(self.shared.clock.as_ref()) / 2.0);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // What cannot be recorded before the process ends is recovered by the next one.
+                _ = stopping.wait_for(|stopping| *stopping), if wait >= RETRY_MAX => return None,
+            }
+            wait = (wait * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// A commit whose answer was lost may have been recorded: then the record is what we wanted it to be.
+    async fn recorded_after_all(&self, commit: &Commit) -> Result<Option<Committed>, Error> {
+        let recorded = self.shared.store.operation(self.op.id).await?;
+        let ours = recorded.filter(|recorded| {
+            recorded.revision == commit.operation.revision && recorded.updated_at == commit.operation.updated_at
+        });
+        Ok(ours.map(|operation| Committed { operation: Box::new(operation), granted: None }))
+    }
+}

@@ -1,0 +1,120 @@
+//! The end of an operation: the final response is composed, and whoever asked to be told gets a notice.
+
+use fanfold_core::dialect::{Bodies, Mount, View};
+use fanfold_core::operation::{Outcome, Stage, Status, StepPhase, Trouble};
+use fanfold_core::route::{Answered, OperationValues, TargetResult};
+use fanfold_core::{Answer, Content, Event, Slot};
+use fanfold_store::{NewNotice, NoticeId};
+
+use super::Actor;
+use crate::Error;
+
+impl Actor {
+    /// Composes the final response of an operation whose end is decided, and the notices of it.
+    pub(super) async fn compose(&mut self) -> Result<(), Error> {
+        let Stage::Finishing(end) = &self.op.stage else { return Ok(()) };
+        let (end, id) = (end.clone(), self.op.id);
+        let bodies = self.bodies_apart().await?;
+        let mount = self.mount();
+        let by_route = if end.status == Status::Completed { self.by_route(&bodies)? } else { None };
+        if let Some(Err(trouble)) = &by_route {
+            tracing::warn!(operation.id = %id, trouble = %trouble.detail, "the result template failed; the default is used");
+        }
+        let by_dialect = || mount.wire().final_response(View { operation: &self.op, bodies: &bodies }, &end);
+        let response = by_route.and_then(Result::ok).unwrap_or_else(by_dialect);
+        let response = self.public_and_sealed(Slot::Final, response);
+        self.take(Event::ResponseComposed { response });
+        // An ended operation keeps no originals.
+        self.draft.sealed.retain(|(slot, _)| *slot != Slot::Final);
+        self.draft.notices.extend(self.notice(&mount, &bodies));
+        Ok(())
+    }
+
+    /// The response as the route's `result` gives it, over public forms: it is shown to everybody who may see the operation.
+    fn by_route(&self, bodies: &Bodies) -> Result<Option<Result<Answer, Trouble>>, Error> {
+        if self.op.plan.policy.result.is_none() {
+            return Ok(None);
+        }
+        let policy = match self.shared.policies.compiled(&self.op.plan.policy) {
+            Ok(policy) => policy,
+            Err(trouble) => return Ok(Some(Err(trouble))),
+        };
+        let view = View { operation: &self.op, bodies };
+        let request_body = bytes::Bytes::copy_from_slice(view.octets(Slot::Request));
+        let values = OperationValues {
+            operation: self.op.id,
+            plan: &self.op.plan,
+            request: &self.op.plan.request,
+            request_body: &request_body,
+        };
+        let answers: Vec<_> = self
+            .op
+            .indexed_steps()
+            .map(|(index, _, _)| bytes::Bytes::copy_from_slice(view.octets(Slot::StepAnswer(index))))
+            .collect();
+        let targets: Vec<TargetResult<'_>> = self
+            .op
+            .indexed_steps()
+            .zip(&answers)
+            .map(|((_, planned, step), body)| TargetResult {
+                target: &planned.target,
+                outcome: outcome(&step.phase),
+                response: step.course.answer.as_ref().map(|answer| Answered {
+                    status: answer.status,
+                    headers: &answer.headers,
+                    body,
+                    complete: answer.complete,
+                }),
+            })
+            .collect();
+        Ok(policy.compose(&values, &targets))
+    }
+
+    fn mount(&self) -> Mount {
+        let front = &self.op.plan.front;
+        let mounts = self.shared.mounts.load();
+        let ours = mounts.iter().find(|mount| mount.dialect == front.dialect && mount.prefix == front.mount);
+        // The mount may be gone from the configuration; its operations still end in its words, with default settings.
+        ours.cloned().unwrap_or_else(|| Mount::new(front.dialect, front.mount.clone()))
+    }
+
+    fn notice(&self, mount: &Mount, bodies: &Bodies) -> Option<NewNotice> {
+        let request = mount.wire().notice(mount, View { operation: &self.op, bodies })?;
+        let mut random = [0; 10];
+        self.shared.clock.fill(&mut random);
+        let now = self.shared.clock.now();
+        Some(NewNotice {
+            id: NoticeId(fanfold_core::OperationId::new(now, random).to_string()),
+            kind: mount.dialect.to_string(),
+            method: request.method.to_string(),
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            due_at: now,
+        })
+    }
+
+    /// The bodies that stand apart from the record, if there are any.
+    async fn bodies_apart(&self) -> Result<Bodies, Error> {
+        let apart = |slot: Slot| self.op.message_body(slot).is_some_and(|body| matches!(body.0, Content::Apart { .. }));
+        let any = apart(Slot::Request)
+            || self.op.indexed_steps().any(|(index, _, _)| {
+                [Slot::StepRequest(index), Slot::StepAnswer(index), Slot::UndoRequest(index), Slot::UndoAnswer(index)]
+                    .into_iter()
+                    .any(apart)
+            });
+        if any { Ok(self.shared.store.bodies(self.op.id).await?) } else { Ok(Bodies::new()) }
+    }
+}
+
+fn outcome(phase: &StepPhase) -> Outcome {
+    match phase {
+        StepPhase::Ended(outcome) => *outcome,
+        // Every step has an outcome by the time that the response is composed.
+        StepPhase::Planned
+        | StepPhase::Reading { .. }
+        | StepPhase::Sending(_)
+        | StepPhase::Probing(_)
+        | StepPhase::AwaitingPerson { .. } => Outcome::Unknown,
+    }
+}

@@ -1,0 +1,140 @@
+//! Following a lower operation by polling until it ends. Polls are safe reads: only the end is recorded. How long it is
+//! followed is a durable deadline of the operation, so a poll that fails is simply repeated.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfold_core::operation::{Leg, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase};
+use fanfold_core::route::{Answered, Poll, PollAddress};
+use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
+
+use super::Actor;
+use super::call::{answer_slot, traceparent};
+use super::tasks::{Input, TaskContext};
+use crate::clock::jitter;
+use crate::target::{Outgoing, PermitKind, from_wire, to_wire};
+
+/// The wait after the first poll; doubles up to [`POLL_MAX`], unless the target asks for more.
+const POLL_FIRST: Duration = Duration::from_millis(250);
+
+/// The longest wait between two polls that Fanfold chooses itself.
+const POLL_MAX: Duration = Duration::from_secs(15);
+
+/// How a lower operation ended.
+pub(super) struct LowerSeen {
+    answer: Answer,
+    reading: Reading,
+    trouble: Option<Trouble>,
+}
+
+/// Polls until the lower operation has ended.
+pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> Input {
+    let mut wait = POLL_FIRST;
+    loop {
+        let asked_to_wait = match poll(&context, step, leg).await {
+            Ok(Poll::Ended { reading, answer, trouble }) => {
+                return Input::LowerEnded { step, leg, lower: Box::new(LowerSeen { answer, reading, trouble }) };
+            }
+            Ok(Poll::StillRunning { retry_after }) => retry_after,
+            Ok(Poll::Unclear { trouble, retry_after }) => {
+                tracing::info!(operation.id = %context.op.id, trouble = %trouble.detail, "a poll told nothing; polling on");
+                retry_after
+            }
+            Err(trouble) => return unfollowable(step, leg, trouble),
+        };
+        let spread = 0.5 + jitter(context.shared.clock.as_ref()) / 2.0;
+        tokio::time::sleep(wait.mul_f64(spread).max(asked_to_wait.unwrap_or_default())).await;
+        wait = (wait * 2).min(POLL_MAX);
+    }
+}
+
+fn unfollowable(step: StepIndex, leg: Leg, trouble: Trouble) -> Input {
+    let answer = Answer { status: 502, headers: Vec::new(), body: Body::default(), complete: true, sealed: false };
+    Input::LowerEnded {
+        step,
+        leg,
+        lower: Box::new(LowerSeen { answer, reading: Reading::Unknown, trouble: Some(trouble) }),
+    }
+}
+
+async fn poll(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Poll, Trouble> {
+    let rules = context.rules(step)?;
+    let reference = reference(&context.op, step, leg);
+    let address = reference.and_then(|reference| rules.poll_address(reference));
+    let Some(address) = address else {
+        let detail = "the target's operation cannot be followed: there is no monitor for it".to_owned();
+        return Err(Trouble { kind: TroubleKind::Nonsense, detail });
+    };
+    let outgoing = outgoing(context, step, leg, address)?;
+    let kind = match leg {
+        Leg::Undo => PermitKind::Undo,
+        Leg::Forward | Leg::Probe => PermitKind::Forward,
+    };
+    let target = context.target(step);
+    let permit = target.ticket(kind).permit().await;
+    match target.send(permit, &outgoing).await {
+        Ok(received) => {
+            let headers = from_wire(&received.headers);
+            let answered = Answered {
+                status: received.status.as_u16(),
+                headers: &headers,
+                body: &received.body,
+                complete: received.complete,
+            };
+            Ok(rules.read_poll(&answered, context.shared.clock.now()))
+        }
+        Err(broke) => Ok(Poll::Unclear { trouble: broke.trouble, retry_after: None }),
+    }
+}
+
+fn reference(op: &Operation, step: StepIndex, leg: Leg) -> Option<&str> {
+    let step = op.steps.get(step.get())?;
+    let send = match (leg, &step.phase, step.undo.as_ref().map(|undo| &undo.phase)) {
+        (Leg::Forward, StepPhase::Sending(send), _) | (Leg::Undo, _, Some(UndoPhase::Sending(send))) => send,
+        _ => return None,
+    };
+    match send {
+        Send::Following(lower) => Some(&lower.reference),
+        Send::Due { .. } | Send::Calling { .. } | Send::BackingOff { .. } => None,
+    }
+}
+
+fn outgoing(context: &TaskContext, step: StepIndex, leg: Leg, address: PollAddress) -> Result<Outgoing, Trouble> {
+    let policy = context.op.plan.step_policy(step);
+    let limits = match leg {
+        Leg::Undo => &policy.undo_limits,
+        Leg::Forward | Leg::Probe => &policy.step,
+    };
+    let headers = vec![
+        ("accept".to_owned(), "application/json".to_owned()),
+        ("fanfold-operation-id".to_owned(), context.op.id.to_string()),
+        ("traceparent".to_owned(), traceparent(context)),
+    ];
+    let headers = to_wire(&headers).map_err(|error| Trouble {
+        kind: TroubleKind::Template,
+        detail: format!("a header cannot be sent: {error}"),
+    })?;
+    let (path_and_query, from_root) = match address {
+        PollAddress::BelowPrefix(path) => (path, false),
+        PollAddress::FromRoot(path) => (path, true),
+    };
+    Ok(Outgoing {
+        method: http::Method::GET,
+        path_and_query,
+        headers,
+        body: Bytes::new(),
+        connect: limits.connect,
+        response: limits.response,
+        body_max: limits.response_body_max,
+        fresh: false,
+        from_root,
+    })
+}
+
+impl Actor {
+    pub(super) fn take_lower(&mut self, step: StepIndex, leg: Leg, lower: LowerSeen) {
+        let LowerSeen { answer, reading, trouble } = lower;
+        let answer = self.public_and_sealed(answer_slot(step, leg), answer);
+        self.take(Event::LowerEnded { step, leg, answer, reading, trouble });
+    }
+}

@@ -1,0 +1,316 @@
+//! Carries out one operation. Each operation in memory has one task, which alone records on it: it takes in what happened
+//! (attempts, reads, times, requests of people), lets core decide, commits, and only then begins what is to be done.
+//!
+//! An attempt's start is committed before its first byte leaves; what ends in the same instant is committed together.
+
+mod call;
+mod commit;
+mod compose;
+mod draft;
+mod follow;
+mod originals;
+mod prepare;
+mod read;
+mod tasks;
+
+use std::sync::Arc;
+
+use fanfold_core::operation::{Leg, Sent, Stage, Timer, Trouble, TroubleKind, Work};
+use fanfold_core::{Context, Event, IllegalEvent, Operation, transition};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::clock::jitter;
+
+use crate::residents::{Command, Place};
+use crate::shared::Shared;
+pub(crate) use call::{TRACE_ATTRIBUTE, trace_of};
+use draft::Draft;
+use tasks::{Input, Tasks};
+
+/// How many things that happened are taken into one commit at the most.
+const BATCH_MAX: usize = 64;
+
+/// The wait before the store is asked again that failed to give what a task needs.
+const STORE_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The longest that a task sleeps before it looks at the clock again, so that a clock that jumps is noticed.
+const SLEEP_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
+pub(crate) struct Actor {
+    shared: Arc<Shared>,
+    /// With everything taken in, recorded or not.
+    op: Arc<Operation>,
+    /// Its place in memory; kept to leave it when the task ends.
+    _place: Place,
+    inbox: mpsc::Receiver<Command>,
+    tasks: Tasks,
+    draft: Draft,
+    /// The process is about to stop: no attempt starts any more.
+    halted: bool,
+}
+
+/// Why waiting ended.
+enum Woken {
+    Input(Input),
+    Command(Box<Command>),
+    Time,
+    /// The state of the process or of the tasks has changed: look again.
+    Idle,
+}
+
+impl Actor {
+    pub(crate) fn new(shared: Arc<Shared>, op: Arc<Operation>, place: Place, inbox: mpsc::Receiver<Command>) -> Self {
+        Self { shared, op, _place: place, inbox, tasks: Tasks::default(), draft: Draft::default(), halted: false }
+    }
+
+    /// Goes on with the operation until it has ended, or nothing is to be done for it for a while.
+    pub(crate) async fn run(mut self) {
+        self.take_over();
+        let mut stopping = self.shared.stopping();
+        loop {
+            let done = self.do_at_once().await;
+            if let Err(error) = &done {
+                tracing::error!(operation.id = %self.op.id, %error, "cannot go on with an operation for now; trying again");
+            }
+            // What happened is recorded even if what follows from it cannot be done yet.
+            if self.draft.is_urgent() && !self.commit().await {
+                return;
+            }
+            if done.is_err() {
+                tokio::time::sleep(STORE_RETRY).await;
+                continue;
+            }
+            self.halted = *stopping.borrow_and_update();
+            self.tasks.keep(&self.op, self.halted);
+            if self.is_done() {
+                return;
+            }
+            if !self.halted {
+                self.begin();
+            }
+            let woken = self.wait(&mut stopping).await;
+            self.take_in(woken);
+        }
+    }
+
+    /// What a process left behind that ended in the middle: its attempts broke, and nobody knows how far they came.
+    fn take_over(&mut self) {
+        for (step, leg) in self.op.calling() {
+            let detail = "the process that made the attempt ended before an answer was recorded".to_owned();
+            let trouble = Trouble { kind: TroubleKind::ProcessEnded, detail };
+            self.take(Event::AttemptBroke { step, leg, sent: Sent::Maybe, trouble });
+        }
+    }
+
+    /// Takes one event in. One that does not fit any more is dropped: what it tells is not wanted any longer.
+    fn take(&mut self, event: Event) -> bool {
+        match self.decide(event) {
+            Ok(()) => true,
+            Err(illegal) => {
+                tracing::debug!(operation.id = %self.op.id, %illegal, "an event came too late");
+                false
+            }
+        }
+    }
+
+    fn decide(&mut self, event: Event) -> Result<(), IllegalEvent> {
+        let clock = self.shared.clock.as_ref();
+        let context = Context { now: clock.now(), jitter: jitter(clock) };
+        let (next, effects) = transition(&self.op, event.clone(), context)?;
+        self.op = Arc::new(next);
+        self.draft.add(context.now, event, effects);
+        Ok(())
+    }
+
+    /// Does what needs no waiting for anything outside: takes the operation up, looks after its lock, composes the response.
+    async fn do_at_once(&mut self) -> Result<(), crate::Error> {
+        loop {
+            let work = self.op.work();
+            if work.contains(&Work::Dispatch) {
+                self.take(Event::Dispatched);
+            } else if work.contains(&Work::Compose) {
+                self.compose().await?;
+            } else if work.contains(&Work::AwaitLock) && self.holds_lock().await? {
+                self.take(Event::LockGranted);
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn holds_lock(&self) -> Result<bool, crate::Error> {
+        let Some(lock) = &self.op.plan.lock else { return Ok(false) };
+        let holder = self.shared.store.lock_holder(&self.op.tenant, &lock.key).await?;
+        Ok(holder == Some(self.op.id))
+    }
+
+    /// Whether there is nothing for this task to do: it ended, or it waits for a person, a lock or a far-off time, and the
+    /// dispatcher will take it up again.
+    fn is_done(&self) -> bool {
+        if matches!(self.op.stage, Stage::Ended { .. }) || (self.halted && self.tasks.is_empty()) {
+            return true;
+        }
+        self.tasks.is_empty() && self.inbox.is_empty() && wake_at(&self.op, &self.shared) != Wake::Now
+    }
+
+    fn begin(&mut self) {
+        for work in self.op.work() {
+            if self.tasks.has(&work) {
+                continue;
+            }
+            match work {
+                Work::Send { step, leg, attempt } => {
+                    let turn = prepare::wait_for_turn(self.context(), step, leg, attempt);
+                    self.tasks.spawn(work, turn);
+                }
+                Work::Read { step, purpose, .. } => self.tasks.spawn(work, read::read(self.context(), step, purpose)),
+                Work::Follow { step, leg } => self.tasks.spawn(work, follow::follow(self.context(), step, leg)),
+                // No protocol that is spoken today can ask a lower operation to cancel; it is followed to its end.
+                Work::CancelLower { .. } => {}
+                Work::Wait { .. } | Work::AwaitPerson { .. } | Work::AwaitLock | Work::Dispatch | Work::Compose => {}
+            }
+        }
+    }
+
+    fn context(&self) -> tasks::TaskContext {
+        tasks::TaskContext { shared: Arc::clone(&self.shared), op: Arc::clone(&self.op) }
+    }
+
+    async fn wait(&mut self, stopping: &mut tokio::sync::watch::Receiver<bool>) -> Woken {
+        let now = self.shared.clock.now();
+        let pause = timers(&self.op)
+            .map(|(_, until)| std::time::Duration::try_from(until.duration_since(now)).unwrap_or_default())
+            .min()
+            .unwrap_or(SLEEP_MAX)
+            .min(SLEEP_MAX);
+        tokio::select! {
+            input = self.tasks.next(), if !self.tasks.is_empty() => input.map_or(Woken::Idle, Woken::Input),
+            Some(command) = self.inbox.recv() => Woken::Command(Box::new(command)),
+            () = tokio::time::sleep(pause), if !self.halted => Woken::Time,
+            _ = stopping.changed(), if !self.halted => Woken::Idle,
+        }
+    }
+
+    /// Takes in what woke the task, and all else that is there already.
+    fn take_in(&mut self, woken: Woken) {
+        match woken {
+            Woken::Input(input) => self.take_input(input),
+            Woken::Command(command) => self.take_command(*command),
+            Woken::Time => self.take_time(),
+            Woken::Idle => return,
+        }
+        for _ in 0..BATCH_MAX {
+            if let Some(input) = self.tasks.next_now() {
+                self.take_input(input);
+            } else if let Ok(command) = self.inbox.try_recv() {
+                self.take_command(command);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take_time(&mut self) {
+        let now = self.shared.clock.now();
+        let due: Vec<Timer> = timers(&self.op).filter(|(_, until)| *until <= now).map(|(timer, _)| timer).collect();
+        for timer in due {
+            self.take(Event::TimeCame { timer });
+        }
+    }
+
+    fn take_command(&mut self, command: Command) {
+        match self.decide(command.event) {
+            Ok(()) => self.draft.reply_when_recorded(command.reply),
+            // Nobody may be listening any more; then there is nobody to tell.
+            Err(illegal) => drop(command.reply.send(Err(illegal))),
+        }
+    }
+
+    fn take_input(&mut self, input: Input) {
+        match input {
+            Input::Gated { step, leg, gate, work, ticket } => {
+                if self.take(Event::GateChanged { step, leg, gate }) {
+                    let attempt = ticket.attempt;
+                    self.tasks.spawn(work, prepare::go_on_waiting(self.context(), step, leg, attempt, ticket));
+                }
+            }
+            Input::Ready { .. } if self.halted => {}
+            Input::Ready { step, leg, ready } => {
+                let request = match leg {
+                    Leg::Forward => None,
+                    Leg::Undo | Leg::Probe => ready.recorded.as_ref().map(|recorded| recorded.public.clone()),
+                };
+                if self.take(Event::AttemptStarted { step, leg, request }) {
+                    self.seal_request(step, leg, &ready);
+                    self.draft.send_when_recorded(step, leg, *ready);
+                }
+            }
+            Input::NotRendered { step, leg, trouble } => match leg {
+                Leg::Undo => {
+                    self.take(Event::UndoNotRendered { step, trouble });
+                }
+                // A probe that cannot be rendered has been asked and told nothing; a forward request was rendered at acceptance,
+                // so that only its sealed original can be missing.
+                Leg::Forward | Leg::Probe => {
+                    if self.take(Event::AttemptStarted { step, leg, request: None }) {
+                        self.take(Event::AttemptBroke { step, leg, sent: Sent::No, trouble });
+                    }
+                }
+            },
+            Input::Called { step, leg, ended } => self.take_call(step, leg, *ended),
+            Input::Read { step, purpose, read } => self.take_read(step, purpose, *read),
+            Input::LowerEnded { step, leg, lower } => self.take_lower(step, leg, *lower),
+            Input::TaskFailed { work } => {
+                tracing::error!(operation.id = %self.op.id, ?work, "a task of the operation failed and is begun again");
+            }
+        }
+    }
+}
+
+/// When an operation is to be taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Something is to be done now.
+    Now,
+    /// Nothing before this time.
+    At(Timestamp),
+    /// Nothing until somebody outside does something.
+    Never,
+}
+
+/// Reads off the state when an operation has to be in memory.
+pub(crate) fn wake_at(op: &Operation, shared: &Shared) -> Wake {
+    let near = shared.clock.now() + shared.config.park_after;
+    let mut wake = Wake::Never;
+    for work in op.work() {
+        match work {
+            Work::Dispatch | Work::Compose | Work::Send { .. } | Work::Read { .. } | Work::Follow { .. } => {
+                return Wake::Now;
+            }
+            Work::Wait { until, .. } if until <= near => return Wake::Now,
+            Work::Wait { until, .. } => {
+                wake = match wake {
+                    Wake::At(other) => Wake::At(until.min(other)),
+                    Wake::Now | Wake::Never => Wake::At(until),
+                }
+            }
+            Work::AwaitLock | Work::AwaitPerson { .. } | Work::CancelLower { .. } => {}
+        }
+    }
+    if op.calling().is_empty() { wake } else { Wake::Now }
+}
+
+fn timers(op: &Operation) -> impl Iterator<Item = (Timer, Timestamp)> + use<> {
+    op.work().into_iter().filter_map(|work| match work {
+        Work::Wait { timer, until } => Some((timer, until)),
+        Work::AwaitLock
+        | Work::Dispatch
+        | Work::Send { .. }
+        | Work::Read { .. }
+        | Work::Follow { .. }
+        | Work::CancelLower { .. }
+        | Work::Compose
+        | Work::AwaitPerson { .. } => None,
+    })
+}

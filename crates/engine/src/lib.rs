@@ -1,0 +1,30 @@
+//! Performs what core decides: accepts operations, takes them from the store into memory, calls targets, follows lower
+//! operations, rolls back, sends notices, and recovers what an ended process left behind.
+//!
+//! Where to look: [`Engine`] is the handle; `accept` makes operations; `dispatch` takes them up; `execute` carries one out;
+//! [`target`] is everything towards back ends; `notify` sends notices; `upkeep` does the chores. The engine never decides what
+//! an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
+
+mod accept;
+mod allow;
+mod clock;
+mod config;
+mod dispatch;
+mod engine;
+mod error;
+mod execute;
+mod metrics;
+mod notify;
+mod policies;
+mod residents;
+mod shared;
+pub mod target;
+mod upkeep;
+
+pub use accept::{AcceptOutcome, AcceptRequest};
+pub use allow::{AllowHost, AllowRule};
+pub use clock::{Clock, SystemClock};
+pub use config::{Config, NoticeRules};
+pub use engine::{CancelOutcome, Engine};
+pub use error::Error;
+pub use metrics::Metrics;

@@ -1,0 +1,120 @@
+//! What the engine counts about operations and notices. Targets have metrics of their own.
+
+use fanfold_core::Operation;
+use fanfold_core::operation::{End, Status};
+use fanfold_core::plan::DialectName;
+use fanfold_store::NoticeOutcome;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The counters of the engine.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    accepted: Family<RouteLabels, Counter>,
+    ended: Family<EndLabels, Counter>,
+    duration: Family<RouteLabels, Histogram>,
+    notices: Family<NoticeLabels, Counter>,
+}
+
+/// Routes are configured, so there are as many labels as routes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    dialect: DialectLabel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    route: String,
+    dialect: DialectLabel,
+    status: StatusLabel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoticeLabels {
+    result: NoticeResult,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct DialectLabel(DialectName);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct StatusLabel(Status);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum NoticeResult {
+    Delivered,
+    Failed,
+    Dead,
+}
+
+impl EncodeLabelValue for DialectLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.0.to_string(), encoder)
+    }
+}
+
+impl EncodeLabelValue for StatusLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.0.as_str(), encoder)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            accepted: Family::default(),
+            ended: Family::default(),
+            duration: Family::new_with_constructor(durations),
+            notices: Family::default(),
+        }
+    }
+}
+
+/// From 5 ms to about 45 minutes.
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 3.0, 13))
+}
+
+impl Metrics {
+    /// Adds the metrics to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("fanfold_operations_accepted", "Operations accepted", self.accepted.clone());
+        registry.register("fanfold_operations_ended", "Operations ended, by status", self.ended.clone());
+        registry.register_with_unit(
+            "fanfold_operation_duration",
+            "From acceptance to the end",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        registry.register("fanfold_notice_tries", "Tries to deliver a notice, by result", self.notices.clone());
+    }
+
+    pub(crate) fn accepted(&self, operation: &Operation) {
+        self.accepted.get_or_create(&route(operation)).inc();
+    }
+
+    pub(crate) fn ended(&self, operation: &Operation, end: &End) {
+        let RouteLabels { route: name, dialect } = route(operation);
+        let labels = EndLabels { route: name, dialect, status: StatusLabel(end.status) };
+        self.ended.get_or_create(&labels).inc();
+        let took = end.at.duration_since(operation.accepted_at).as_secs_f64();
+        self.duration.get_or_create(&route(operation)).observe(took);
+    }
+
+    pub(crate) fn noticed(&self, outcome: &NoticeOutcome) {
+        let result = match outcome {
+            NoticeOutcome::Delivered { .. } => NoticeResult::Delivered,
+            NoticeOutcome::Failed { .. } => NoticeResult::Failed,
+            NoticeOutcome::Dead { .. } => NoticeResult::Dead,
+        };
+        self.notices.get_or_create(&NoticeLabels { result }).inc();
+    }
+}
+
+fn route(operation: &Operation) -> RouteLabels {
+    RouteLabels { route: operation.plan.route.clone(), dialect: DialectLabel(operation.plan.front.dialect) }
+}

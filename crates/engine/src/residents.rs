@@ -1,0 +1,185 @@
+//! The operations that are in memory: those being carried out, by lane, and those that ended lately. Also who is waiting for
+//! an operation to change.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many messages an operation in memory lets queue up before senders wait.
+pub(crate) const INBOX_MAX: usize = 64;
+
+/// A fact from outside: a request of a person, mostly.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) event: Event,
+    /// Answered once the change is recorded.
+    pub(crate) reply: oneshot::Sender<Result<Arc<Operation>, IllegalEvent>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Residents {
+    state: Mutex<State>,
+    ended_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: HashMap<OperationId, Resident>,
+    lanes: HashMap<Arc<str>, usize>,
+    ended: HashMap<OperationId, Arc<Operation>>,
+    ended_order: VecDeque<OperationId>,
+    followers: HashMap<OperationId, watch::Sender<u64>>,
+    /// Whether operations wait in the store for room.
+    awaited: bool,
+}
+
+#[derive(Debug)]
+struct Resident {
+    lane: Arc<str>,
+    inbox: mpsc::Sender<Command>,
+    /// The latest recorded state.
+    recorded: Arc<Operation>,
+}
+
+/// An operation that has come into memory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    pub(crate) sender: mpsc::Sender<Command>,
+    pub(crate) inbox: mpsc::Receiver<Command>,
+}
+
+/// An operation's place in memory. Dropping it leaves the memory.
+#[derive(Debug)]
+pub(crate) struct Place {
+    residents: Arc<Residents>,
+    id: OperationId,
+}
+
+impl Residents {
+    pub(crate) fn new(ended_max: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), ended_max })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock and has changed half of it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an operation into memory, unless it is there already or a bound is reached.
+    pub(crate) fn enter(self: &Arc<Self>, operation: &Arc<Operation>, lane: &str, bounds: Bounds) -> Option<Entry> {
+        let mut state = self.state();
+        let in_lane = state.lanes.get(lane).copied().unwrap_or(0);
+        let full = state.running.len() >= bounds.running_max || in_lane >= bounds.lane_running_max;
+        if state.running.contains_key(&operation.id) {
+            return None;
+        }
+        if full {
+            state.awaited = true;
+            return None;
+        }
+        let lane: Arc<str> = match state.lanes.get_key_value(lane) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(lane),
+        };
+        *state.lanes.entry(Arc::clone(&lane)).or_default() += 1;
+        let (inbox, messages) = mpsc::channel(INBOX_MAX);
+        let recorded = Arc::clone(operation);
+        state.running.insert(operation.id, Resident { lane, inbox: inbox.clone(), recorded });
+        let place = Place { residents: Arc::clone(self), id: operation.id };
+        Some(Entry { place, sender: inbox, inbox: messages })
+    }
+
+    /// Notes that operations wait in the store for room.
+    pub(crate) fn await_room(&self) {
+        self.state().awaited = true;
+    }
+
+    /// Whether operations waited in the store for room since this was asked last.
+    pub(crate) fn is_awaited(&self) -> bool {
+        std::mem::take(&mut self.state().awaited)
+    }
+
+    /// How many more operations of a lane may come into memory, and which of it are there.
+    pub(crate) fn room(&self, lane: &str, bounds: Bounds) -> (usize, usize) {
+        let state = self.state();
+        let in_lane = state.lanes.get(lane).copied().unwrap_or(0);
+        let room = bounds.running_max.saturating_sub(state.running.len());
+        (room.min(bounds.lane_running_max.saturating_sub(in_lane)), in_lane)
+    }
+
+    pub(crate) fn is_running(&self, id: OperationId) -> bool {
+        self.state().running.contains_key(&id)
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.state().running.len()
+    }
+
+    /// Where messages to a running operation go.
+    pub(crate) fn inbox(&self, id: OperationId) -> Option<mpsc::Sender<Command>> {
+        self.state().running.get(&id).map(|resident| resident.inbox.clone())
+    }
+
+    /// The latest recorded state of an operation in memory.
+    pub(crate) fn recorded(&self, id: OperationId) -> Option<Arc<Operation>> {
+        let state = self.state();
+        state.running.get(&id).map(|resident| &resident.recorded).or_else(|| state.ended.get(&id)).cloned()
+    }
+
+    /// A receiver that is notified of each recorded change of an operation from now on.
+    pub(crate) fn follow(&self, id: OperationId) -> watch::Receiver<u64> {
+        self.state().followers.entry(id).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Makes a recorded state known.
+    pub(crate) fn publish(&self, operation: &Arc<Operation>) {
+        let mut state = self.state();
+        if let Some(resident) = state.running.get_mut(&operation.id) {
+            resident.recorded = Arc::clone(operation);
+        }
+        let ended = operation.end().is_some();
+        if ended && state.ended.insert(operation.id, Arc::clone(operation)).is_none() {
+            state.ended_order.push_back(operation.id);
+        }
+        while state.ended_order.len() > self.ended_max {
+            if let Some(oldest) = state.ended_order.pop_front() {
+                state.ended.remove(&oldest);
+            }
+        }
+        if let Some(followers) = state.followers.get(&operation.id) {
+            followers.send_modify(|changes| *changes += 1);
+            if ended || followers.is_closed() {
+                state.followers.remove(&operation.id);
+            }
+        }
+    }
+
+    /// Forgets followers that have gone away.
+    pub(crate) fn forget_followers(&self) {
+        self.state().followers.retain(|_, followers| !followers.is_closed());
+    }
+}
+
+/// How many operations may be in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) running_max: usize,
+    pub(crate) lane_running_max: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.residents.state();
+        if let Some(resident) = state.running.remove(&self.id)
+            && let Some(count) = state.lanes.get_mut(&resident.lane)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.lanes.remove(&resident.lane);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What all tasks of the engine share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use fanfold_core::OperationId;
+use fanfold_core::dialect::Mount;
+use fanfold_store::Store;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::policies::Policies;
+use crate::residents::{Bounds, Residents};
+use crate::target::Targets;
+
+/// What the engine's tasks share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: Config,
+    pub(crate) residents: Arc<Residents>,
+    pub(crate) policies: Policies,
+    pub(crate) metrics: Metrics,
+    pub(crate) mounts: ArcSwap<Vec<Mount>>,
+    /// The tasks of operations.
+    pub(crate) actors: Mutex<JoinSet<()>>,
+    stopping: watch::Sender<bool>,
+    draining: AtomicBool,
+    dispatcher: Notify,
+    notifier: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        targets: Arc<Targets>,
+        clock: Arc<dyn Clock>,
+        mounts: Vec<Mount>,
+        config: Config,
+    ) -> Self {
+        Self {
+            store,
+            targets,
+            clock,
+            residents: Residents::new(config.ended_max),
+            policies: Policies::default(),
+            metrics: Metrics::default(),
+            mounts: ArcSwap::from_pointee(mounts),
+            actors: Mutex::default(),
+            stopping: watch::Sender::new(false),
+            draining: AtomicBool::new(false),
+            dispatcher: Notify::new(),
+            notifier: Notify::new(),
+            config,
+        }
+    }
+
+    /// Accepts nothing any more, or again.
+    pub(crate) fn drain(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// From now on no attempt starts.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Becomes true when no attempt may start any more.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { running_max: self.config.running_max, lane_running_max: self.config.lane_running_max }
+    }
+
+    pub(crate) fn wake_dispatcher(&self) {
+        self.dispatcher.notify_one();
+    }
+
+    pub(crate) async fn dispatcher_woken(&self) {
+        self.dispatcher.notified().await;
+    }
+
+    pub(crate) fn notify_notices(&self) {
+        self.notifier.notify_one();
+    }
+
+    pub(crate) async fn notifier_woken(&self) {
+        self.notifier.notified().await;
+    }
+
+    /// An operation that this process cannot go on with now stays due in the store; the next sweep takes it up again.
+    pub(crate) fn retry_later(&self, id: OperationId) {
+        tracing::warn!(operation.id = %id, "the operation is taken up again by the next sweep");
+    }
+}

@@ -1,0 +1,41 @@
+//! Chores: ended operations whose retention has passed are deleted in small batches, idle connections are closed, followers
+//! that went away are forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::shared::Shared;
+
+/// How many operations one sweep deletes.
+const SWEEP_BATCH: usize = 200;
+
+/// The pause between two sweeps while there is more to delete, so that acceptance is not held up.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often idle connections and followers are looked after.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs until the engine stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut stopping = shared.stopping();
+    let mut next_sweep = tokio::time::Instant::now() + shared.config.retention_every;
+    loop {
+        let pause = next_sweep.saturating_duration_since(tokio::time::Instant::now()).min(TIDY_EVERY);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        shared.targets.close_idle();
+        shared.residents.forget_followers();
+        if tokio::time::Instant::now() >= next_sweep {
+            let more = match shared.store.sweep(shared.clock.now(), SWEEP_BATCH).await {
+                Ok(swept) => swept.more,
+                Err(error) => {
+                    tracing::error!(%error, "cannot delete operations whose retention has passed");
+                    false
+                }
+            };
+            next_sweep = tokio::time::Instant::now() + if more { SWEEP_PAUSE } else { shared.config.retention_every };
+        }
+    }
+}

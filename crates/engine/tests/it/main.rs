@@ -1,0 +1,6 @@
+//! The engine's tests over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod operations;
+mod stage;
+mod target;

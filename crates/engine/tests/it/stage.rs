@@ -1,0 +1,241 @@
+//! An engine on the in-memory store with fake targets over real sockets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfold_core::dialect::{Mount, Refusal};
+use fanfold_core::plan::{
+    DialectName, Limits, Monitor, OnFailure, OnUndoFailure, OnUnknown, Order, Redaction, RequestTemplate, Require,
+    UndoRule,
+};
+use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec, Selection, TargetSpec};
+use fanfold_core::route::{Found, Handling, Incoming, RouteTable};
+use fanfold_core::{Operation, OperationId, TargetName, TenantId};
+use fanfold_engine::target::{Metrics, TargetConfig, Targets};
+use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowHost, AllowRule, Config, Engine, SystemClock};
+use fanfold_store::Store;
+use fanfold_store::model::Model;
+use fanfold_testkit::fake::FakeTarget;
+
+/// Longer than any of these tests takes; running into it fails the test.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) store: Arc<dyn Store>,
+    routes: RouteTable,
+    mount: Mount,
+    targets: Vec<(String, String)>,
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        attempts: 3,
+        backoff: Duration::from_millis(10),
+        backoff_max: Duration::from_millis(40),
+        budget: Duration::from_secs(20),
+        connect: Duration::from_secs(2),
+        response: Duration::from_secs(10),
+        lower: Duration::from_secs(20),
+        response_body_max: 1 << 20,
+    }
+}
+
+pub(crate) fn target_spec(id: &str) -> TargetSpec {
+    TargetSpec {
+        id: id.to_owned(),
+        monitor: Monitor::Unset,
+        step: limits(),
+        undo: limits(),
+        settle: Duration::from_millis(50),
+    }
+}
+
+/// A route to these targets that is undone by `DELETE` of what the answer names.
+pub(crate) fn spec(targets: &[&str]) -> OperationSpec {
+    let undo = RequestTemplate {
+        method: Some("DELETE".into()),
+        path: Some("/things/{{ response.json.id }}".into()),
+        ..RequestTemplate::default()
+    };
+    OperationSpec {
+        targets: Selection::Named(targets.iter().map(|name| TargetName::from(*name)).collect()),
+        targets_max: 64,
+        verb: None,
+        lock: None,
+        dedupe: None,
+        delay: None,
+        request: RequestTemplate::default(),
+        on: BTreeMap::new(),
+        forward_headers: Vec::new(),
+        undo: Some(UndoRule::Request(Box::new(undo))),
+        probe: None,
+        success: None,
+        repeatable: None,
+        order: Order::Parallel,
+        require: Require::All,
+        wave_failures: 0,
+        on_failure: OnFailure::Rollback,
+        on_unknown: OnUnknown::Fail,
+        on_undo_failure: OnUndoFailure::Attention,
+        deadline: Duration::from_secs(60),
+        result: None,
+        redaction: Redaction::standard(),
+        step_limits: LimitsOverride::default(),
+        undo_limits: LimitsOverride::default(),
+        retention: Duration::from_secs(86_400),
+    }
+}
+
+pub(crate) const NAMES: [&str; 3] = ["tokyo", "osaka", "nagoya"];
+
+/// Three fake targets that answer every `POST /things` with an id of their own, and every `DELETE` with 204.
+pub(crate) async fn fakes() -> [FakeTarget; 3] {
+    let fakes = [FakeTarget::start().await, FakeTarget::start().await, FakeTarget::start().await];
+    for (number, fake) in fakes.iter().enumerate() {
+        let body = serde_json::json!({ "id": format!("thing-{number}") });
+        fake.on("POST", "/things", fanfold_testkit::fake::Answer::json(201, &body));
+        fake.on("DELETE", "/things/*", fanfold_testkit::fake::Answer::empty(204));
+    }
+    fakes
+}
+
+/// Everything that a test may choose.
+pub(crate) struct Setting<'a> {
+    pub(crate) fakes: &'a [FakeTarget],
+    pub(crate) method: &'a str,
+    pub(crate) pattern: &'a str,
+    pub(crate) spec: OperationSpec,
+    pub(crate) target: TargetSpec,
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) dialect: DialectName,
+}
+
+impl<'a> Setting<'a> {
+    pub(crate) fn new(fakes: &'a [FakeTarget], spec: OperationSpec) -> Self {
+        Self {
+            fakes,
+            method: "POST",
+            pattern: "/things",
+            spec,
+            target: target_spec(""),
+            store: None,
+            dialect: DialectName::Native,
+        }
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new(fakes: &[FakeTarget], spec: OperationSpec) -> Self {
+        Self::of(Setting::new(fakes, spec)).await
+    }
+
+    pub(crate) async fn of(setting: Setting<'_>) -> Self {
+        let specs: BTreeMap<TargetName, TargetSpec> = NAMES
+            .iter()
+            .take(setting.fakes.len())
+            .enumerate()
+            .map(|(number, name)| {
+                (TargetName::from(*name), TargetSpec { id: number.to_string(), ..setting.target.clone() })
+            })
+            .collect();
+        let prefix = if setting.dialect == DialectName::Native { "" } else { "/v1" };
+        let route = RouteSpec {
+            name: "things".into(),
+            dialect: setting.dialect,
+            mount: prefix.to_owned(),
+            method: setting.method.parse().unwrap(),
+            pattern: format!("{prefix}{}", setting.pattern),
+            action: Action::Operation(Box::new(setting.spec)),
+        };
+        let routes = RouteTable::compile(vec![route], &specs).unwrap();
+        let mount = Mount::new(setting.dialect, prefix);
+        let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
+        let targets: Vec<(String, String)> =
+            NAMES.iter().zip(setting.fakes).map(|(name, fake)| ((*name).to_owned(), fake.url())).collect();
+        let engine = start(&store, &targets, &mount).await;
+        Self { engine, store, routes, mount, targets }
+    }
+
+    /// Another process on the same store, after this one has ended without a word.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { engine, store, routes, mount, targets } = self;
+        engine.stop(Duration::ZERO).await;
+        drop(engine);
+        let engine = start(&store, &targets, &mount).await;
+        Self { engine, store, routes, mount, targets }
+    }
+
+    pub(crate) async fn accept(&self, method: &str, uri: &str, body: &str) -> Result<AcceptOutcome, Refusal> {
+        self.accept_with(method, uri, body, &[]).await
+    }
+
+    pub(crate) async fn accept_with(
+        &self,
+        method: &str,
+        uri: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<AcceptOutcome, Refusal> {
+        let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
+        let method: http::Method = method.parse().unwrap();
+        let Found::Route { route, captures } = self.routes.find(&method, path) else { panic!("no route for {uri}") };
+        let Handling::Operation(operation) = &route.handling else { panic!("{uri} is passed through") };
+        let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
+        all.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let incoming = Incoming {
+            method,
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
+            target_query: None,
+            headers: all,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            captures,
+        };
+        let request = AcceptRequest { tenant: TenantId::default(), mount: &self.mount, route: operation, incoming };
+        self.engine.accept(request).await
+    }
+
+    /// Waits until the operation fits.
+    pub(crate) async fn until(&self, id: OperationId, fits: impl Fn(&Operation) -> bool) -> Arc<Operation> {
+        let waiting = async {
+            loop {
+                let mut changes = self.engine.follow(id);
+                let operation = self.engine.operation(id).await.unwrap().unwrap();
+                if fits(&operation) {
+                    return operation;
+                }
+                // Told of changes only; a second look now and then covers a change in between.
+                drop(tokio::time::timeout(Duration::from_millis(200), changes.changed()).await);
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(operation) => operation,
+            Err(_) => panic!("not reached: {:#?}", self.engine.operation(id).await),
+        }
+    }
+
+    pub(crate) async fn ended(&self, id: OperationId) -> Arc<Operation> {
+        self.until(id, |operation| operation.end().is_some()).await
+    }
+
+    /// Accepts a `POST /things` and follows it to its end.
+    pub(crate) async fn post(&self, body: &str) -> Arc<Operation> {
+        let accepted = self.accept("POST", "/things", body).await.unwrap();
+        self.ended(accepted.operation.id).await
+    }
+}
+
+async fn start(store: &Arc<dyn Store>, targets: &[(String, String)], mount: &Mount) -> Engine {
+    let all = Targets::new(Metrics::default());
+    let configs = targets.iter().map(|(name, url)| TargetConfig::new(name.as_str().into(), url.parse().unwrap()));
+    all.replace(configs.collect()).unwrap();
+    let mut config = Config::new([7; 32]);
+    let loopback = AllowHost::Network { address: "127.0.0.0".parse().unwrap(), bits: 8 };
+    config.notices.allow = vec![AllowRule { host: loopback, port: None }];
+    config.notices.backoff = Duration::from_millis(10);
+    let mounts = vec![mount.clone()];
+    Engine::start(Arc::clone(store), Arc::new(all), Arc::new(SystemClock), mounts, config).await.unwrap()
+}

@@ -1,0 +1,4 @@
+//! The testkit's own tests: a tool that errs would hide the errors of others.
+
+mod fake;
+mod process;
