@@ -1,0 +1,51 @@
+//! The limits of the server. Everything that a client could make large or slow has one.
+
+use std::time::Duration;
+
+/// The limits of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Octets of the request line and the header fields together. What is a little longer is refused in the words of the
+    /// dialect, what is much longer by the parser itself.
+    pub head_bytes_max: usize,
+    /// Header fields of one request.
+    pub header_fields_max: usize,
+    /// Octets of a request body. Bodies that are passed through are not counted: they are never in memory as a whole.
+    pub body_bytes_max: u64,
+    /// For a client to send the next head on its connection, the time without any request included.
+    pub head_time_max: Duration,
+    /// For a client to send a whole request body.
+    pub body_time_max: Duration,
+    /// Between two pieces of a body that is passed through. A target's own response time bounds it too, to half of that, so
+    /// that a slow client is never taken for a slow target.
+    pub upload_idle_max: Duration,
+    /// For a client to take the next piece of an answer.
+    pub write_idle_max: Duration,
+    /// Open connections. Further ones wait in the operating system's queue until one ends.
+    pub connections_max: usize,
+    /// What `Prefer: wait=N` can ask for; a larger N counts as this.
+    pub prefer_wait_max: Duration,
+    /// What `?wait=` of the native API can ask for.
+    pub poll_wait_max: Duration,
+    /// For requests in progress to end once the server is asked to stop. Those that merely wait for an operation are answered
+    /// at once.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 32 * 1024,
+            header_fields_max: 100,
+            body_bytes_max: 1024 * 1024,
+            head_time_max: Duration::from_secs(30),
+            body_time_max: Duration::from_secs(60),
+            upload_idle_max: Duration::from_secs(10),
+            write_idle_max: Duration::from_secs(30),
+            connections_max: 4_096,
+            prefer_wait_max: Duration::from_secs(300),
+            poll_wait_max: Duration::from_secs(300),
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+}

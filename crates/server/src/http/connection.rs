@@ -1,0 +1,114 @@
+//! One connection, from the first byte to the last.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::ServerConfig;
+use super::metrics::Rejected;
+use super::patient::Patient;
+use super::server::Server;
+
+/// What the parser takes beyond the configured size of a head, so that heads which are a little too large are refused in the
+/// words of the dialect.
+const PARSER_MARGIN: usize = 16 * 1024;
+
+/// How long what a client still sends is read and thrown away after the last answer. Closing at once would reset the
+/// connection, and the client might lose the answer that it has not read yet.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of it, at the most.
+const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What is said to a client whose head does not come to an end (RFC 9110, section 15.5.9).
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Answers the requests of one connection until it ends or the server stops.
+pub(super) async fn serve(server: Server, stream: TcpStream, peer: SocketAddr) {
+    let _connected = server.shared().metrics.connected();
+    // Answers are written whole, and waiting to fill a packet helps nobody.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(http.peer = %peer, %error, "the connection broke before its first request");
+        return;
+    }
+    let io = TokioIo::new(Patient::new(stream, server.shared().config.write_idle_max));
+    let answering = server.clone();
+    let service = service_fn(move |request| {
+        let server = answering.clone();
+        // On the heap, because it is large and has to stay where it is.
+        Box::pin(async move { Ok::<_, Infallible>(server.answer(peer, request).await) })
+    });
+    let mut connection = builder(&server.shared().config).serve_connection(io, service);
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+        () = server.shared().stopping() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+        }
+    };
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner().into_stream();
+    if let Err(error) = ended {
+        tracing::debug!(http.peer = %peer, %error, "a connection ended before its time");
+        count(&server, &error);
+        // One that merely was idle has nothing to be told.
+        if error.is_timeout() && !parts.read_buf.is_empty() {
+            // Whether it hears it is its own business.
+            let _ = timeout(LINGER, stream.write_all(TOO_SLOW)).await;
+        }
+    }
+    linger(&mut stream).await;
+}
+
+fn builder(config: &ServerConfig) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_time_max)
+        .max_headers(config.header_fields_max.saturating_mul(2))
+        .max_buf_size(config.head_bytes_max.saturating_mul(2).saturating_add(PARSER_MARGIN));
+    builder
+}
+
+fn count(server: &Server, error: &hyper::Error) {
+    let metrics = &server.shared().metrics;
+    if error.is_timeout() {
+        metrics.rejected(Rejected::TooSlow);
+    } else if error.is_parse_too_large() {
+        metrics.rejected(Rejected::HeadTooLarge);
+    } else if error.is_parse() {
+        metrics.rejected(Rejected::Malformed);
+    }
+}
+
+/// Closes our side, and waits a little for the other one.
+async fn linger(stream: &mut TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let mut thrown_away = [0; 8 * 1024];
+        let mut left = LINGER_BYTES_MAX;
+        while let Ok(read @ 1..) = stream.read(&mut thrown_away).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // On time or not, that was the last of it.
+    let _ = timeout(LINGER, Box::pin(drain)).await;
+}

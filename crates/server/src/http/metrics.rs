@@ -1,0 +1,196 @@
+//! What the server counts about requests and connections.
+
+use std::time::Duration;
+
+use fanfold_core::dialect::Refusal;
+use fanfold_core::plan::DialectName;
+use fanfold_core::route::Handling;
+use http::StatusCode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::door::Door;
+use super::outcome::Stop;
+
+/// The metrics of the server.
+#[derive(Debug, Clone)]
+pub(super) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    duration: Family<DoorLabels, Histogram>,
+    in_flight: Gauge,
+    connections: Gauge,
+    rejected: Family<RejectedLabels, Counter>,
+}
+
+/// What kind of request it is: a closed set, whatever is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DoorLabels {
+    dialect: Dialect,
+    door: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    dialect: Dialect,
+    door: Kind,
+    class: Class,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectedLabels {
+    reason: Rejected,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Dialect {
+    Native,
+    Msf,
+    Plas,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Kind {
+    System,
+    Api,
+    Own,
+    Operation,
+    Pass,
+    Nothing,
+}
+
+/// The first digit of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Class {
+    Success,
+    Redirection,
+    ClientError,
+    ServerError,
+}
+
+/// Why a request got no further than the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Rejected {
+    /// No credentials, or bad ones.
+    Unauthenticated,
+    /// Another host or origin than ours.
+    Foreign,
+    /// The head is too large.
+    HeadTooLarge,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The head or the body did not come in time.
+    TooSlow,
+    /// Not HTTP.
+    Malformed,
+}
+
+/// A request that is being answered. Counts it as long as it is not dropped.
+#[derive(Debug)]
+pub(super) struct InFlight(Gauge);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(durations),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            rejected: Family::default(),
+        }
+    }
+}
+
+/// From 1 ms to about 5 minutes, which is as long as a request may wait.
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 3.0, 13))
+}
+
+impl Metrics {
+    /// Adds the metrics to a registry.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        let requests = "Requests by dialect, kind and class of their status";
+        registry.register("fanfold_http_requests", requests, self.requests.clone());
+        registry.register_with_unit(
+            "fanfold_http_request_duration",
+            "From the head of a request to the head of its response",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        registry.register("fanfold_http_in_flight", "Requests that are being answered", self.in_flight.clone());
+        registry.register("fanfold_http_connections", "Open connections", self.connections.clone());
+        registry.register("fanfold_http_rejected", "Requests turned away at the door", self.rejected.clone());
+    }
+
+    pub(super) fn begun(&self) -> InFlight {
+        InFlight::counted_by(&self.in_flight)
+    }
+
+    pub(super) fn connected(&self) -> InFlight {
+        InFlight::counted_by(&self.connections)
+    }
+
+    pub(super) fn answered(&self, labels: DoorLabels, status: StatusCode, took: Duration) {
+        let DoorLabels { dialect, door } = labels;
+        let class = match status.as_u16() {
+            500.. => Class::ServerError,
+            400.. => Class::ClientError,
+            300.. => Class::Redirection,
+            _ => Class::Success,
+        };
+        self.requests.get_or_create(&RequestLabels { dialect, door, class }).inc();
+        self.duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn rejected(&self, reason: Rejected) {
+        self.rejected.get_or_create(&RejectedLabels { reason }).inc();
+    }
+
+    /// Counts a request that was turned away for what it is, and not for what it asks.
+    pub(super) fn stopped(&self, stop: &Stop) {
+        match stop {
+            Stop::TooSlow => self.rejected(Rejected::TooSlow),
+            Stop::Refused(Refusal::Unauthenticated) => self.rejected(Rejected::Unauthenticated),
+            Stop::Refused(Refusal::HeadTooLarge { .. }) => self.rejected(Rejected::HeadTooLarge),
+            Stop::Refused(Refusal::BodyTooLarge { .. }) => self.rejected(Rejected::BodyTooLarge),
+            Stop::Refused(_) => {}
+        }
+    }
+}
+
+impl DoorLabels {
+    pub(super) fn of(door: &Door, dialect: DialectName) -> Self {
+        let kind = match door {
+            Door::System(_) => Kind::System,
+            Door::Native => Kind::Api,
+            Door::Own(_) => Kind::Own,
+            Door::Route { route, .. } => match route.handling {
+                Handling::Operation(_) => Kind::Operation,
+                Handling::Pass(_) => Kind::Pass,
+            },
+            Door::Closed(_) => Kind::Nothing,
+        };
+        let dialect = match dialect {
+            DialectName::Native => Dialect::Native,
+            DialectName::Msf => Dialect::Msf,
+            DialectName::Plas => Dialect::Plas,
+        };
+        Self { dialect, door: kind }
+    }
+}
+
+impl InFlight {
+    fn counted_by(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

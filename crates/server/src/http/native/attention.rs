@@ -1,0 +1,84 @@
+//! Attention: the notes that a person is needed, the newest first.
+
+use fanfold_core::operation::AttentionReason;
+use fanfold_core::{OperationId, StepIndex};
+use fanfold_store::{AttentionId, Note, NoteFilter, Order, Page};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::entity;
+use super::query::Query;
+use crate::http::outcome::{Response, Stop};
+use crate::http::page::{self, CHUNK, Token};
+use crate::http::server::Shared;
+use crate::http::visit::Visit;
+
+const KNOWN: [&str; 5] = ["limit", "operation", "page_token", "state", "target"];
+
+/// Which notes a client asks for by their state.
+const STATES: [(&str, Option<bool>); 3] = [("open", Some(true)), ("closed", Some(false)), ("all", None)];
+
+#[derive(Debug, Serialize)]
+struct NoteForm {
+    id: u64,
+    operation: OperationId,
+    /// The step that it is about; null: the operation as a whole.
+    step: Option<StepIndex>,
+    target: Option<String>,
+    reason: AttentionReason,
+    detail: String,
+    opened_at: Timestamp,
+    /// Null while it is open.
+    closed: Option<ClosedForm>,
+}
+
+#[derive(Debug, Serialize)]
+struct ClosedForm {
+    at: Timestamp,
+    by: String,
+    remark: Option<String>,
+}
+
+/// `GET /attention`: open notes, unless the client asks for others.
+pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
+    let query = Query::read(visit.query(), &KNOWN)?;
+    let limit = query.limit()?;
+    let filter = NoteFilter {
+        tenant: visit.caller.tenant.clone(),
+        open: query.word("state", &STATES)?.unwrap_or(Some(true)),
+        operation: query.parsed("operation", "the id of an operation", |text| text.parse().ok())?,
+        target: query.one("target")?.map(Into::into),
+    };
+    let mut after = page::number_key(query.one("page_token")?)?.map(AttentionId);
+    let mut notes: Vec<Note> = Vec::new();
+    // One more than is wanted tells whether there are more.
+    while notes.len() <= limit {
+        let wanted = (limit + 1 - notes.len()).min(CHUNK);
+        let read = shared.store.notes(&filter, Page { order: Order::NewestFirst, after, limit: wanted }).await?;
+        let is_last = read.len() < wanted;
+        after = read.last().map(|note| note.id).or(after);
+        notes.extend(read);
+        if is_last {
+            break;
+        }
+    }
+    let next = page::cut(&mut notes, limit, |note| Token::Number(note.id.0));
+    let forms: Vec<_> = notes.into_iter().map(NoteForm::of).collect();
+    Ok(entity::page(visit, &query, "attention", &forms, next))
+}
+
+impl NoteForm {
+    fn of(note: Note) -> Self {
+        let attention = note.attention;
+        Self {
+            id: note.id.0,
+            operation: note.operation,
+            step: attention.step,
+            target: attention.target.map(|target| target.to_string()),
+            reason: attention.reason,
+            detail: attention.detail,
+            opened_at: note.opened_at,
+            closed: note.closed.map(|closed| ClosedForm { at: closed.at, by: closed.by, remark: closed.remark }),
+        }
+    }
+}

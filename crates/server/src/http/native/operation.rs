@@ -1,0 +1,106 @@
+//! One operation: shown, waited for, canceled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfold_core::dialect::native::OperationDetail;
+use fanfold_core::dialect::{Refusal, Reply};
+use fanfold_core::operation::WaitingFor;
+use fanfold_core::{Operation, OperationId};
+use fanfold_engine::CancelOutcome;
+use fanfold_store::LockPlace;
+use http::StatusCode;
+use http::header::{ETAG, HeaderValue};
+use serde::Deserialize;
+
+use super::query::{Query, span};
+use super::{entity, read, uncached};
+use crate::http::Front;
+use crate::http::outcome::{self, Response, Stop};
+use crate::http::server::Shared;
+use crate::http::visit::Visit;
+
+/// A body that says nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// `GET /operations/{id}`: with `If-None-Match`, 304 as long as nothing has changed; with `wait`, not before something has
+/// changed or, without a tag, before it has ended, or the time is up.
+pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Result<Response, Stop> {
+    let query = Query::read(visit.query(), &["wait"])?;
+    let patience = query.parsed("wait", "a time such as 30s, 500ms or 5m", span)?;
+    let headers = &visit.head.headers;
+    let operation = match patience {
+        None => shared.operation(&visit.caller, id).await?,
+        Some(patience) => {
+            check_patience(patience, shared.config.poll_wait_max)?;
+            let has_news = |operation: &Operation| {
+                entity::names_tag(headers) && !entity::is_known(headers, &entity::tag(operation))
+            };
+            shared.wait_for(&visit.caller, id, patience, has_news).await?
+        }
+    };
+    let tag = entity::tag(&operation);
+    let mut response = if entity::is_known(headers, &tag) {
+        let mut response = outcome::bare(StatusCode::NOT_MODIFIED);
+        // What a 200 would carry too (RFC 9110, section 15.4.5).
+        response.headers_mut().insert(ETAG, HeaderValue::try_from(tag).map_err(|_| Refusal::Internal)?);
+        response
+    } else {
+        outcome::reply(detail(shared, &visit.front, StatusCode::OK, operation).await?)
+    };
+    response.extensions_mut().insert(id);
+    Ok(response)
+}
+
+/// `POST /operations/{id}/cancel`: 202 while it is being carried out, 200 if that was done at once.
+pub(super) async fn cancel(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let Nothing {} = read(shared, visit.body).await?;
+    // Whose it is comes before what can be done with it.
+    shared.operation(&visit.caller, id).await?;
+    let operation = match shared.engine.cancel(id, visit.caller.name).await? {
+        CancelOutcome::Accepted(operation) => operation,
+        CancelOutcome::TooLate(_) => {
+            let detail =
+                "enough has succeeded already: nothing further starts, and the operation is about to be completed";
+            return Err(Refusal::NotPossible { detail: detail.to_owned() }.into());
+        }
+    };
+    let status = if operation.end().is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut response = outcome::reply(detail(shared, &visit.front, status, operation).await?);
+    response.extensions_mut().insert(id);
+    Ok(response)
+}
+
+fn check_patience(patience: Duration, max: Duration) -> Result<(), Refusal> {
+    if patience <= max {
+        return Ok(());
+    }
+    Err(Refusal::OutOfRange { detail: format!("the query parameter `wait` is longer than {}s", max.as_secs()) })
+}
+
+async fn detail(shared: &Shared, front: &Front, status: StatusCode, operation: Arc<Operation>) -> Result<Reply, Stop> {
+    let again = entity::ask_again(&operation, shared.clock.now());
+    let full = shared.full(operation).await?;
+    let mut form = OperationDetail::of(front.native(), full.view());
+    for wait in &mut form.waiting_for {
+        if let WaitingFor::Lock { position, .. } = wait {
+            *position = lock_position(shared, full.operation.id).await?;
+        }
+    }
+    let reply = uncached(Reply::json(status, &form)).with("etag", entity::tag(&full.operation));
+    Ok(match again {
+        Some(seconds) => reply.with("retry-after", seconds.to_string()),
+        None => reply,
+    })
+}
+
+/// The place in the queue of its lock; `None` where it has just got it, or given it back.
+async fn lock_position(shared: &Shared, id: OperationId) -> Result<Option<u64>, Stop> {
+    Ok(match shared.store.lock_place(id).await? {
+        Some(LockPlace::Waiting { position }) => Some(position),
+        Some(LockPlace::Holder) | None => None,
+    })
+}

@@ -1,0 +1,58 @@
+//! How the server is.
+
+use std::collections::BTreeMap;
+
+use fanfold_core::operation::Status;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::json;
+use super::query::Query;
+use crate::http::outcome::{Response, Stop};
+use crate::http::server::Shared;
+use crate::http::visit::Visit;
+
+#[derive(Debug, Serialize)]
+struct StatusForm {
+    version: &'static str,
+    started_at: Timestamp,
+    /// Whether nothing new is accepted.
+    draining: bool,
+    /// Operations in memory: those that are being carried out.
+    running: usize,
+    /// The caller's operations by status, those that have ended and are still kept included.
+    operations: BTreeMap<&'static str, u64>,
+    store: StoreForm,
+}
+
+/// In octets.
+#[derive(Debug, Serialize)]
+struct StoreForm {
+    used_bytes: u64,
+    free_bytes: u64,
+    log_bytes: u64,
+    soft_bound_bytes: Option<u64>,
+    hard_bound_bytes: Option<u64>,
+}
+
+/// `GET /status`
+pub(super) async fn show(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let counts = shared.store.counts(Some(&visit.caller.tenant)).await?;
+    let size = shared.store.size().await?;
+    let count = |status: Status| (status.as_str(), counts.get(&status).copied().unwrap_or(0));
+    Ok(json(&StatusForm {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: shared.started_at,
+        draining: shared.engine.is_draining(),
+        running: shared.engine.running(),
+        operations: Status::ALL.into_iter().map(count).collect(),
+        store: StoreForm {
+            used_bytes: size.used,
+            free_bytes: size.free,
+            log_bytes: size.log,
+            soft_bound_bytes: size.soft,
+            hard_bound_bytes: size.hard,
+        },
+    }))
+}

@@ -1,0 +1,93 @@
+//! Operations as a caller may see them: found, filtered by whose they are, joined with their bodies, and waited for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfold_core::dialect::{Bodies, View};
+use fanfold_core::{Content, Operation, OperationId, Slot};
+use tokio::time::{Instant, timeout_at};
+
+use super::auth::Caller;
+use super::outcome::Stop;
+use super::server::Shared;
+
+/// An operation with the bodies that stand apart from it.
+#[derive(Debug)]
+pub(super) struct Full {
+    pub(super) operation: Arc<Operation>,
+    bodies: Bodies,
+}
+
+impl Full {
+    pub(super) fn view(&self) -> View<'_> {
+        View { operation: &self.operation, bodies: &self.bodies }
+    }
+
+    /// The octets of one of its bodies.
+    pub(super) fn octets(&self, slot: Slot) -> Bytes {
+        Bytes::copy_from_slice(self.view().octets(slot))
+    }
+}
+
+impl Shared {
+    /// The latest recorded state of an operation.
+    ///
+    /// # Errors
+    /// If there is none, or it is not the caller's: nobody is told which.
+    pub(super) async fn operation(&self, caller: &Caller, id: OperationId) -> Result<Arc<Operation>, Stop> {
+        let found = self.engine.operation(id).await?;
+        found.filter(|operation| operation.tenant == caller.tenant).ok_or_else(|| Stop::not_found("operation"))
+    }
+
+    /// Joins an operation with its bodies, as far as any stand apart.
+    pub(super) async fn full(&self, operation: Arc<Operation>) -> Result<Full, Stop> {
+        let is_apart = |slot| {
+            let body = operation.message_body(slot);
+            body.is_some_and(|body| matches!(body.0, Content::Apart { .. }))
+        };
+        let bodies =
+            if slots(&operation).any(is_apart) { self.store.bodies(operation.id).await? } else { Bodies::new() };
+        Ok(Full { operation, bodies })
+    }
+
+    /// Waits until `is_enough` is true of an operation, for as long as `patience` lasts and the server is not stopping, and gives
+    /// its latest state.
+    pub(super) async fn wait_for(
+        &self,
+        caller: &Caller,
+        id: OperationId,
+        patience: Duration,
+        is_enough: impl Fn(&Operation) -> bool,
+    ) -> Result<Arc<Operation>, Stop> {
+        let deadline = Instant::now() + patience;
+        loop {
+            // Before it is read, so that no change gets lost in between.
+            let mut changes = self.engine.follow(id);
+            let operation = self.operation(caller, id).await?;
+            if is_enough(&operation) || operation.end().is_some() || self.is_stopping() {
+                return Ok(operation);
+            }
+            let changed = async {
+                tokio::select! {
+                    // An error says that whoever changes it has let go of it, which is news as well.
+                    _ = changes.changed() => {}
+                    () = self.stopping() => {}
+                }
+            };
+            if timeout_at(deadline, changed).await.is_err() {
+                return self.operation(caller, id).await;
+            }
+        }
+    }
+}
+
+/// The slots of every body that an operation may have.
+fn slots(operation: &Operation) -> impl Iterator<Item = Slot> {
+    let of_steps = operation.plan.indexed_steps().flat_map(|(step, _)| {
+        [Slot::StepRequest(step), Slot::StepAnswer(step), Slot::UndoRequest(step), Slot::UndoAnswer(step)]
+    });
+    let all: BTreeSet<Slot> = [Slot::Request, Slot::Final].into_iter().chain(of_steps).collect();
+    all.into_iter()
+}

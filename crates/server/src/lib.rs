@@ -1,0 +1,11 @@
+//! The front doors of Fanfold: everything that clients, operators and their tools reach over HTTP.
+//!
+//! The server translates and nothing else: requests into calls of the engine and questions to the store, what comes back
+//! into the words of a dialect. It decides nothing about operations, knows no SQL, and calls no target except to pass a
+//! request through.
+//!
+//! Where to look: `http/` is the server; its `service` is the one way in, `door` says which rule answers a request.
+
+mod http;
+
+pub use crate::http::{Error, Front, Parts, Server, ServerConfig};

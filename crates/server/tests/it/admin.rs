@@ -1,0 +1,116 @@
+//! Targets, routes, attention, notices, status, and the pages for monitoring.
+
+use fanfold_testkit::Answer;
+use serde_json::{Value, json};
+
+use crate::rig::Rig;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_held_and_released() {
+    let rig = Rig::start().await;
+    let listed = rig.http.get("/api/v1/targets").await.json();
+    let names: Vec<_> = listed["targets"].as_array().unwrap().iter().map(|target| &target["name"]).collect();
+    assert_eq!(names, ["osaka", "tokyo"]);
+    let held = rig.http.post("/api/v1/targets/tokyo/hold", &json!({ "reason": "maintenance" })).await;
+    assert_eq!(held.status, 200, "{}", held.text());
+    let held = held.json();
+    assert_eq!((&held["state"], &held["hold"]["by"]), (&json!("held"), &json!("local")));
+    assert_eq!(held["hold"]["reason"], "maintenance");
+    assert_eq!(held["url"], format!("{}/", rig.tokyo.url()).trim_end_matches('/'));
+    let id = rig.accept("PUT", "/things/7", &json!({})).await;
+    let waiting = rig.http.get(&format!("/api/v1/operations/{id}?wait=100ms")).await.json();
+    assert_eq!(waiting["ended_at"], Value::Null);
+    assert_eq!(rig.tokyo.seen().len(), 0);
+    let released = rig.http.request("POST", "/api/v1/targets/tokyo/release", b"").await;
+    assert_eq!(
+        (released.status, &released.json()["state"], &released.json()["hold"]),
+        (200, &json!("ok"), &Value::Null)
+    );
+    assert_eq!(rig.ended(&id).await["status"], "completed");
+    let target = rig.http.get("/api/v1/targets/tokyo").await.json();
+    assert_eq!(target["totals"]["answered"], 1);
+    assert!(target["latency"]["median_ms"].is_u64(), "{target}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_targets_that_are_there_can_be_held() {
+    let rig = Rig::start().await;
+    for (method, path) in [("GET", ""), ("POST", "/hold"), ("POST", "/release")] {
+        let answer = rig.http.request(method, &format!("/api/v1/targets/kyoto{path}"), b"").await;
+        assert_eq!((answer.status, &answer.json()["code"]), (404, &json!("not_found")), "{path}");
+    }
+    let path = "/api/v1/targets/tokyo/hold";
+    let long = rig.http.post(path, &json!({ "reason": "x".repeat(1001) })).await;
+    assert_eq!(long.json()["code"], "out_of_range");
+    assert_eq!(rig.http.post(path, &json!({ "why": "x" })).await.json()["code"], "unparsable");
+    assert_eq!(rig.http.get("/api/v1/targets/tokyo").await.json()["state"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_are_shown_as_they_are_configured() {
+    let rig = Rig::start().await;
+    let routes = rig.http.get("/api/v1/routes").await.json();
+    let routes = routes["routes"].as_array().unwrap();
+    let named = |name: &str| routes.iter().find(|route| route["name"] == name).unwrap();
+    let things = named("things");
+    assert_eq!((&things["method"], &things["pattern"]), (&json!("POST"), &json!("/things")));
+    assert_eq!(things["operation"]["targets"], json!(["osaka", "tokyo"]));
+    assert_eq!(things["pass"], Value::Null);
+    let pass = named("pass-msf");
+    assert_eq!((&pass["pass"], &pass["operation"], &pass["mount"]), (&json!("tokyo"), &Value::Null, &json!("/v1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_person_is_listed() {
+    let rig = Rig::start().await;
+    rig.tokyo.on("DELETE", "/things/*", Answer::empty(403));
+    rig.osaka.on("POST", "/things", Answer::empty(403));
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = rig.accept("POST", "/things", &json!({})).await;
+        assert_eq!(rig.ended(&id).await["consistency"], "not consistent");
+        ids.push(id);
+    }
+    let notes = rig.http.get("/api/v1/attention").await.json();
+    let notes = notes["attention"].as_array().unwrap();
+    assert_eq!(notes.len(), 3);
+    assert_eq!((&notes[0]["operation"], &notes[0]["target"]), (&json!(ids[2]), &json!("tokyo")));
+    assert_eq!((&notes[0]["reason"], &notes[0]["closed"]), (&json!("undo_failed"), &Value::Null));
+    let first = rig.http.get("/api/v1/attention?limit=2").await;
+    assert_eq!(first.json()["attention"], json!(notes[..2]));
+    let token = first.json()["next_page_token"].as_str().unwrap().to_owned();
+    let second = rig.http.get(&format!("/api/v1/attention?limit=2&page_token={token}")).await.json();
+    assert_eq!((&second["attention"], &second["next_page_token"]), (&json!(notes[2..]), &Value::Null));
+    let one = rig.http.get(&format!("/api/v1/attention?operation={}&target=tokyo", ids[1])).await.json();
+    assert_eq!(one["attention"].as_array().map(Vec::len), Some(1));
+    assert_eq!(rig.http.get("/api/v1/attention?state=closed").await.json()["attention"], json!([]));
+    let list = rig.http.get("/api/v1/operations?attention=true").await.json();
+    assert_eq!(list["operations"].as_array().map(Vec::len), Some(3));
+    assert_eq!(rig.http.get("/api/v1/notices").await.json(), json!({ "next_page_token": null, "notices": [] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_tells_how_it_is() {
+    let rig = Rig::start().await;
+    let id = rig.accept("POST", "/v1/slices/7/cps", &json!({})).await;
+    rig.ended(&id).await;
+    let status = rig.http.get("/api/v1/status").await.json();
+    assert_eq!(status["operations"]["completed"], 1);
+    assert_eq!((&status["operations"]["failed"], &status["draining"]), (&json!(0), &json!(false)));
+    assert!(status["store"]["used_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(rig.http.get("/healthz").await.text(), "ok\n");
+    assert_eq!(rig.http.get("/readyz").await.json(), json!({ "ready": true, "reasons": [] }));
+    rig.http.get("/nothing").await;
+    let metrics = rig.http.get("/metrics").await;
+    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    let page = metrics.text();
+    for line in [
+        "fanfold_http_requests_total{dialect=\"Msf\",door=\"Operation\",class=\"Success\"} 1",
+        "fanfold_http_requests_total{dialect=\"Native\",door=\"Nothing\",class=\"ClientError\"} 1",
+        "fanfold_http_in_flight 1",
+        "fanfold_http_request_duration_seconds_count{dialect=\"Msf\",door=\"Operation\"} 1",
+        "# EOF",
+    ] {
+        assert!(page.contains(line), "{line} is not in {page}");
+    }
+}
