@@ -1,0 +1,204 @@
+//! The HTTP client of the commands that talk to a running server: one request, one answer, and errors that say what to do.
+
+pub(crate) mod api;
+pub(crate) mod follow;
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::failure::Failure;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take, beyond what the server was asked to wait.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest body of an answer that is read, in octets: the longest final response with its requests and answers fits in.
+const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("fanfold/", env!("CARGO_PKG_VERSION")));
+
+/// The URL of a server: `http://host:port`, perhaps with a path below which it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerUrl(String);
+
+/// A client of one server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    server: ServerUrl,
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query, with a leading slash.
+    pub(crate) path: String,
+    /// The fields.
+    pub(crate) headers: HeaderMap,
+    /// The body.
+    pub(crate) body: Bytes,
+    /// How long the answer may take.
+    pub(crate) patience: Duration,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The status code.
+    pub(crate) status: StatusCode,
+    /// The fields.
+    pub(crate) headers: HeaderMap,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+impl FromStr for ServerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err("this version of the program talks to servers over http:// only".to_owned()),
+            Some(_) | None => return Err("write it as in http://127.0.0.1:8080".to_owned()),
+        }
+        if uri.query().is_some() {
+            return Err("the address of a server has no query".to_owned());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Call {
+    /// A request without fields and body.
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), headers: HeaderMap::new(), body: Bytes::new(), patience: PATIENCE }
+    }
+}
+
+impl Answer {
+    /// The value of a field, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as text, as far as it is.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Client {
+    /// A client of this server. Nothing is connected yet.
+    pub(crate) fn new(server: ServerUrl) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_nodelay(true);
+        // A new connection for each request: the few of them need no reuse, and none meets a connection closed meanwhile.
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        let http = builder.pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector);
+        Self { server, http }
+    }
+
+    /// The server.
+    pub(crate) fn server(&self) -> &ServerUrl {
+        &self.server
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status is.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`], [`Failure::NoAnswer`]; [`Failure::Usage`] if the path cannot be part of a URL.
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, Failure> {
+        let patience = call.patience;
+        let url = format!("{}{}", self.server, call.path);
+        let uri: Uri =
+            url.parse().map_err(|error| Failure::Usage(format!("{:?} is no path of a URL: {error}", call.path)))?;
+        let mut request = Request::new(Full::new(call.body));
+        *request.method_mut() = call.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = call.headers;
+        request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
+        match tokio::time::timeout(patience, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.no_answer(format!("nothing came within {} s", patience.as_secs()))),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let response = self.http.request(request).await.map_err(|error| {
+            let cause = cause(&error);
+            if error.is_connect() {
+                Failure::Unreachable { server: self.server.to_string(), cause }
+            } else {
+                self.no_answer(cause)
+            }
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.no_answer(format!("it broke off: {error}")))?.to_bytes();
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    fn no_answer(&self, cause: String) -> Failure {
+        Failure::NoAnswer { server: self.server.to_string(), cause }
+    }
+}
+
+/// The innermost cause, which is the one that tells something.
+fn cause(error: &legacy::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let top = error.source().map(ToString::to_string);
+    match innermost.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(kind @ (io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut)) => {
+            kind.to_string()
+        }
+        // An address that cannot be resolved, for instance: the text of the error says more than its kind.
+        Some(_) | None => top.filter(|_| innermost.is::<io::Error>()).unwrap_or_else(|| innermost.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_by_http_urls() {
+        let read = |text: &str| text.parse::<ServerUrl>();
+        assert_eq!(read("http://127.0.0.1:8080/").unwrap().to_string(), "http://127.0.0.1:8080");
+        assert_eq!(read("http://h/fanfold/").unwrap().to_string(), "http://h/fanfold");
+        for (text, part) in [
+            ("https://h", "over http:// only"),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("/x", "http://127.0.0.1:8080"),
+            ("http://h/?a=b", "no query"),
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(refused.contains(part), "{text}: {refused}");
+        }
+    }
+}

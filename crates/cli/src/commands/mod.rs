@@ -1,0 +1,140 @@
+//! The command line: what it offers, and the commands behind it.
+//!
+//! Conventions that hold for all of them: data goes to standard output, everything else to standard error; colour only on a
+//! terminal, and not where `NO_COLOR` is set; `--output json` for programs; exit codes from one table ([`crate::exit`]). Commands
+//! that ask a running server know nothing but its native API ([`crate::client`]). What a server is made of is put together in
+//! [`crate::assemble`].
+
+mod check;
+mod init;
+mod ops;
+mod routes;
+mod send;
+mod serve;
+mod status;
+mod targets;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::client::ServerUrl;
+use crate::config;
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+use crate::output::{self, Format};
+use crate::telemetry::{self, LogOptions};
+
+/// The configuration file where none is named.
+const CONFIG_FILE: &str = "fanfold.toml";
+
+/// Turns slow, risky, many-sided HTTP changes into durable operations
+#[derive(Debug, Parser)]
+#[command(name = "fanfold", version, after_help = exit::help())]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    log: LogOptions,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Run the server with sample targets behind it, to try it out
+    Demo(crate::demo::Demo),
+    /// Check a configuration file and show every mistake
+    Check(check::Check),
+    /// Write a first configuration file, with comments
+    Init(init::Init),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+    /// List, show, watch and cancel operations
+    Ops(ops::Ops),
+    /// Show targets, hold them back and release them
+    Targets(targets::Targets),
+    /// Show the routes of a server
+    Routes(routes::Routes),
+    /// Show how a server is doing
+    Status(status::Status),
+    /// Send a change request and follow its operation to the end
+    Send(send::Send),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which server a command talks to, and how it prints what that answers.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerOption {
+    /// The URL of the server
+    #[arg(long = "server", env = "FANFOLD_SERVER", hide_env_values = true, value_name = "URL")]
+    #[arg(default_value = "http://127.0.0.1:8080")]
+    url: ServerUrl,
+
+    /// How the answer is printed: a table for people, or json, unchanged, for programs
+    #[arg(long, value_enum, default_value_t = Format::default(), value_name = "FORMAT", hide_possible_values = true)]
+    output: Format,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    // A wrong command line ends here, with exit code 2.
+    let cli = Cli::parse();
+    telemetry::start(&cli.log);
+    match cli.command.run() {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            let exit = failure.exit();
+            if exit != Exit::Done {
+                output::say(&format!("fanfold: {failure}"));
+            }
+            exit.into()
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Serve(serve) => serve::run(serve),
+            Self::Demo(demo) => crate::demo::run(demo),
+            Self::Check(check) => check::run(&check),
+            Self::Init(init) => init::run(&init),
+            Self::Schema => Ok(output::print_line(&format!("{:#}", config::schema()))?),
+            Self::Completions { shell } => print_completions(shell),
+            Self::Ops(ops) => ask(ops::run(ops)),
+            Self::Targets(targets) => ask(targets::run(targets)),
+            Self::Routes(routes) => ask(routes::run(routes)),
+            Self::Status(status) => ask(status::run(status)),
+            Self::Send(send) => ask(send::run(send)),
+        }
+    }
+}
+
+/// Runs a command that talks to a server. One thread is enough for it.
+fn ask(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+fn print_completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fanfold", &mut script);
+    Ok(output::print_octets(&script)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

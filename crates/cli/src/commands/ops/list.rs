@@ -1,0 +1,181 @@
+//! `fanfold ops list`
+
+use fanfold_core::dialect::native::OperationSummary;
+use fanfold_core::operation::Status;
+use fanfold_engine::{Clock as _, SystemClock};
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
+use super::show::time;
+use crate::client::api::{Api, Pages};
+use crate::client::follow::status_tone;
+use crate::commands::ServerOption;
+use crate::failure::Failure;
+use crate::output::{Cell, Format, Table, print_line, say, word};
+
+/// How many operations are laid out as one table; the columns of the next ones may have other widths.
+const ROWS_AT_ONCE: usize = 500;
+
+/// `fanfold ops list`
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Only those of this status; may be given several times
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    status: Vec<Status>,
+    /// Only those that this route accepted
+    #[arg(long)]
+    route: Option<String>,
+    /// Only those that were accepted in this wire format (native, msf, plas)
+    #[arg(long)]
+    dialect: Option<String>,
+    /// Only those that were accepted through the mount at this prefix
+    #[arg(long, value_name = "PREFIX")]
+    mount: Option<String>,
+    /// Only those that call this target
+    #[arg(long)]
+    target: Option<String>,
+    /// Only those that change the resource at this path
+    #[arg(long, value_name = "PATH")]
+    resource: Option<String>,
+    /// Only changes of this kind (create, update, delete, action)
+    #[arg(long)]
+    verb: Option<String>,
+    /// Only those accepted at this time or later: 2026-11-21T10:00:00Z, or a time ago, as in 90s, 2h or 7d
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Only those accepted before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// Only those in whose id, route or resource this text occurs
+    #[arg(long)]
+    text: Option<String>,
+    /// Only those that need a person
+    #[arg(long)]
+    attention: bool,
+    /// The most operations to list
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+
+    #[command(flatten)]
+    server: ServerOption,
+}
+
+pub(super) async fn run(list: List) -> Result<(), Failure> {
+    let api = Api::new(list.server.url.clone());
+    let mut pages = api.operations(list.query(), list.limit);
+    match list.server.output {
+        Format::Json => print_json(&mut pages).await,
+        Format::Table => print_table(&api, &mut pages).await,
+    }
+}
+
+impl List {
+    fn query(&self) -> Vec<(String, String)> {
+        let mut query = Vec::new();
+        let mut add = |name: &str, value: Option<String>| query.extend(value.map(|value| (name.to_owned(), value)));
+        for status in &self.status {
+            add("status", Some(status.to_string()));
+        }
+        add("route", self.route.clone());
+        add("dialect", self.dialect.clone());
+        add("mount", self.mount.clone());
+        add("target", self.target.clone());
+        add("resource", self.resource.clone());
+        add("verb", self.verb.clone());
+        add("since", self.since.map(|at| at.to_string()));
+        add("until", self.until.map(|at| at.to_string()));
+        add("text", self.text.clone());
+        add("attention", self.attention.then(|| "true".to_owned()));
+        query
+    }
+}
+
+/// One JSON array with one entry on each line, written as the pages come in.
+pub(super) async fn print_json(pages: &mut Pages<'_>) -> Result<(), Failure> {
+    let mut before = "[";
+    while let Some(entry) = pages.next().await? {
+        print_line(&format!("{before}{}", entry.get().replace(['\r', '\n'], " ")))?;
+        before = ",";
+    }
+    Ok(print_line(if before == "[" { "[]" } else { "]" })?)
+}
+
+async fn print_table(api: &Api, pages: &mut Pages<'_>) -> Result<(), Failure> {
+    let mut count = 0;
+    loop {
+        let mut table = if count == 0 { Table::new(&HEADINGS) } else { Table::bare() };
+        let before = count;
+        while count < before + ROWS_AT_ONCE
+            && let Some(entry) = pages.next().await?
+        {
+            table.row(row(&api.parse(&entry)?));
+            count += 1;
+        }
+        if count == 0 {
+            say("no operations");
+            return Ok(());
+        }
+        table.print()?;
+        if count < before + ROWS_AT_ONCE {
+            return Ok(());
+        }
+    }
+}
+
+const HEADINGS: [&str; 7] = ["ID", "STATUS", "PHASE OR DATA", "ACCEPTED", "ROUTE", "VERB", "RESOURCE"];
+
+fn row(summary: &OperationSummary) -> [Cell; 7] {
+    // Once it has ended, what is known of the data is worth more than what it is doing.
+    let phase = summary.phase.map(|phase| phase.to_string());
+    let consistency = summary.consistency.map(|consistency| consistency.as_str().to_owned());
+    [
+        Cell::plain(summary.id.to_string()),
+        Cell::toned(status_tone(summary.status), summary.status.to_string()),
+        Cell::plain(phase.or(consistency).unwrap_or_else(|| "-".to_owned())),
+        Cell::plain(time(summary.accepted_at)),
+        Cell::plain(summary.route.as_str()),
+        Cell::plain(word(&summary.verb)),
+        Cell::plain(summary.resource.as_str()),
+    ]
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    let words = || Status::ALL.map(Status::as_str).join(", ");
+    Status::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| format!("not one of {}", words()))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    moment_before(text, SystemClock.now())
+}
+
+/// The time that is meant: itself, or so long before `now`.
+fn moment_before(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let ago = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    let ago = ago.map_err(|_| "write it as in 2026-11-21T10:00:00Z, or as a time ago: 90s, 2h, 7d".to_owned())?;
+    now.checked_sub(ago).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_given_as_such_or_as_ages() {
+        let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+        let read = |text: &str| moment_before(text, now).map(|at| at.to_string());
+        assert_eq!(read("2026-01-02T03:04:05Z").unwrap(), "2026-01-02T03:04:05Z");
+        assert_eq!(read("2026-01-02T03:04:05+09:00").unwrap(), "2026-01-01T18:04:05Z");
+        assert_eq!(read("90s").unwrap(), "2026-11-21T09:58:30Z");
+        assert_eq!(read("2h").unwrap(), "2026-11-21T08:00:00Z");
+        assert_eq!(read("7d").unwrap(), "2026-11-14T10:00:00Z");
+        assert!(read("yesterday").unwrap_err().contains("2h"));
+    }
+
+    #[test]
+    fn a_status_is_one_of_five_words() {
+        assert_eq!(status("failed"), Ok(Status::Failed));
+        assert!(status("done").unwrap_err().contains("unexecuted, executing, completed, failed, canceled"));
+    }
+}

@@ -1,0 +1,190 @@
+//! `fanfold send`: a change request, sent as any client would send it, and followed to its end.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use fanfold_core::OperationId;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::ServerOption;
+use super::ops::print_operation;
+use crate::client::api::Api;
+use crate::client::follow::{self, Progress};
+use crate::client::{Answer, Call, PATIENCE};
+use crate::failure::Failure;
+use crate::output::{Format, print_line, print_octets, printable, say};
+
+/// How much longer than it was asked to wait itself an answer may take.
+const PREFER_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// The largest request body that is read, in octets; the server's own limit is configured, and never larger.
+const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// `fanfold send`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The answer may be of any wire format: the operation is found in it, and followed by the native API. The exit code is 0 if it
+completed, and 5 if it failed or was canceled. An answer that needs no following, such as that of a route which passes
+requests through, is printed as it is.")]
+pub(crate) struct Send {
+    /// The method, such as POST
+    #[arg(value_parser = method)]
+    method: Method,
+    /// Path and query, such as /things/1
+    #[arg(value_name = "PATH", value_parser = path)]
+    path: String,
+    /// The body: text, or @FILE for the content of a file, or @- for standard input
+    #[arg(long, short, value_name = "TEXT|@FILE")]
+    data: Option<String>,
+    /// A header field; may be given several times. A body is sent as application/json unless one says otherwise
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Print the answer and do not follow the operation
+    #[arg(long)]
+    no_follow: bool,
+
+    #[command(flatten)]
+    server: ServerOption,
+}
+
+pub(super) async fn run(send: Send) -> Result<(), Failure> {
+    let api = Api::new(send.server.url.clone());
+    let answer = api.client().send(send.call()?).await?;
+    if !answer.status.is_success() {
+        return refused(&answer);
+    }
+    let operation = (answer.status == StatusCode::ACCEPTED).then(|| operation_of(&answer)).flatten();
+    let Some(id) = operation.filter(|_| !send.no_follow) else {
+        say(&format!("answered {}", answer.status));
+        return Ok(print_octets(&answer.body)?);
+    };
+    follow(&api, id, &answer, send.server.output).await
+}
+
+impl Send {
+    fn call(&self) -> Result<Call, Failure> {
+        let body = self.data.as_deref().map(read_data).transpose()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        if body.is_some() {
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        // Who asks for the final answer itself (`Prefer: wait=N`) has to be able to wait for it.
+        let patience = if headers.contains_key("prefer") { PREFER_WAIT_MAX + PATIENCE } else { PATIENCE };
+        let body = body.unwrap_or_default();
+        Ok(Call { method: self.method.clone(), path: self.path.clone(), headers, body, patience })
+    }
+}
+
+async fn follow(api: &Api, id: OperationId, answer: &Answer, format: Format) -> Result<(), Failure> {
+    say(&format!("accepted as operation {id}"));
+    let mut progress = Progress::new();
+    let followed = follow::to_the_end(api, id, |shown| {
+        progress.show(&shown.detail);
+        Ok(())
+    });
+    let shown = match followed.await {
+        Err(Failure::NotFound(_)) => {
+            // It passed through: the operation is one of the target's own.
+            say("the server knows no such operation, so it cannot be followed; this was answered:");
+            return Ok(print_octets(&answer.body)?);
+        }
+        followed => followed?,
+    };
+    match format {
+        Format::Table => print_operation(&shown.detail)?,
+        Format::Json => print_line(shown.json.get())?,
+    }
+    follow::verdict(&shown.detail)
+}
+
+fn refused(answer: &Answer) -> Result<(), Failure> {
+    print_octets(&answer.body)?;
+    let detail = answer.status.canonical_reason().unwrap_or("no reason is given").to_owned();
+    Err(match answer.status {
+        StatusCode::NOT_FOUND => Failure::NotFound(format!("the server answered {}", answer.status)),
+        status => Failure::Refused { status: status.as_u16(), detail },
+    })
+}
+
+/// The operation that an answer names: in the body (`operation_id` of `msf`, `location` of `plas`, `id` of the native API), or
+/// at the end of `Location`.
+fn operation_of(answer: &Answer) -> Option<OperationId> {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    let named = ["operation_id", "location", "id"].into_iter().filter_map(|name| body.get(name)?.as_str());
+    named.chain(answer.header("location")).find_map(|text| text.rsplit('/').next()?.parse().ok())
+}
+
+fn read_data(data: &str) -> Result<Bytes, Failure> {
+    let Some(file) = data.strip_prefix('@') else {
+        return Ok(Bytes::copy_from_slice(data.as_bytes()));
+    };
+    let path = PathBuf::from(if file == "-" { "/dev/stdin" } else { file });
+    read_file(&path).map_err(|error| Failure::File { path, error })
+}
+
+fn read_file(path: &Path) -> std::io::Result<Bytes> {
+    let mut octets = Vec::new();
+    std::fs::File::open(path)?.take(BODY_BYTES_MAX + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > BODY_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it is longer than {BODY_BYTES_MAX} bytes")));
+    }
+    Ok(octets.into())
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|error| error.to_string())
+}
+
+fn path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err("begin it with \"/\"; the server is named by --server".to_owned())
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as in \"Idempotency-Key: abc\"")?;
+    let name = name.trim().parse::<HeaderName>().map_err(|error| printable(&error.to_string()))?;
+    let value = value.trim().parse::<HeaderValue>().map_err(|error| error.to_string())?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01900000-0000-7000-8000-000000000001";
+
+    fn answer(location: Option<&str>, body: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.extend(location.map(|location| (http::header::LOCATION, location.parse().unwrap())));
+        Answer { status: StatusCode::ACCEPTED, headers, body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
+    #[test]
+    fn the_operation_is_found_in_the_answer_of_every_dialect() {
+        for answer in [
+            answer(None, &format!("{{\"operation_id\":\"{ID}\"}}")),
+            answer(None, &format!("{{\"location\":\"/v1.0/plasconnector/connectors/c/operations/{ID}\"}}")),
+            answer(Some(&format!("/api/v1/operations/{ID}")), "{}"),
+            answer(Some(&format!("http://h/api/v1/operations/{ID}")), "no JSON"),
+        ] {
+            assert_eq!(operation_of(&answer).map(|id| id.to_string()).as_deref(), Some(ID), "{answer:?}");
+        }
+        assert_eq!(operation_of(&answer(Some("/elsewhere/17"), "{\"id\": 17}")), None);
+    }
+
+    #[test]
+    fn headers_are_read_as_curl_reads_them() {
+        let (name, value) = header("X-Request-Id: a:b").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-request-id", "a:b"));
+        assert!(header("nonsense").is_err());
+        assert!(header("a b: c").is_err());
+    }
+}

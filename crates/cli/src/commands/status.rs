@@ -1,0 +1,99 @@
+//! `fanfold status`: how a running server is doing.
+
+use std::collections::BTreeMap;
+
+use fanfold_core::operation::Status as OperationStatus;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::ServerOption;
+use super::ops::time;
+use crate::client::api::Api;
+use crate::client::follow::status_tone;
+use crate::failure::Failure;
+use crate::output::{Cell, Format, Table, Tone, print_line};
+
+/// `fanfold status`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    server: ServerOption,
+}
+
+/// The status of a server, as far as the table needs it.
+#[derive(Debug, Deserialize)]
+struct Form {
+    version: String,
+    started_at: Timestamp,
+    draining: bool,
+    running: u64,
+    operations: BTreeMap<String, u64>,
+    store: Store,
+}
+
+#[derive(Debug, Deserialize)]
+struct Store {
+    used_bytes: u64,
+    free_bytes: u64,
+    log_bytes: u64,
+    hard_bound_bytes: Option<u64>,
+}
+
+pub(super) async fn run(status: Status) -> Result<(), Failure> {
+    let api = Api::new(status.server.url.clone());
+    let json = api.get("/api/v1/status").await?;
+    match status.server.output {
+        Format::Json => print_line(json.get())?,
+        Format::Table => table(&status.server.url.to_string(), &api.parse(&json)?).print()?,
+    }
+    Ok(())
+}
+
+fn table(url: &str, form: &Form) -> Table {
+    let mut table = Table::bare();
+    let mut fact = |name: &str, cell: Cell| table.row([Cell::plain(name), cell]);
+    let state = if form.draining {
+        Cell::toned(Tone::Doubtful, "accepts nothing: draining or about to stop")
+    } else {
+        Cell::toned(Tone::Good, "accepting")
+    };
+    fact("server", Cell::plain(format!("{url}, version {}, since {}", form.version, time(form.started_at))));
+    fact("state", state);
+    for status in OperationStatus::ALL {
+        let count = form.operations.get(status.as_str()).copied().unwrap_or(0);
+        fact(
+            status.as_str(),
+            Cell::toned(if count == 0 { Tone::Plain } else { status_tone(status) }, count.to_string()),
+        );
+    }
+    fact("in memory", Cell::plain(form.running.to_string()));
+    let bound = form.store.hard_bound_bytes.map(|bound| format!(" of {}", size(bound))).unwrap_or_default();
+    let Store { used_bytes, free_bytes, log_bytes, .. } = form.store;
+    let store = format!("{} used{bound}, {} free, {} in the log", size(used_bytes), size(free_bytes), size(log_bytes));
+    fact("store", Cell::plain(store));
+    table
+}
+
+/// A number of octets with a unit, to one decimal.
+fn size(bytes: u64) -> String {
+    let mut tenths = u128::from(bytes) * 10;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if tenths < 10_240 {
+            let text = format!("{}.{} {unit}", tenths / 10, tenths % 10);
+            return text.replace(".0 ", " ");
+        }
+        tenths /= 1024;
+    }
+    format!("{}.{} TiB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let sizes = [0, 1023, 1024, 1536, 5 * 1024 * 1024, 3 << 40];
+        assert_eq!(sizes.map(size), ["0 B", "1023 B", "1 KiB", "1.5 KiB", "5 MiB", "3.0 TiB"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! The tables about the server itself: `[server]`, `[auth]`, `[store]`, `[notices]`, `[[mounts]]`.
+
+use std::net::{SocketAddr, SocketAddrV4};
+
+use fanfold_core::dialect;
+use fanfold_core::plan::DialectName;
+use fanfold_engine::AllowRule;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::value::{BaseUrl, Prefix, Size, Span, StoreUrl, Text};
+
+/// `[server]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Address and port to listen on. Default: "127.0.0.1:8080". Another address than a loopback one needs authentication.
+    pub(crate) listen: Option<Text<SocketAddr>>,
+    /// IPv4 address and port that lower `msf` controllers are told to notify. Without it they are polled only.
+    pub(crate) callback: Option<Text<SocketAddrV4>>,
+    /// The address under which clients reach this server, for absolute links. Without it links are relative.
+    pub(crate) public_url: Option<Text<BaseUrl>>,
+    /// How long a stopping server lets attempts on the wire finish.
+    /// Default: the longest connect plus response timeout of any target, plus 2 s.
+    #[schemars(extend("x-range" = ["0s", "1d"]))]
+    pub(crate) shutdown_grace: Option<Text<Span>>,
+    /// The longest request line and header fields together. Default: 32 KiB.
+    #[schemars(extend("x-range" = ["1KiB", "256KiB"]))]
+    pub(crate) request_head_max: Option<Size>,
+    /// The longest request body. Default: 1 MiB.
+    #[schemars(extend("x-range" = ["1KiB", "64MiB"]))]
+    pub(crate) request_body_max: Option<Size>,
+    /// Certificate and key to serve HTTPS with. Not performed by this version.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// `[server] tls`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// File with the certificate chain in PEM form. Relative paths count from the folder of the configuration file.
+    #[schemars(required)]
+    pub(crate) certificate: Option<String>,
+    /// File with the private key in PEM form.
+    #[schemars(required)]
+    pub(crate) key: Option<String>,
+}
+
+/// `[auth]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// The tokens that callers may show.
+    #[serde(default)]
+    pub(crate) tokens: Vec<Token>,
+}
+
+/// `[[auth.tokens]]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Token {
+    /// Who shows it, as it will stand in the history of operations.
+    #[schemars(required)]
+    pub(crate) name: Option<String>,
+    /// The SHA-256 of the token, in hexadecimal: the token itself stands nowhere.
+    #[schemars(required)]
+    pub(crate) sha256: Option<String>,
+}
+
+/// `[store]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    /// Where operations are kept. Default: "sqlite:fanfold.db", in the folder of the configuration file.
+    pub(crate) url: Option<Text<StoreUrl>>,
+    /// From this size of the store on, operations that ended go before their retention is over, oldest first, but none
+    /// younger than `keep_min`. Default: no such bound.
+    #[schemars(extend("x-range" = ["16MiB", "1024TiB"]))]
+    pub(crate) size_soft: Option<Size>,
+    /// From this size of the store on, nothing new is accepted. Default: no such bound.
+    #[schemars(extend("x-range" = ["16MiB", "1024TiB"]))]
+    pub(crate) size_hard: Option<Size>,
+    /// How long after its end an operation is kept in spite of `size_soft`. Default: 24 h.
+    #[schemars(extend("x-range" = ["24h", "36500d"]))]
+    pub(crate) keep_min: Option<Text<Span>>,
+    /// How many operations may wait or run; from then on nothing new is accepted. Default: 1,000,000.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub(crate) waiting_max: Option<u32>,
+    /// Bodies up to this size stand in the record itself, longer ones apart. Default: 4 KiB.
+    #[schemars(extend("x-range" = ["0B", "64KiB"]))]
+    pub(crate) inline_max: Option<Size>,
+}
+
+/// `[notices]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Notices {
+    /// Which addresses that a caller gives may be notified: networks, addresses or host names, each with or without a port.
+    /// Default: none.
+    #[serde(default)]
+    pub(crate) allow: Vec<Text<AllowRule>>,
+    /// How often a notice is tried before it is put on the list of dead letters. Default: 20.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) attempts: Option<u32>,
+    /// The longest wait before the second attempt; it doubles with each further one. Default: 1 s.
+    #[schemars(extend("x-range" = ["1ms", "1h"]))]
+    pub(crate) backoff: Option<Text<Span>>,
+    /// The longest wait between two attempts. Default: 10 min.
+    #[schemars(extend("x-range" = ["1ms", "1d"]))]
+    pub(crate) backoff_max: Option<Text<Span>>,
+    /// How long one attempt may take.
+    pub(crate) timeouts: Option<NoticeTimeouts>,
+}
+
+/// `[notices] timeouts`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoticeTimeouts {
+    /// To connect. Default: 3 s.
+    #[schemars(extend("x-range" = ["1ms", "1h"]))]
+    pub(crate) connect: Option<Text<Span>>,
+    /// From the first byte sent to the last byte received. Default: 10 s.
+    #[schemars(extend("x-range" = ["1ms", "1d"]))]
+    pub(crate) response: Option<Text<Span>>,
+}
+
+/// `[[mounts]]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mount {
+    /// The wire format. The native API needs no mount: it is always at /api/v1.
+    #[schemars(required)]
+    pub(crate) dialect: Option<MountDialect>,
+    /// The path prefix. The routes of this dialect lie below it.
+    #[schemars(required)]
+    pub(crate) prefix: Option<Text<Prefix>>,
+    /// `msf` only: the time zone of the times that clients see, by its IANA name. Default: "UTC".
+    pub(crate) time_zone: Option<Text<TimeZone>>,
+    /// `plas` only: whether `operationType` is "Create" (title) or "create" (lower). Default: "title".
+    pub(crate) letter_case: Option<LetterCase>,
+}
+
+/// The wire formats that can be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MountDialect {
+    /// Multi-Service Fabric controllers.
+    Msf,
+    /// The PLAS connector.
+    Plas,
+}
+
+/// How `plas` spells the kind of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LetterCase {
+    /// `Create`, `Update`, `Delete`.
+    Title,
+    /// `create`, `update`, `delete`.
+    Lower,
+}
+
+impl From<MountDialect> for DialectName {
+    fn from(dialect: MountDialect) -> Self {
+        match dialect {
+            MountDialect::Msf => Self::Msf,
+            MountDialect::Plas => Self::Plas,
+        }
+    }
+}
+
+impl From<LetterCase> for dialect::LetterCase {
+    fn from(letter_case: LetterCase) -> Self {
+        match letter_case {
+            LetterCase::Title => Self::AsInTable,
+            LetterCase::Lower => Self::Lower,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What can be written in the file but is not performed by this version: an error, never ignored.
+//!
+//! The one list of it is [`NOT_YET`]. Everything in it is declared, read and carried into the settings like any other key, so
+//! that a version that performs it needs to take its line out of the list, and nothing else here.
+
+use super::document::{Node, Part, Place, Value};
+use super::finding::{Findings, Wrong};
+
+/// A setting that is refused.
+struct Rule {
+    /// The keys that lead to it; `*` stands for any name or position.
+    keys: &'static [&'static str],
+    /// With which values.
+    when: When,
+    /// What to do instead.
+    instead: &'static str,
+}
+
+/// With which values a setting is refused.
+enum When {
+    /// With every value.
+    Set,
+    /// With this word.
+    Word(&'static str),
+    /// With text that begins like this.
+    Begins(&'static str),
+}
+
+const NOT_YET: &[Rule] = &[
+    Rule { keys: &["auth"], when: When::Set, instead: "listen on 127.0.0.1, behind a proxy that authenticates" },
+    Rule { keys: &["server", "callback"], when: When::Set, instead: "leave it out: lower controllers are polled" },
+    Rule { keys: &["server", "tls"], when: When::Set, instead: "let a proxy on this machine speak TLS" },
+    Rule { keys: &["store", "url"], when: When::Begins("postgres"), instead: "use \"sqlite:fanfold.db\"" },
+    Rule { keys: &["targets", "*", "monitor"], when: When::Word("plas"), instead: "use \"none\" or \"msf\"" },
+    Rule { keys: &["targets", "*", "monitor"], when: When::Word("location"), instead: "use \"none\" or \"msf\"" },
+    Rule { keys: &["targets", "*", "monitor", "poll"], when: When::Set, instead: "use \"none\" or \"msf\"" },
+    Rule { keys: &["routes", "*", "probe"], when: When::Set, instead: "leave it out: see on_unknown" },
+    Rule { keys: &["routes", "*", "on", "*", "probe"], when: When::Set, instead: "leave it out: see on_unknown" },
+    Rule { keys: &["routes", "*", "on_failure"], when: When::Word("hold"), instead: "use \"rollback\"" },
+    Rule { keys: &["routes", "*", "on_unknown"], when: When::Word("hold"), instead: "use \"fail\" or \"undo\"" },
+    Rule { keys: &["routes", "*", "on_undo_failure"], when: When::Word("hold"), instead: "use \"attention\"" },
+    Rule { keys: &["routes", "*", "on_locked"], when: When::Word("queue"), instead: "use \"reject\"" },
+    Rule { keys: &["routes", "*", "dedupe"], when: When::Set, instead: "let clients send Idempotency-Key" },
+    Rule { keys: &["routes", "*", "delay"], when: When::Set, instead: "leave it out: operations start at once" },
+    Rule {
+        keys: &["routes", "*", "callback"],
+        when: When::Set,
+        instead: "leave it out: let clients ask for the operation",
+    },
+];
+
+/// Refuses everything in the file that is on the list.
+pub(crate) fn refuse(findings: &mut Findings<'_>) {
+    let root = findings.document().root();
+    refuse_below(root, &Place::default(), findings);
+}
+
+/// Refuses `text` as the value at `place`, if that is on the list: for values that do not come from the file.
+pub(crate) fn refusal(place: &Place, text: &str) -> Option<Wrong> {
+    let value = Value::Text(text.to_owned());
+    NOT_YET.iter().find(|rule| rule.is_at(place) && rule.fits(&value)).map(|rule| rule.wrong(place))
+}
+
+fn refuse_below(node: &Node, place: &Place, findings: &mut Findings<'_>) {
+    if let Some(rule) = NOT_YET.iter().find(|rule| rule.is_at(place) && rule.fits(&node.value)) {
+        findings.mistake(place, rule.wrong(place));
+        return;
+    }
+    match &node.value {
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                refuse_below(element, &place.index(index), findings);
+            }
+        }
+        Value::Table(members) => {
+            for member in members {
+                refuse_below(&member.node, &place.key(&member.key), findings);
+            }
+        }
+        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date => {}
+    }
+}
+
+impl Rule {
+    fn is_at(&self, place: &Place) -> bool {
+        let fits = |(key, part): (&&str, &Part)| *key == "*" || matches!(part, Part::Key(name) if name == key);
+        self.keys.len() == place.parts().len() && self.keys.iter().zip(place.parts()).all(fits)
+    }
+
+    fn fits(&self, value: &Value) -> bool {
+        match (&self.when, value) {
+            (When::Set, _) => true,
+            (When::Word(word), Value::Text(text)) => text == word,
+            (When::Begins(start), Value::Text(text)) => text.starts_with(start),
+            (When::Word(_) | When::Begins(_), _) => false,
+        }
+    }
+
+    fn wrong(&self, place: &Place) -> Wrong {
+        let key = place.last_key();
+        let what = match self.when {
+            When::Set => key.to_owned(),
+            When::Word(word) => format!("{key} = {word:?}"),
+            When::Begins(start) => format!("{key} = \"{start}...\""),
+        };
+        Wrong::new(format!("this version does not perform {what} yet")).hint(self.instead)
+    }
+}
+
+/// What is said about everything on the list.
+#[cfg(test)]
+pub(crate) fn messages() -> std::collections::BTreeSet<String> {
+    let place = |rule: &Rule| rule.keys.iter().fold(Place::default(), |place, key| place.key(key));
+    NOT_YET.iter().map(|rule| rule.wrong(&place(rule)).message).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! Every line of the list, tried on a file that sets it.
+
+use super::*;
+use crate::config::document::Document;
+
+/// A file that sets everything that is not performed, each in a line of its own, in the order of the list.
+const ALL: &str = r#"
+[auth]
+[server]
+callback = "10.0.0.5:8080"
+tls = { certificate = "a", key = "b" }
+[store]
+url = "postgres://fanfold:s3cret@db/fanfold"
+[targets.a]
+monitor = "plas"
+[targets.b]
+monitor = "location"
+[targets.c]
+monitor = { poll = { path = "/", done = "true", success = "true" } }
+[[routes]]
+probe = { path = "/", applied = "true" }
+on_failure = "hold"
+on_unknown = "hold"
+on_undo_failure = "hold"
+on_locked = "queue"
+dedupe = "{{ path.x }}"
+delay = "1h"
+callback = "https://a.example"
+[routes.on.a]
+probe = { path = "/", applied = "true" }
+"#;
+
+fn refused(text: &str) -> Vec<String> {
+    let document = Document::parse(text.to_owned()).ok().unwrap();
+    let mut findings = Findings::new("f.toml", &document);
+    refuse(&mut findings);
+    let mistakes = findings.into_result().err().unwrap_or_default();
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn everything_on_the_list_is_refused_with_its_line() {
+    let refused = refused(ALL);
+    assert_eq!(refused.len(), NOT_YET.len(), "{refused:#?}");
+    assert!(refused[0].starts_with("f.toml:2:2: this version does not perform auth yet; "), "{}", refused[0]);
+    assert!(
+        refused[3].starts_with("f.toml:7:7: this version does not perform url = \"postgres...\" yet; "),
+        "{}",
+        refused[3]
+    );
+    assert!(!format!("{refused:?}").contains("s3cret"));
+}
+
+#[test]
+fn other_values_of_the_same_keys_are_not() {
+    let other = "[store]\nurl = \"sqlite:postgres\"\n[targets.a]\nmonitor = \"msf\"\n[[routes]]\non_unknown = \"undo\"\n\
+                 on_failure = \"rollback\"\non_locked = \"reject\"\nlock = \"x\"\n";
+    assert_eq!(refused(other), Vec::<String>::new());
+}

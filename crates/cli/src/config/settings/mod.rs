@@ -1,0 +1,144 @@
+//! What the program runs with: plain values, with defaults applied and everything checked against everything else.
+//!
+//! Made from [`super::file`] by [`settle`]. Each part is handed to the crate that performs it by whoever puts the program
+//! together.
+
+mod defaults;
+mod redaction;
+mod route;
+mod server;
+mod table;
+mod target;
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfold_core::TargetName;
+use fanfold_core::dialect::Mount;
+use fanfold_core::route::RouteTable;
+use fanfold_core::route::spec::{RouteSpec, TargetSpec};
+use fanfold_engine::AllowRule;
+use fanfold_engine::target::TargetConfig;
+use http::Uri;
+
+use super::document::Place;
+use super::file::File;
+use super::finding::{Findings, Wrong};
+use super::secret::Surroundings;
+use super::value::StoreUrl;
+
+/// All settings of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where it listens and what it takes.
+    pub(crate) server: ServerSettings,
+    /// Who may call; `None`: not configured.
+    pub(crate) auth: Option<AuthSettings>,
+    /// Where operations are kept.
+    pub(crate) store: StoreSettings,
+    /// How completions are told.
+    pub(crate) notices: NoticeSettings,
+    /// Where which wire format is spoken. No prefix contains another.
+    pub(crate) mounts: Vec<Mount>,
+    /// The back ends by name.
+    pub(crate) targets: BTreeMap<TargetName, TargetSettings>,
+    /// What is done with which requests, as it is configured.
+    pub(crate) routes: Vec<RouteSpec>,
+    /// The same, compiled.
+    pub(crate) table: Arc<RouteTable>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ServerSettings {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// What lower `msf` controllers are told to notify.
+    pub(crate) callback: Option<SocketAddrV4>,
+    /// How clients reach this server, without a slash at the end; `None`: links are relative.
+    pub(crate) public_url: Option<String>,
+    /// How long a graceful stop waits for attempts on the wire.
+    pub(crate) shutdown_grace: Duration,
+    /// The longest request head, in octets.
+    pub(crate) request_head_max: u64,
+    /// The longest request body, in octets.
+    pub(crate) request_body_max: u64,
+    /// What HTTPS is served with; `None`: HTTP is.
+    pub(crate) tls: Option<ServerTls>,
+}
+
+/// `[server] tls`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerTls {
+    /// File with the certificate chain in PEM form.
+    pub(crate) certificate: PathBuf,
+    /// File with the private key in PEM form.
+    pub(crate) key: PathBuf,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuthSettings {
+    /// The SHA-256 of each token, in lower-case hexadecimal, and the name of who shows it.
+    pub(crate) tokens: BTreeMap<String, String>,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoreSettings {
+    /// Where it is.
+    pub(crate) url: StoreUrl,
+    /// How much it keeps.
+    pub(crate) limits: fanfold_store::Limits,
+}
+
+/// `[notices]`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NoticeSettings {
+    /// Which addresses that a caller gives may be notified; none if it is empty.
+    pub(crate) allow: Vec<AllowRule>,
+    /// How often a notice is tried.
+    pub(crate) attempts: u32,
+    /// The longest wait before the second attempt; it doubles from then on.
+    pub(crate) backoff: Duration,
+    /// The longest wait between two attempts.
+    pub(crate) backoff_max: Duration,
+    /// How long connecting may take.
+    pub(crate) connect: Duration,
+    /// How long the answer may take.
+    pub(crate) response: Duration,
+    /// Addresses that are told of every end of an operation, by the name of its route.
+    pub(crate) callbacks: BTreeMap<String, Uri>,
+}
+
+/// `[targets.NAME]`
+#[derive(Debug, Clone)]
+pub(crate) struct TargetSettings {
+    /// What planning needs to know.
+    pub(crate) spec: TargetSpec,
+    /// What sending needs to know.
+    pub(crate) config: TargetConfig,
+}
+
+/// Applies defaults and checks what belongs together. Gives `None` only if there is a mistake in the findings.
+pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> Option<Settings> {
+    let mounts = server::mounts(&file, findings);
+    let targets = target::targets(&file, around, findings);
+    let routes = route::routes(&file, &mounts, &targets, findings);
+    let auth = file.auth.as_ref().map(|auth| server::auth(auth, findings));
+    let server = server::server(&file, routes.longest_attempt(&targets), around, findings);
+    let store = server::store(file.store.unwrap_or_default(), around, findings);
+    let notices = server::notices(file.notices.unwrap_or_default(), routes.callbacks.clone(), findings);
+    if file.routes.is_empty() && !findings.has(&Place::of(["routes"])) {
+        let wrong = Wrong::new("there are no routes: nothing is accepted");
+        findings.warning(&Place::default(), wrong.hint("add a [[routes]] table; fanfold.example.toml explains it"));
+    }
+    let specs = targets.iter().map(|(name, target)| (name.clone(), target.spec.clone())).collect();
+    let table = table::compile(&routes, &specs, findings);
+    let targets: Option<BTreeMap<_, _>> =
+        targets.into_iter().map(|(name, target)| Some((name, target.complete()?))).collect();
+    Some(Settings { server, auth, store, notices, mounts, targets: targets?, routes: routes.specs, table: table? })
+}

@@ -1,0 +1,250 @@
+//! The settings of the server itself: `[server]`, `[auth]`, `[store]`, `[notices]`, `[[mounts]]`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use fanfold_core::dialect::{self, Mount};
+use fanfold_core::plan::DialectName;
+use http::Uri;
+
+use super::defaults::{self, span};
+use super::{AuthSettings, NoticeSettings, ServerSettings, ServerTls, StoreSettings};
+use crate::config::document::Place;
+use crate::config::file::{self, MountDialect};
+use crate::config::finding::{Findings, Wrong};
+use crate::config::not_yet;
+use crate::config::secret::Surroundings;
+use crate::config::value::{StoreUrl, TextForm};
+
+/// Goes before `[server] listen`.
+pub(crate) const LISTEN_VARIABLE: &str = "FANFOLD_LISTEN";
+/// Goes before `[store] url`.
+pub(crate) const STORE_URL_VARIABLE: &str = "FANFOLD_STORE_URL";
+
+/// Fanfold's own paths, which go before every mount and route.
+const OWN_PATHS: [&str; 6] = ["/api/v1", "/ui", "/metrics", "/healthz", "/readyz", "/openapi.json"];
+
+/// Whether `path` is `prefix` or lies below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// `[server]`. `longest_attempt`: the longest time that any attempt can be on the wire.
+pub(super) fn server(
+    file: &file::File,
+    longest_attempt: Duration,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> ServerSettings {
+    let nothing = file::Server::default();
+    let server = file.server.as_ref().unwrap_or(&nothing);
+    let place = Place::of(["server"]);
+    ServerSettings {
+        listen: listen(server, file.auth.is_some(), around, findings),
+        callback: server.callback.as_ref().map(|address| address.0),
+        public_url: server.public_url.as_ref().map(|url| url.0.0.clone()),
+        shutdown_grace: shutdown_grace(span(&server.shutdown_grace), longest_attempt, &place, findings),
+        request_head_max: server.request_head_max.map_or(defaults::REQUEST_HEAD_MAX, |size| size.0),
+        request_body_max: server.request_body_max.map_or(defaults::REQUEST_BODY_MAX, |size| size.0),
+        tls: server.tls.as_ref().and_then(|tls| {
+            let (certificate, key) = (tls.certificate.as_ref()?, tls.key.as_ref()?);
+            Some(ServerTls { certificate: around.folder.join(certificate), key: around.folder.join(key) })
+        }),
+    }
+}
+
+fn listen(
+    server: &file::Server,
+    is_authenticated: bool,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> SocketAddr {
+    let local = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let exposed = |address: &SocketAddr| {
+        let wrong = Wrong::new(format!("listening on {address} would let everybody who reaches it start operations"));
+        (!is_authenticated && !address.ip().is_loopback()).then(|| {
+            wrong.hint(
+                "listen on \"127.0.0.1:8080\" or \"[::1]:8080\", and put a proxy that authenticates callers before it: \
+                 this version cannot authenticate them itself",
+            )
+        })
+    };
+    if let Some(address) = from_variable::<SocketAddr>(LISTEN_VARIABLE, around, findings) {
+        if let Some(wrong) = exposed(&address) {
+            findings.mistake_elsewhere(LISTEN_VARIABLE, wrong);
+        }
+        return address;
+    }
+    let address = server.listen.as_ref().map_or(local, |text| text.0);
+    if let Some(wrong) = exposed(&address) {
+        findings.mistake(&Place::of(["server", "listen"]), wrong);
+    }
+    address
+}
+
+/// The value of an environment variable that goes before a key of the file.
+fn from_variable<T: TextForm>(name: &str, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> Option<T> {
+    let text = (around.variable)(name)?;
+    match T::read(&text) {
+        Ok(value) => Some(value),
+        Err(wrong) => {
+            findings.mistake_elsewhere(name, wrong);
+            None
+        }
+    }
+}
+
+fn shutdown_grace(
+    configured: Option<Duration>,
+    longest_attempt: Duration,
+    server: &Place,
+    findings: &mut Findings<'_>,
+) -> Duration {
+    let needed = longest_attempt + defaults::GRACE_MARGIN;
+    if let Some(configured) = configured
+        && configured < needed
+    {
+        let wrong = Wrong::new(
+            "shutdown_grace is shorter than the longest attempt: a stop may break attempts off, and leave their outcome unknown",
+        );
+        findings.warning(
+            &server.key("shutdown_grace"),
+            wrong.hint(format!("leave it out, or make it {}s or longer", needed.as_secs_f64())),
+        );
+    }
+    configured.unwrap_or(needed)
+}
+
+/// `[auth]`
+pub(super) fn auth(auth: &file::Auth, findings: &mut Findings<'_>) -> AuthSettings {
+    let mut tokens = BTreeMap::new();
+    for (index, token) in auth.tokens.iter().enumerate() {
+        let (Some(name), Some(hash)) = (&token.name, &token.sha256) else { continue };
+        let place = Place::of(["auth", "tokens"]).index(index).key("sha256");
+        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            findings.mistake(&place, Wrong::new("sha256 is not 64 hexadecimal digits"));
+        } else if tokens.insert(hash.to_ascii_lowercase(), name.clone()).is_some() {
+            findings.mistake(&place, Wrong::new("the same token stands here twice"));
+        }
+    }
+    AuthSettings { tokens }
+}
+
+/// `[store]`
+pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> StoreSettings {
+    let place = Place::of(["store"]);
+    let from_environment = from_variable::<StoreUrl>(STORE_URL_VARIABLE, around, findings);
+    if from_environment.is_some()
+        && let Some(wrong) =
+            (around.variable)(STORE_URL_VARIABLE).and_then(|text| not_yet::refusal(&place.key("url"), &text))
+    {
+        findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong);
+    }
+    let url = from_environment.or(store.url.map(|url| url.0));
+    let (soft, hard) = (store.size_soft.map(|size| size.0), store.size_hard.map(|size| size.0));
+    if let (Some(soft), Some(hard)) = (soft, hard)
+        && soft >= hard
+    {
+        findings.mistake(
+            &place.key("size_hard"),
+            Wrong::new("size_hard is not larger than size_soft").hint(
+                "make room between them: up to size_soft nothing is removed, from size_hard on nothing is accepted",
+            ),
+        );
+    }
+    let built_in = fanfold_store::Limits::default();
+    StoreSettings {
+        url: resolve(url.unwrap_or(StoreUrl::Sqlite { path: "fanfold.db".into() }), &around.folder),
+        limits: fanfold_store::Limits {
+            inline_max: store.inline_max.map_or(built_in.inline_max, |size| to_usize(size.0)),
+            waiting_max: store.waiting_max.map_or(built_in.waiting_max, u64::from),
+            size_soft: soft,
+            size_hard: hard,
+            keep_min: span(&store.keep_min).unwrap_or(built_in.keep_min),
+        },
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A relative path counts from the folder of the file, so that a start from elsewhere does not open an empty store.
+fn resolve(url: StoreUrl, folder: &Path) -> StoreUrl {
+    match url {
+        StoreUrl::Sqlite { path } => StoreUrl::Sqlite { path: folder.join(path) },
+        StoreUrl::Postgres { url } => StoreUrl::Postgres { url },
+    }
+}
+
+/// `[notices]`
+pub(super) fn notices(
+    notices: file::Notices,
+    callbacks: BTreeMap<String, Uri>,
+    findings: &mut Findings<'_>,
+) -> NoticeSettings {
+    let place = Place::of(["notices"]);
+    let timeouts = notices.timeouts.unwrap_or_default();
+    let backoff = span(&notices.backoff).unwrap_or(defaults::NOTICE_BACKOFF);
+    let backoff_max = span(&notices.backoff_max).unwrap_or(defaults::NOTICE_BACKOFF_MAX);
+    if backoff > backoff_max {
+        findings.mistake(&place.key("backoff"), Wrong::new("backoff is longer than backoff_max"));
+    }
+    NoticeSettings {
+        allow: notices.allow.into_iter().map(|rule| rule.0).collect(),
+        attempts: notices.attempts.unwrap_or(defaults::NOTICE_ATTEMPTS),
+        backoff,
+        backoff_max,
+        connect: span(&timeouts.connect).unwrap_or(defaults::CONNECT),
+        response: span(&timeouts.response).unwrap_or(defaults::NOTICE_RESPONSE),
+        callbacks,
+    }
+}
+
+/// `[[mounts]]`
+pub(super) fn mounts(file: &file::File, findings: &mut Findings<'_>) -> Vec<Mount> {
+    let public_url = file.server.as_ref().and_then(|server| server.public_url.as_ref());
+    let public_url = public_url.map_or_else(String::new, |url| url.0.0.clone());
+    let mut settled: Vec<Mount> = Vec::new();
+    for (index, mount) in file.mounts.iter().enumerate() {
+        let place = Place::of(["mounts"]).index(index);
+        let (Some(dialect), Some(prefix)) = (mount.dialect, &mount.prefix) else { continue };
+        let prefix = prefix.0.0.clone();
+        if let Some(wrong) = collision(&prefix, &settled) {
+            findings.mistake(&place.key("prefix"), wrong);
+        }
+        check_foreign_keys(dialect, mount, &place, findings);
+        let mut settings = dialect::Settings { public_url: public_url.clone(), ..dialect::Settings::default() };
+        if let Some(zone) = &mount.time_zone {
+            settings.zone = zone.0.clone();
+        }
+        if let Some(letter_case) = mount.letter_case {
+            settings.letter_case = letter_case.into();
+        }
+        settled.push(Mount { dialect: DialectName::from(dialect), prefix, settings });
+    }
+    settled
+}
+
+fn collision(prefix: &str, others: &[Mount]) -> Option<Wrong> {
+    if let Some(own) = OWN_PATHS.into_iter().find(|own| is_below(prefix, own) || is_below(own, prefix)) {
+        return Some(Wrong::new(format!("the prefix {prefix:?} is in the way of {own:?}, which is Fanfold's own")));
+    }
+    let other = others.iter().find(|other| is_below(prefix, &other.prefix) || is_below(&other.prefix, prefix))?;
+    let wrong = Wrong::new(format!("the prefix {prefix:?} overlaps with the mount at {:?}", other.prefix));
+    Some(wrong.hint("two wire formats cannot share a path: mount them at prefixes of which none begins with the other"))
+}
+
+/// A setting of the other wire format would be ignored.
+fn check_foreign_keys(dialect: MountDialect, mount: &file::Mount, place: &Place, findings: &mut Findings<'_>) {
+    let foreign = match dialect {
+        MountDialect::Msf => mount.letter_case.is_some().then_some(("letter_case", "plas")),
+        MountDialect::Plas => mount.time_zone.is_some().then_some(("time_zone", "msf")),
+    };
+    if let Some((key, owner)) = foreign {
+        let wrong = Wrong::new(format!("only a mount of {owner:?} has {key:?}")).hint("leave it out");
+        findings.bad_key(&place.key(key), wrong);
+    }
+}

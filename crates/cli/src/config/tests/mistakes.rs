@@ -1,0 +1,311 @@
+//! Mistakes: each kind of them, with its line.
+
+use super::*;
+
+#[test]
+fn five_mistakes_of_different_kinds_are_all_named() {
+    let text = r#"[server]
+listen = "127.0.0.1"
+
+[targets.tokyo]
+url = "http://10.0.1.1"
+timeout = { connect = "3s" }
+max_in_flight = "32"
+
+[[routes]]
+match = "POST /things"
+targets = ["tokyo", "osaka"]
+
+[[routes]]
+targets = ["tokyo"]
+"#;
+    assert_eq!(
+        bad(text),
+        [
+            "f.toml:2:10: listen: \"127.0.0.1\" is not an IP address with a port; write \"127.0.0.1:8080\", or \
+             \"[::1]:8080\" for IPv6",
+            "f.toml:6:1: unknown key \"timeout\" in [targets.tokyo]; did you mean \"timeouts\"?",
+            "f.toml:7:17: max_in_flight: expected a whole number, found text; leave out the quotes",
+            "f.toml:11:21: there is no target \"osaka\"; add a table [targets.osaka]",
+            "f.toml:13:1: [[routes]] has no \"match\"; write it as in match = \"POST /v1/slices/{slice_id}/cps\"",
+        ]
+    );
+}
+
+#[test]
+fn each_mistake_in_the_form_of_a_file_has_its_place() {
+    for (text, expected) in [
+        ("[sever]\n", "8:2: unknown key \"sever\" at the top of the file; did you mean \"server\"?"),
+        ("[store]\nlisten = 3\n", "9:1: unknown key \"listen\" in [store]"),
+        ("listen = \"127.0.0.1:80\"\n", "8:1: unknown key \"listen\" in [[mounts]]"),
+        ("[server]\nlisten = 8080\n", "9:10: listen: expected text, found a whole number; write it in quotes"),
+        ("[store]\nwaiting_max = 0\n", "9:15: waiting_max: 0 is out of range; 1 to 100000000 is possible"),
+        ("[store]\nwaiting_max = 99999999999999999999\n", "9:15: waiting_max: the number does not fit into 64 bits"),
+        ("[server]\nrequest_body_max = 12\n", "9:20: request_body_max: 12 bytes is out of range; 1KiB to 64MiB"),
+        ("[server]\nrequest_body_max = \"1TiB\"\n", "9:20: request_body_max: \"1TiB\" is out of range; 1KiB to 64MiB"),
+        ("[server]\nrequest_body_max = \"1 MB\"\n", "9:20: request_body_max: \"1 MB\" is not a size; "),
+        ("[defaults]\nretention = \"1h\"\n", "9:13: retention: \"1h\" is out of range; 24h to 36500d is possible"),
+        ("[defaults]\ndeadline = \"1 hour\"\n", "9:12: deadline: \"1 hour\" is not a duration; "),
+        (
+            "[defaults]\ntimeouts = { connect = 3 }\n",
+            "9:24: connect: expected text, found a whole number; write it in quotes",
+        ),
+        (
+            "[defaults]\nretry.attemps = 3\n",
+            "9:7: unknown key \"attemps\" in [defaults.retry]; did you mean \"attempts\"?",
+        ),
+        ("[notices]\nallow = \"10.0.0.1\"\n", "9:9: allow: expected a list, found text; put it in brackets"),
+        (
+            "[notices]\nallow = [\"10.0.0.1\", \"10.0.0.7/8\"]\n",
+            "9:22: allow: \"10.0.0.7/8\" has bits set beyond its prefix",
+        ),
+        ("[[mounts]]\nprefix = \"/v2\"\n", "8:1: [[mounts]] has no \"dialect\"; it is needed"),
+        (
+            "[[mounts]]\ndialect = \"mfs\"\nprefix = \"/v2\"\n",
+            "9:11: dialect: \"mfs\" is not one of \"msf\", \"plas\"; did you mean \"msf\"?",
+        ),
+        ("[[mounts]]\ndialect = \"msf\"\nprefix = \"/v2/\"\n", "10:10: prefix: \"/v2/\" is not a path prefix; "),
+        (
+            "[[mounts]]\ndialect = \"msf\"\nprefix = \"/v2\"\ntime_zone = \"Tokio\"\n",
+            "11:13: time_zone: \"Tokio\" is not a time zone",
+        ),
+        (
+            "[targets.x]\nid = \"3\"\n",
+            "8:10: [targets.x] has no \"url\"; write it as in url = \"http://10.0.1.1:18080\"",
+        ),
+        ("[targets.x]\nurl = \"10.0.0.1:80\"\n", "9:7: url: "),
+        (
+            "[targets.x]\nurl = \"http://a\"\nmonitor = 3\n",
+            "10:11: monitor: expected text or a table, found a whole number",
+        ),
+        (
+            "[targets.x]\nurl = \"http://a\"\nmonitor = \"mfs\"\n",
+            "10:11: monitor: \"mfs\" is not one of \"none\", \"msf\"",
+        ),
+        ("[store]\nurl = \"mysql://a:s3cret@b\"\n", "9:7: url: this is not the address of a store; "),
+        ("[server]\npublic_url = \"https://a/?b\"\n", "9:14: public_url: the address has a query; "),
+        ("[server]\npublic_url = 2026-11-21\n", "9:14: public_url: expected text, found a date"),
+        ("[server]\ncallback = \"[::1]:80\"\n", "9:12: callback: \"[::1]:80\" is not an IPv4 address with a port; "),
+    ] {
+        let found = only(text);
+        assert!(found.starts_with(&format!("f.toml:{expected}")), "{text}: {found}");
+        assert!(!found.contains("s3cret"));
+    }
+}
+
+#[test]
+fn each_mistake_in_a_route_has_its_place() {
+    for (text, expected) in [
+        ("match = \"post /a\"\npass = \"tokyo\"\n", "9:9: match: \"post\" is not a method that a route can have"),
+        ("match = \"POST /a\"\ntargets = []\n", "10:11: targets: the list is empty"),
+        ("match = \"POST /a\"\n", "8:1: the route does not say what it calls"),
+        ("match = \"POST /a\"\npass = \"tokyo\"\ntargets = [\"tokyo\"]\n", "11:1: pass and targets exclude each other"),
+        ("match = \"POST /a\"\npass = \"tokio\"\n", "10:8: there is no target \"tokio\"; did you mean \"tokyo\"?"),
+        (
+            "match = \"POST /a\"\npass = \"tokyo\"\nlock = \"x\"\n",
+            "11:1: \"lock\" means nothing on a route that passes",
+        ),
+        ("match = \"GET /a\"\ntargets = [\"tokyo\"]\n", "9:9: GET changes nothing, so that it cannot be an operation"),
+        ("match = \"POST /ui/a\"\ntargets = [\"tokyo\"]\n", "9:9: `/ui` is one of Fanfold's own paths"),
+        (
+            "match = \"POST /a\"\ndialect = \"msf\"\ntargets = [\"tokyo\"]\n",
+            "10:11: no msf mount contains \"/a\"; the path must begin with \"/v1\"",
+        ),
+        (
+            "match = \"POST /a\"\ndialect = \"plas\"\ntargets = [\"tokyo\"]\n",
+            "10:11: no plas mount contains \"/a\"; add a [[mounts]] table",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\", \"tokyo\"]\n",
+            "10:21: the target `tokyo` stands in the list twice",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nrequire = 2\n",
+            "11:11: 2 steps must succeed, but there are only 1 targets",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nrequire = \"most\"\n",
+            "11:11: require: \"most\" is not one of \"all\"",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\non_locked = \"reject\"\n",
+            "11:1: \"on_locked\" means nothing without \"lock\"",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nwave_failures = 1\n",
+            "11:1: \"wave_failures\" means nothing without \"waves\"",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\norder = \"sequence\"\nwaves = [1]\n",
+            "12:1: order and waves exclude each other",
+        ),
+        ("match = \"POST /a\"\ntargets = [\"tokyo\"]\nwaves = [1, 0]\n", "11:13: waves: 0 is out of range"),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\non_unknown = \"undo\"\n",
+            "11:14: on_unknown = \"undo\" on a route that has no undo",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nundo = \"revert\"\n",
+            "11:8: undo: \"revert\" is not one of \"restore\"",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nundo = { metod = \"PUT\", path = \"/a\" }\n",
+            "11:10: unknown key \"metod\" in [routes.undo]; did you mean \"method\"?",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nreveal = [\"token\"]\n",
+            "11:11: reveal: \"token\" is not a JSON pointer",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nrequest = { headers = { host = \"x\" } }\n",
+            "11:32: `host` names the target and is never forwarded",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nrequest = { body = { at = 2026-01-01 } }\n",
+            "11:27: at: JSON has no dates; write it in quotes",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nforward_headers = [\"Fanfold-Attempt\"]\n",
+            "11:20: `fanfold-attempt` is set by Fanfold on every attempt",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\n[routes.on.osaka]\nrequest = { query = \"a\" }\n",
+            "11:12: the route does not call `osaka`",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\n[routes.on.tokyo]\ndeadline = \"1h\"\n",
+            "12:1: unknown key \"deadline\" in [routes.on.tokyo]; \"deadline\" belongs to [[routes]]",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\ndelay = \"1h\"\n",
+            "11:9: this version does not perform delay yet",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nretry = { backoff = \"1m\", backoff_max = \"1s\" }\n",
+            "11:21: backoff is longer than backoff_max",
+        ),
+    ] {
+        let found = only(&format!("[[routes]]\n{text}"));
+        assert!(found.starts_with(&format!("f.toml:{expected}")), "{text}: {found}");
+    }
+}
+
+#[test]
+fn what_planning_finds_has_its_place_too() {
+    for (text, expected) in [
+        (
+            "match = \"POST /a/{id\"\ntargets = [\"tokyo\"]\nlock = \"{{ path.id }}\"\n",
+            "9:9: `{id`: a capture is a whole segment",
+        ),
+        (
+            "match = \"POST /a/{id}\"\ntargets = [\"tokyo\"]\nlock = \"{{ path.ip }}\"\n",
+            "11:8: there is no `path.ip`, only `path.id`",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\n\n[routes.undo]\nmethod = \"DELETE\"\npath = \"/a/{{ response.\"\n",
+            "14:8: ",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nundo = { path = \"/a\" }\n",
+            "11:1: an undo request needs a method",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\nundo = \"restore\"\n",
+            "11:8: what a `POST` changes cannot be read before",
+        ),
+        (
+            "match = \"POST /a\"\ntargets_from = \"{{ request.json }}\"\n",
+            "10:16: this is an expression, not a template; leave out",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\n[routes.on.tokyo.undo]\nmethod = \"PUT\"\npath = \"/{{ nothing }}\"\n",
+            "13:8: there is no `nothing` here",
+        ),
+        (
+            "match = \"GET /v1/operations\"\npass = \"tokyo\"\n",
+            "9:9: the `msf` mount at `/v1` keeps its operations here",
+        ),
+    ] {
+        let found = only(&format!("[[routes]]\n{text}"));
+        assert!(found.starts_with(&format!("f.toml:{expected}")), "{text}: {found}");
+    }
+}
+
+#[test]
+fn a_route_that_cannot_be_compiled_does_not_move_those_behind_it() {
+    let mistakes = bad(&format!(
+        "{BASE}[[routes]]\ntargets = [\"tokyo\"]\n[[routes]]\nmatch = \"POST /a\"\ntargets = [\"tokyo\"]\nlock = \"{{{{ x }}}}\"\n"
+    ));
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(mistakes[0].starts_with("f.toml:8:1: [[routes]] has no \"match\""), "{mistakes:?}");
+    assert!(mistakes[1].starts_with("f.toml:13:8: there is no `x` here"), "{mistakes:?}");
+}
+
+#[test]
+fn what_belongs_together_is_compared() {
+    for (text, expected) in [
+        (
+            "[[mounts]]\ndialect = \"plas\"\nprefix = \"/v1/plas\"\n",
+            "10:10: the prefix \"/v1/plas\" overlaps with the mount at \"/v1\"",
+        ),
+        (
+            "[[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n",
+            "10:10: the prefix \"/v1\" overlaps with the mount at \"/v1\"",
+        ),
+        (
+            "[[mounts]]\ndialect = \"msf\"\nprefix = \"/api\"\n",
+            "10:10: the prefix \"/api\" is in the way of \"/api/v1\"",
+        ),
+        ("[[mounts]]\ndialect = \"msf\"\nprefix = \"/ui/x\"\n", "10:10: the prefix \"/ui/x\" is in the way of \"/ui\""),
+        (
+            "[[mounts]]\ndialect = \"msf\"\nprefix = \"/v2\"\nletter_case = \"lower\"\n",
+            "11:1: only a mount of \"plas\" has \"letter_case\"",
+        ),
+        (
+            "[targets.x]\nid = \"osaka\"\nurl = \"http://a\"\n",
+            "9:6: the targets \"osaka\" and \"x\" have the same id \"osaka\"",
+        ),
+        ("[targets.\"a b\"]\nurl = \"http://a\"\n", "8:10: \"a b\" is not a name of a target"),
+        (
+            "[targets.x]\nurl = \"http://a\"\nretry = { backoff = \"1h\" }\n",
+            "10:21: backoff is longer than backoff_max",
+        ),
+        ("[targets.x]\nurl = \"http://a\"\ntls = {}\n", "10:1: tls without https"),
+        (
+            "[targets.x]\nurl = \"https://a\"\ntls = { authorities = \"none.pem\" }\n",
+            "10:23: authorities: cannot read etc/none.pem: ",
+        ),
+        (
+            "[targets.x]\nurl = \"http://a\"\nheaders = { x-a = \"${env:NONE}\" }\n",
+            "10:19: x-a: the environment variable \"NONE\" is not set",
+        ),
+        (
+            "[targets.x]\nurl = \"http://a\"\nheaders = { idempotency-key = \"a\" }\n",
+            "10:13: the header \"idempotency-key\" is set by Fanfold",
+        ),
+        ("[store]\nsize_soft = \"2GiB\"\nsize_hard = \"1GiB\"\n", "10:13: size_hard is not larger than size_soft"),
+        (
+            "[server]\nlisten = \"0.0.0.0:80\"\n",
+            "9:10: listening on 0.0.0.0:80 would let everybody who reaches it start operations; listen on \"127.0.0.1:8080\"",
+        ),
+    ] {
+        let found = only(text);
+        assert!(found.starts_with(&format!("f.toml:{expected}")), "{text}: {found}");
+    }
+}
+
+#[test]
+fn syntax_errors_have_their_line_and_show_no_text() {
+    let mistakes = bad("[server]\nlisten = \"127.0.0.1:80\"\n[targets.a]\nheaders = { authorization = hunter2 }\n");
+    assert!(mistakes[0].starts_with("f.toml:4:29: "), "{mistakes:?}");
+    assert!(!format!("{mistakes:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_mistake() {
+    let mistakes = load(Path::new("no/such/fanfold.toml")).unwrap_err();
+    assert_eq!(
+        mistakes[0].to_string(),
+        "no/such/fanfold.toml: there is no such file; \"fanfold init\" writes one to start from"
+    );
+}

@@ -1,0 +1,89 @@
+//! Where the store is.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::TextForm;
+use crate::config::finding::Wrong;
+
+/// Where operations are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// A file of the embedded database.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A PostgreSQL server. The address may hold a password.
+    Postgres {
+        /// The whole address.
+        url: String,
+    },
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { path } => f.debug_struct("Sqlite").field("path", path).finish(),
+            Self::Postgres { .. } => f.debug_struct("Postgres").finish_non_exhaustive(),
+        }
+    }
+}
+
+impl TextForm for StoreUrl {
+    const FORMAT: &'static str = "fanfold-store-url";
+    const EXAMPLE: &'static str = "sqlite:fanfold.db";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres { url: text.to_owned() });
+        }
+        let hint = "write \"sqlite:fanfold.db\", or \"sqlite:/var/lib/fanfold/fanfold.db\"";
+        let path = text.strip_prefix("sqlite:").ok_or_else(|| {
+            // Not shown: an address of another kind may hold a password.
+            Wrong::new("this is not the address of a store").hint(hint)
+        })?;
+        let path = match path.strip_prefix("//") {
+            Some(absolute) if absolute.starts_with('/') => absolute,
+            Some(_) => return Err(Wrong::new(format!("{text:?} names a host, and SQLite has none")).hint(hint)),
+            None => path,
+        };
+        if path.is_empty() || path.contains(['?', '\0']) || path.contains(":memory:") {
+            return Err(Wrong::new(format!("{text:?} does not name a file"))
+                .hint("operations are kept in a file, so that none is lost when the program ends"));
+        }
+        Ok(Self::Sqlite { path: PathBuf::from(path) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_are_files_or_servers() {
+        let sqlite = |path: &str| StoreUrl::Sqlite { path: path.into() };
+        assert_eq!(StoreUrl::read("sqlite:fanfold.db"), Ok(sqlite("fanfold.db")));
+        assert_eq!(StoreUrl::read("sqlite:/var/lib/f.db"), Ok(sqlite("/var/lib/f.db")));
+        assert_eq!(StoreUrl::read("sqlite:///var/lib/f.db"), Ok(sqlite("/var/lib/f.db")));
+        for bad in [
+            "",
+            "fanfold.db",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite://host/f.db",
+            "sqlite:f.db?mode=ro",
+            "mysql://a:b@c",
+        ] {
+            assert!(StoreUrl::read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = StoreUrl::read("postgres://fanfold:s3cret@db/fanfold").unwrap();
+        assert!(!format!("{url:?}").contains("s3cret"));
+        let wrong = StoreUrl::read("mysql://fanfold:s3cret@db/fanfold").unwrap_err();
+        assert!(!format!("{wrong:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,65 @@
+//! What the demo prints: what is there, and lines to copy into a shell.
+
+use std::path::Path;
+
+use super::site::Site;
+
+/// The guide to a server at `url` with these targets.
+pub(super) fn guide<'a>(url: &str, folder: &Path, sites: impl Iterator<Item = &'a Site>) -> String {
+    let sites: Vec<&Site> = sites.collect();
+    let tokyo = sites.first().map(|site| site.url()).unwrap_or_default();
+    let list: String = sites.iter().map(|site| format!("  {:<11} {}\n", site.name(), site.url())).collect();
+    format!("{}{list}{}", head(url, folder), body(url, &tokyo))
+}
+
+fn head(url: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "\
+Fanfold is listening on {url} (Ctrl-C ends it).
+Its configuration and store are in {folder}, and are removed at the end.
+
+Sample targets behind it. Ask one what it holds: curl -s ADDRESS
+"
+    )
+}
+
+fn body(url: &str, tokyo: &str) -> String {
+    format!(
+        "
+A change at three sites, in the words of \"msf\": accepted at once, carried out in the background
+  ID=$(curl -s {url}/v1/slices/blue/cps --json '{{\"vlan\": 100, \"password\": \"hunter2\"}}' | cut -d'\"' -f4)
+  curl -s {url}/v1/operations/$ID
+  curl -s {url}/v1/operations
+
+One of the three refuses: the others are rolled back
+  ID=$(curl -s {url}/v1/slices/green/cps --json '{{\"sample\": {{\"osaka\": \"refuse\"}}}}' | cut -d'\"' -f4)
+  curl -s {url}/v1/operations/$ID
+  curl -s {tokyo}
+
+A slow one, and second thoughts: what is on the wire is awaited, then everything is undone
+  ID=$(curl -s {url}/v1/slices/red/cps --json '{{\"sample\": {{\"osaka\": 20}}}}' | cut -d'\"' -f4)
+  curl -s -X POST {url}/api/v1/operations/$ID/cancel
+
+What was there before is written back
+  curl -s -X PUT {url}/profiles/gold --json '{{\"mbit\": 100}}'
+  ID=$(curl -s -X PUT {url}/profiles/gold --json '{{\"sample\": {{\"sapporo\": \"refuse\"}}}}' | cut -d'\"' -f4)
+  curl -s {url}/api/v1/operations/$ID/history
+  curl -s {url}/profiles/gold
+
+Waves: tokyo is the canary, two sites come next, two last
+  curl -s {url}/firmware --json '{{\"version\": \"2.1\", \"sample\": {{\"tokyo\": 5}}}}'
+  curl -s {url}/firmware --json '{{\"version\": \"2.2\", \"sample\": {{\"tokyo\": \"refuse\"}}}}'
+
+A connector, in the words of \"plas\": created, then queried where the answer says
+  AT=$(curl -s {url}/v1.0/plasconnector/connectors --json '{{\"name\": \"billing\"}}' | cut -d'\"' -f4)
+  curl -s {url}$AT
+
+Wait for the end instead of asking for it
+  curl -s {url}/firmware -H 'Prefer: wait=10' --json '{{\"version\": \"2.3\"}}'
+
+Targets do as \"sample\" says: \"refuse\", \"busy\" at first, \"hang_up\" unanswered, \"keep\" (no undo), or take so many seconds.
+See it all: fanfold ops list --server {url}, and fanfold ops history $ID --server {url}
+"
+    )
+}

@@ -1,0 +1,150 @@
+//! Why a command failed, in words that say what to do, and with the exit code that goes with it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use fanfold_core::OperationId;
+
+use crate::exit::Exit;
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The configuration has mistakes; each has been shown.
+    #[error("{}: {count} {}", .file.display(), if *.count == 1 { "mistake" } else { "mistakes" })]
+    Configuration {
+        /// The file.
+        file: PathBuf,
+        /// How many.
+        count: usize,
+    },
+    /// A file is there that would be overwritten.
+    #[error("{} is there already; --force overwrites it", .0.display())]
+    Exists(PathBuf),
+    /// A file of the caller cannot be read or written.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// What was typed cannot be used, beyond what the command line's own grammar finds.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no connection to the server.
+    #[error("cannot reach {server}: {cause}; is the server running?")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// Why.
+        cause: String,
+    },
+    /// The server did not answer in full, or not in time. What was asked may have been done.
+    #[error("no answer from {server}: {cause}")]
+    NoAnswer {
+        /// Its URL.
+        server: String,
+        /// Why.
+        cause: String,
+    },
+    /// The server answered something that is not Fanfold's.
+    #[error("{server} answered what this program does not understand: {detail}; is it a Fanfold of this version?")]
+    NotUnderstood {
+        /// Its URL.
+        server: String,
+        /// What.
+        detail: String,
+    },
+    /// What was named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The server refused, or failed.
+    #[error("the server answered {status}: {detail}")]
+    Refused {
+        /// The status code.
+        status: u16,
+        /// Why.
+        detail: String,
+    },
+    /// The operation did not complete.
+    #[error("operation {id} ended {status}")]
+    NotCompleted {
+        /// Which.
+        id: OperationId,
+        /// How.
+        status: fanfold_core::operation::Status,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store: {0}")]
+    Store(#[source] fanfold_store::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The store could not be closed. Nothing is lost: the next start repairs it.
+    #[error("the store was not closed cleanly: {0}; the next start repairs it")]
+    Close(#[source] fanfold_store::Error),
+    /// A target cannot be set up as configured.
+    #[error(transparent)]
+    Target(#[from] fanfold_engine::target::BadTarget),
+    /// The engine cannot start.
+    #[error("cannot start: {0}")]
+    Engine(#[from] fanfold_engine::Error),
+    /// The server cannot start, or does not go on.
+    #[error("cannot serve: {0}")]
+    Serve(#[from] fanfold_server::Error),
+    /// The server ended by itself.
+    #[error("the server ended by itself: {0}")]
+    Ended(String),
+    /// A second signal ended the server before it had stopped.
+    #[error("ended at once by a second signal; what was not recorded is recovered at the next start")]
+    Interrupted,
+    /// The demo found something that is not as it should be; each difference has been shown.
+    #[error("the demo is not as it should be: {count} {}", if *.count == 1 { "difference" } else { "differences" })]
+    Differs {
+        /// How many.
+        count: usize,
+    },
+    /// The demo was asked to end before its last story.
+    #[error("the demo ended before its last story")]
+    Unfinished,
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The exit code that goes with it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            // Whoever read the output has seen enough (`| head`).
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Configuration { .. } => Exit::Configuration,
+            Self::Usage(_) => Exit::Usage,
+            Self::Unreachable { .. } | Self::NoAnswer { .. } => Exit::Unreachable,
+            Self::NotCompleted { .. } => Exit::NotCompleted,
+            Self::NotFound(_) => Exit::NotFound,
+            Self::Refused { .. } => Exit::Refused,
+            Self::Exists(_)
+            | Self::File { .. }
+            | Self::NotUnderstood { .. }
+            | Self::Store(_)
+            | Self::Listen { .. }
+            | Self::Close(_)
+            | Self::Target(_)
+            | Self::Engine(_)
+            | Self::Serve(_)
+            | Self::Ended(_)
+            | Self::Interrupted
+            | Self::Differs { .. }
+            | Self::Unfinished
+            | Self::Output(_) => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The help of every command, as it is read: a change of it is a change that users see.
+
+use fanfold_testkit::Home;
+
+use crate::program::run;
+
+async fn help(arguments: &[&str]) -> String {
+    let home = Home::new("");
+    let shown = run(home.path(), arguments).await;
+    assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""));
+    shown.stdout
+}
+
+#[tokio::test]
+async fn help_of_the_program() {
+    insta::assert_snapshot!(help(&["--help"]).await);
+}
+
+#[tokio::test]
+async fn help_of_serve() {
+    insta::assert_snapshot!(help(&["serve", "--help"]).await);
+}
+
+#[tokio::test]
+async fn help_of_ops_and_its_list() {
+    insta::assert_snapshot!(format!("{}\n{}", help(&["ops", "--help"]).await, help(&["ops", "list", "--help"]).await));
+}
+
+#[tokio::test]
+async fn help_of_targets() {
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        help(&["targets", "--help"]).await,
+        help(&["targets", "hold", "--help"]).await
+    ));
+}
+
+#[tokio::test]
+async fn help_of_send() {
+    insta::assert_snapshot!(help(&["send", "--help"]).await);
+}
+
+#[tokio::test]
+async fn versions_are_told() {
+    assert_eq!(help(&["--version"]).await, concat!("fanfold ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[tokio::test]
+async fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = help(&["completions", shell]).await;
+        for command in ["serve", "check", "ops", "targets", "send"] {
+            assert!(script.contains(command), "{shell} lacks {command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_usage() {
+    let home = Home::new("");
+    for arguments in
+        [&["fold"][..], &["ops", "list", "--status", "done"], &["send", "PUT", "things"], &["status", "--server", "x"]]
+    {
+        let ended = run(home.path(), arguments).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.stderr);
+    }
+}

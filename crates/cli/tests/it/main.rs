@@ -1,0 +1,19 @@
+//! The program as a process, over real sockets, with fake targets.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod check;
+mod demo;
+mod example;
+mod examples_msf;
+mod examples_plas;
+mod examples_tower;
+mod help;
+mod ops;
+mod program;
+mod readme;
+mod refusals;
+mod reload;
+mod send;
+mod serve;
+mod shell;
+mod stop;

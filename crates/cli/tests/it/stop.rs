@@ -1,0 +1,75 @@
+//! Stopping with attempts on the wire, ending without a stop, and going on afterwards.
+
+use fanfold_testkit::{Answer, FakeTarget, Home, Latch, Reply};
+
+use crate::program::{Server, config, things};
+
+async fn slow_target(latch: &Latch) -> FakeTarget {
+    let target = FakeTarget::start().await;
+    target.once("PUT", "/things/1", Reply::from(Answer::empty(200)).after(latch));
+    target
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_attempt_on_the_wire_and_records_its_answer() {
+    let latch = Latch::new();
+    let tokyo = slow_target(&latch).await;
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    let server = Server::start(&home).await;
+    let id = server.put("/things/1").await;
+    tokyo.wait_for(1).await;
+
+    server.process.terminate();
+    server.process.line("stopping").await;
+    let refused = server.http.put("/things/2", &serde_json::json!({})).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(server.get("/readyz").await.status, 503);
+    assert_eq!(server.get(&format!("/api/v1/operations/{id}")).await.json()["status"], "executing");
+    latch.open();
+    let (status, printed) = server.process.ended().await;
+    assert_eq!(status.code(), Some(0), "{printed}");
+
+    let server = Server::start(&home).await;
+    assert_eq!(server.end_of(&id).await["status"], "completed");
+    assert_eq!(tokyo.seen().len(), 1, "it was sent once, before the restart");
+}
+
+#[tokio::test]
+async fn a_killed_server_goes_on_where_it_was() {
+    let latch = Latch::new();
+    let tokyo = slow_target(&latch).await;
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    let server = Server::start(&home).await;
+    let id = server.put("/things/1").await;
+    tokyo.wait_for(1).await;
+
+    server.process.kill();
+    let server = Server::start(&home).await;
+    let operation = server.end_of(&id).await;
+
+    // PUT is safe to repeat, so what may have been applied is sent again, under the same key.
+    assert_eq!(operation["status"], "completed");
+    assert_eq!(operation["targets"][0]["attempts"], 2);
+    let seen = tokyo.wait_for(2).await;
+    assert_eq!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let latch = Latch::new();
+    let tokyo = slow_target(&latch).await;
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    let server = Server::start(&home).await;
+    let id = server.put("/things/1").await;
+    tokyo.wait_for(1).await;
+
+    server.process.terminate();
+    server.process.line("stopping").await;
+    server.process.terminate();
+    let (status, printed) = server.process.ended().await;
+    assert_eq!(status.code(), Some(1), "{printed}");
+    assert!(printed.contains("ended at once by a second signal"), "{printed}");
+
+    let server = Server::start(&home).await;
+    assert_eq!(server.end_of(&id).await["status"], "completed");
+}
