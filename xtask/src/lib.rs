@@ -1,0 +1,3 @@
+//! Developer commands, and the rules of the house that a program can check.
+
+pub mod tidy;

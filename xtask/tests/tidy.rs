@@ -1,0 +1,8 @@
+//! The rules of the house hold.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[test]
+fn the_rules_of_the_house_hold() {
+    let problems = xtask::tidy::problems(&xtask::tidy::workspace_root()).unwrap();
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
