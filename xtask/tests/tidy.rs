@@ -1,5 +1,4 @@
 //! The rules of the house hold.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[test]
 fn the_rules_of_the_house_hold() {

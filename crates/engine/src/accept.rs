@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fanfold_core::dialect::{Accepting, Mount, Refusal};
 use fanfold_core::plan::Plan;
 use fanfold_core::route::{Incoming, Issued, OperationRoute, seal};
@@ -15,7 +14,7 @@ use sha2::Sha256;
 
 use crate::Engine;
 use crate::dispatch;
-use crate::execute::TRACE_ATTRIBUTE;
+use crate::execute::{TRACE_ATTRIBUTE, sealed_form};
 
 /// The longest idempotency key of a client, in octets.
 const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -83,7 +82,8 @@ impl Engine {
         let planned = route.plan(incoming, issued)?;
         let key = given.key.or(planned.dedupe);
         let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
-        let outcome = self.record(id, tenant, planned.plan, idempotency, now).await?;
+        let operation = (id, tenant, planned.plan);
+        let outcome = self.record(mount, operation, idempotency, now).await?;
         if !outcome.repeated {
             shared.metrics.accepted(&outcome.operation);
         }
@@ -92,9 +92,8 @@ impl Engine {
 
     async fn record(
         &self,
-        id: OperationId,
-        tenant: TenantId,
-        plan: Plan,
+        mount: &Mount,
+        (id, tenant, plan): (OperationId, TenantId, Plan),
         idempotency: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
@@ -108,7 +107,7 @@ impl Engine {
             sealed,
             idempotency,
             lane: dispatch::lane(&operation.plan),
-            owner: operation.plan.front.attributes.get("connector_id").cloned(),
+            owner: mount.wire().owner(&operation).map(str::to_owned),
             wake_at: Some(start_at.unwrap_or(now)),
             events: Vec::new(),
             operation,
@@ -208,10 +207,6 @@ fn fingerprint(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn sealed_form(original: &fanfold_core::Request) -> Bytes {
-    Bytes::from(serde_json::to_vec(original).expect("messages have text keys only, which JSON can carry"))
-}
-
 fn engine_refusal(error: crate::Error) -> Refusal {
     match error {
         crate::Error::Store(error) => store_refusal(error),
@@ -227,9 +222,9 @@ fn store_refusal(error: StoreError) -> Refusal {
             tracing::error!(%error, "the store is not available; nothing is accepted");
             Refusal::StoreUnreachable { detail: format!("the store is not available at the moment{hint}") }
         }
-        StoreError::Full { .. } => {
+        StoreError::Full { may_have_committed: false, .. } => {
             tracing::error!(%error, "the store is full; nothing is accepted");
-            Refusal::StoreFailing { detail: format!("the store is full{hint}") }
+            Refusal::Unavailable { detail: "the store is full".to_owned(), retry_after: RETRY_AFTER }
         }
         other => {
             tracing::error!(error = %other, "the store fails; nothing is accepted");
@@ -240,6 +235,8 @@ fn store_refusal(error: StoreError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -256,6 +253,14 @@ mod tests {
         assert_eq!(start_at("2026-01-02T00:00:00Z", now).unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
         assert!(matches!(start_at("tomorrow", now), Err(Refusal::BadValue { .. })));
         assert!(matches!(start_at("2030-01-02T00:00:00Z", now), Err(Refusal::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn a_full_store_asks_to_come_back_unless_it_may_have_accepted() {
+        let full = |may_have_committed| StoreError::Full { detail: "no room".to_owned(), may_have_committed };
+        assert!(matches!(store_refusal(full(false)), Refusal::Unavailable { .. }));
+        let Refusal::StoreFailing { detail } = store_refusal(full(true)) else { panic!("it is ambiguous") };
+        assert!(detail.contains("may have been accepted"), "{detail}");
     }
 
     #[test]

@@ -60,10 +60,10 @@ impl Default for NoticeRules {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
-            attempts: 12,
+            attempts: 20,
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(600),
-            timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(13),
         }
     }
 }

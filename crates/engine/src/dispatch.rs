@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use fanfold_core::{Operation, Plan};
 use fanfold_store::Error;
+use tokio::task::JoinError;
 
 use crate::execute::Actor;
 use crate::residents::{Bounds, Command, Entry};
 use crate::shared::Shared;
 
-/// How many lanes are named in full; longer lists of targets share a lane by their hash.
+/// The longest name of a lane, in octets; a longer list of targets is named by its hash.
 const LANE_NAME_MAX: usize = 200;
 
 /// The lane of a plan: operations that call the same targets wait for each other, and for nobody else.
@@ -48,13 +49,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
     let now = shared.clock.now();
     for lane in shared.store.lanes(now).await? {
-        let (room, running) = shared.residents.room(&lane.name, shared.bounds());
+        let (room, running) = shared.residents.room(&lane, shared.bounds());
         if room == 0 {
             shared.residents.await_room();
             continue;
         }
         // Those in memory stay due in the store, so that they are found again if the process ends.
-        let due = shared.store.due(&lane.name, now, room + running).await?;
+        let due = shared.store.due(&lane, now, room + running).await?;
         if due.len() == room + running {
             shared.residents.await_room();
         }
@@ -101,10 +102,19 @@ fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
     let mut actors = shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
     actors.spawn(async move {
         actor.run().await;
-        if ended.residents.is_awaited() {
+        if ended.residents.take_awaited() {
             ended.wake_dispatcher();
         }
     });
     // What has ended already is taken out, so that the set does not grow.
-    while actors.try_join_next().is_some() {}
+    while let Some(ended) = actors.try_join_next() {
+        report(ended);
+    }
+}
+
+/// The task of an operation ends by itself, unless a mistake in the program ends it; then the next sweep takes it up again.
+pub(crate) fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the task of an operation met a mistake in the program");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
 use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
-use fanfold_store::{Hold, Store};
+use fanfold_store::{AttentionId, Closed, Hold, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -123,6 +123,11 @@ impl Engine {
 
     /// Records a fact about an operation, which is taken into memory for it if need be.
     async fn tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
+        // While the store does not record, its task takes nothing in.
+        tokio::time::timeout(TELL_PATIENCE, self.try_to_tell(id, event)).await.unwrap_or(Err(Error::Busy))
+    }
+
+    async fn try_to_tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
         // The operation may leave the memory just when it is told; then it is taken up again.
         for _ in 0..TELL_TRIES {
             let (reply, answer) = oneshot::channel();
@@ -155,6 +160,22 @@ impl Engine {
             return Err(Error::Stopping);
         }
         Ok(dispatch::take_up_to_tell(&self.shared, Arc::new(operation), command))
+    }
+
+    /// Closes a note about an operation that has ended; nothing else changes. Closing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such note; [`Error::NotPossible`] while the operation runs: then what the note asks
+    /// for closes it; the store's errors.
+    pub async fn acknowledge(&self, id: AttentionId, by: String, remark: Option<String>) -> Result<(), Error> {
+        let note = self.shared.store.note(id).await?.ok_or(Error::NotFound)?;
+        let operation = self.operation(note.operation).await?.ok_or(Error::NotFound)?;
+        if operation.end().is_none() {
+            return Err(Error::NotPossible(IllegalEvent { event: "acknowledging", state: operation.in_words() }));
+        }
+        let at = self.shared.clock.now();
+        self.shared.store.acknowledge(id, Closed { at, by, remark }).await?;
+        Ok(())
     }
 
     /// Puts a target on hold: no new attempt of any kind goes to it until it is released.
@@ -197,7 +218,9 @@ impl Engine {
                 if actors.is_empty() {
                     return;
                 }
-                while actors.join_next().await.is_some() {}
+                while let Some(ended) = actors.join_next().await {
+                    dispatch::report(ended);
+                }
             }
         };
         // Running out of time is what the return value tells.
@@ -209,3 +232,6 @@ impl Engine {
 
 /// How often a message to an operation is repeated that leaves the memory while it is sent.
 const TELL_TRIES: usize = 16;
+
+/// How long whoever tells an operation something waits for it to be recorded.
+const TELL_PATIENCE: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ pub enum Error {
     /// Not in the operation's present state.
     #[error(transparent)]
     NotPossible(#[from] IllegalEvent),
-    /// The operation is being changed too quickly; try again.
+    /// The operation is being changed too quickly, or its changes cannot be recorded at the moment; try again.
     #[error("the operation is busy; try again")]
     Busy,
     /// The process is about to stop; try again later.

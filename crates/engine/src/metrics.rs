@@ -53,7 +53,7 @@ enum NoticeResult {
 
 impl EncodeLabelValue for DialectLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        EncodeLabelValue::encode(&self.0.to_string(), encoder)
+        EncodeLabelValue::encode(&self.0.as_str(), encoder)
     }
 }
 
@@ -98,11 +98,11 @@ impl Metrics {
     }
 
     pub(crate) fn ended(&self, operation: &Operation, end: &End) {
-        let RouteLabels { route: name, dialect } = route(operation);
-        let labels = EndLabels { route: name, dialect, status: StatusLabel(end.status) };
-        self.ended.get_or_create(&labels).inc();
+        let labels = route(operation);
         let took = end.at.duration_since(operation.accepted_at).as_secs_f64();
-        self.duration.get_or_create(&route(operation)).observe(took);
+        self.duration.get_or_create(&labels).observe(took);
+        let RouteLabels { route, dialect } = labels;
+        self.ended.get_or_create(&EndLabels { route, dialect, status: StatusLabel(end.status) }).inc();
     }
 
     pub(crate) fn noticed(&self, outcome: &NoticeOutcome) {

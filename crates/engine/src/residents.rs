@@ -98,11 +98,11 @@ impl Residents {
     }
 
     /// Whether operations waited in the store for room since this was asked last.
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(crate) fn take_awaited(&self) -> bool {
         std::mem::take(&mut self.state().awaited)
     }
 
-    /// How many more operations of a lane may come into memory, and which of it are there.
+    /// How many more operations of a lane may come into memory, and how many of it are there.
     pub(crate) fn room(&self, lane: &str, bounds: Bounds) -> (usize, usize) {
         let state = self.state();
         let in_lane = state.lanes.get(lane).copied().unwrap_or(0);

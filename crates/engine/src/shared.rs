@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use fanfold_core::OperationId;
 use fanfold_core::dialect::Mount;
 use fanfold_store::Store;
 use tokio::sync::{Notify, watch};
@@ -95,16 +94,11 @@ impl Shared {
         self.dispatcher.notified().await;
     }
 
-    pub(crate) fn notify_notices(&self) {
+    pub(crate) fn wake_notifier(&self) {
         self.notifier.notify_one();
     }
 
     pub(crate) async fn notifier_woken(&self) {
         self.notifier.notified().await;
-    }
-
-    /// An operation that this process cannot go on with now stays due in the store; the next sweep takes it up again.
-    pub(crate) fn retry_later(&self, id: OperationId) {
-        tracing::warn!(operation.id = %id, "the operation is taken up again by the next sweep");
     }
 }

@@ -36,13 +36,13 @@ pub use attention::{AttentionId, Closed, Note, NoteFilter, Notes, ReadNotes};
 pub use error::Error;
 pub use history::{EventNumber, ReadHistory, Recorded};
 pub use holds::{Hold, Holds, ReadHolds};
-pub use limits::{DUE_MAX, LANE_COUNT_MAX, LIST_MAX, Limits, SWEEP_MAX};
+pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};
 pub use locks::{LockOutcome, LockPlace, Locks};
 pub use notices::{NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, ReadNotices};
 pub use operations::{
     Acceptance, Accepted, Commit, Committed, Counts, Filter, IdempotencyKey, Operations, ReadOperations,
 };
-pub use queue::{Lane, Queue};
+pub use queue::Queue;
 pub use retention::{ReadSize, Retention, Size, Swept};
 pub use sealed::Sealed;
 

@@ -11,9 +11,6 @@ pub const DUE_MAX: usize = 10_000;
 /// Operations that one sweep deletes at the most, so that a sweep never keeps other writes waiting for long.
 pub const SWEEP_MAX: usize = 1_000;
 
-/// Up to so many due operations of a lane are counted; more count as this many.
-pub const LANE_COUNT_MAX: u64 = 1_000;
-
 /// The bounds of a store that configuration sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -109,6 +109,9 @@ pub enum NoticeState {
 }
 
 impl NoticeState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

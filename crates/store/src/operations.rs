@@ -46,6 +46,9 @@ pub trait ReadOperations: Send + Sync {
     /// The bodies that stand apart from the record; nothing for an operation that is not there.
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error>;
 
+    /// One of them; `None` if no body stands apart in this slot.
+    async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error>;
+
     /// One page of the operations that the filter lets through, in the order of their ids (which is that of acceptance).
     async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error>;
 

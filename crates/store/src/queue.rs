@@ -13,8 +13,8 @@ pub trait Queue: Send + Sync {
     /// [`crate::DUE_MAX`].
     async fn due(&self, lane: &str, now: Timestamp, limit: usize) -> Result<Vec<OperationId>, Error>;
 
-    /// The lanes that have due operations, by name. Costs as much as there are lanes, however long they are.
-    async fn lanes(&self, now: Timestamp) -> Result<Vec<Lane>, Error>;
+    /// The names of the lanes that have due operations, in their order. Costs as much as there are lanes, however long they are.
+    async fn lanes(&self, now: Timestamp) -> Result<Vec<String>, Error>;
 
     /// The earliest wake time after `after`.
     async fn next_wake(&self, after: Timestamp) -> Result<Option<Timestamp>, Error>;
@@ -22,13 +22,4 @@ pub trait Queue: Send + Sync {
     /// Operations that have not ended, by id, from the one that follows `after` on: what a start finds to recover. At most
     /// `limit`, and at most [`crate::DUE_MAX`].
     async fn open_operations(&self, after: Option<OperationId>, limit: usize) -> Result<Vec<OperationId>, Error>;
-}
-
-/// A lane with due operations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lane {
-    /// Its name.
-    pub name: String,
-    /// How many of its operations are due, counted up to [`crate::LANE_COUNT_MAX`].
-    pub due: u64,
 }

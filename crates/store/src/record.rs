@@ -31,7 +31,7 @@ impl Split {
         if operation.status().is_terminal() {
             return Err(Error::invalid("an operation that is accepted has not ended"));
         }
-        if let Some(slot) = slots(&operation).find(|slot| stands_apart(&operation, *slot)) {
+        if let Some(slot) = operation.bodies_apart().next() {
             return Err(Error::invalid(format!("the body of {slot} is said to stand apart, but was never recorded")));
         }
         let mut split = Self::state(operation, inline_max);
@@ -60,19 +60,6 @@ impl Split {
         }
         Ok(recorded.difference(&self.apart).copied().collect())
     }
-}
-
-/// The slots of all messages that the operation may have.
-fn slots(operation: &Operation) -> impl Iterator<Item = Slot> {
-    let of_step = |position| {
-        let step = index(position);
-        [Slot::StepRequest(step), Slot::StepAnswer(step), Slot::UndoRequest(step), Slot::UndoAnswer(step)]
-    };
-    [Slot::Request, Slot::Final].into_iter().chain((0..operation.steps.len()).flat_map(of_step))
-}
-
-fn stands_apart(operation: &Operation, slot: Slot) -> bool {
-    operation.message_body(slot).is_some_and(|body| matches!(body.0, Content::Apart { .. }))
 }
 
 /// Replaces a large inline body by its length, and gives the octets.

@@ -20,6 +20,9 @@ pub trait Retention: Send + Sync {
 pub trait ReadSize: Send + Sync {
     /// How large the store is.
     async fn size(&self) -> Result<Size, Error>;
+
+    /// Why nothing can be written at the moment: the disk does not take it, or the store is closed. Costs nothing.
+    fn trouble(&self) -> Option<Error>;
 }
 
 /// What a sweep did.

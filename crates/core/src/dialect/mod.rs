@@ -13,7 +13,6 @@ pub mod native;
 mod own;
 pub mod plas;
 mod query;
-
 mod reply;
 mod view;
 
@@ -57,11 +56,6 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 
     /// One operation in full.
     fn detail(&self, mount: &Mount, view: View<'_>) -> Reply;
-
-    /// The answer to a notification of a lower operation ([`OwnRequest::Notified`]) that somebody waited for.
-    fn notified(&self) -> Reply {
-        Reply { status: http::StatusCode::OK, headers: Vec::new(), body: bytes::Bytes::new() }
-    }
 
     /// A refusal in the dialect's words.
     fn refuse(&self, refusal: &Refusal) -> Reply;

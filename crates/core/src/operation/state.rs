@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Purpose, Trouble};
 use crate::plan::StepPlan;
-use crate::{Answer, Body, OperationId, Plan, Request, Revision, Slot, StepIndex, TenantId};
+use crate::{Answer, Body, Content, OperationId, Plan, Request, Revision, Slot, StepIndex, TenantId};
 
 /// The durable record of one accepted request, from acceptance to its end and beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,16 +75,19 @@ impl Operation {
             Stage::Closing(Cause::RequirementMet) => true,
             Stage::Finishing(end) | Stage::Ended { end, .. } => end.status == Status::Completed,
             // Its deadline passed, or a wave may not be followed, but what succeeded is enough.
-            Stage::Closing(Cause::StepsFailed | Cause::DeadlinePassed) => {
-                let succeeded = StepPhase::Ended(Outcome::Succeeded);
-                self.steps.iter().filter(|step| step.phase == succeeded).count() >= self.plan.required()
-            }
+            Stage::Closing(Cause::StepsFailed | Cause::DeadlinePassed) => self.requirement_met(),
             Stage::Closing(Cause::Canceled { .. })
             | Stage::Unexecuted { .. }
             | Stage::Forward
             | Stage::Deciding { .. }
             | Stage::RollingBack { .. } => false,
         }
+    }
+
+    /// Whether as many steps have succeeded as must.
+    pub fn requirement_met(&self) -> bool {
+        let succeeded = self.steps.iter().filter(|step| step.outcome() == Some(Outcome::Succeeded)).count();
+        succeeded >= self.plan.required()
     }
 
     /// The state in words, for an error message.
@@ -155,6 +158,18 @@ impl Operation {
     pub fn message_body(&self, slot: Slot) -> Option<&Body> {
         let request = self.request_in(slot).map(|request| &request.body);
         request.or_else(|| self.answer_in(slot).map(|answer| &answer.body))
+    }
+
+    /// The slots of the messages whose bodies stand apart from the record.
+    pub fn bodies_apart(&self) -> impl Iterator<Item = Slot> {
+        let of_steps = self.plan.indexed_steps().flat_map(|(step, _)| {
+            [Slot::StepRequest(step), Slot::StepAnswer(step), Slot::UndoRequest(step), Slot::UndoAnswer(step)]
+        });
+        let is_apart = |body: &Body| matches!(body.0, Content::Apart { .. });
+        [Slot::Request, Slot::Final]
+            .into_iter()
+            .chain(of_steps)
+            .filter(move |slot| self.message_body(*slot).is_some_and(is_apart))
     }
 }
 

@@ -96,13 +96,23 @@ pub enum DialectName {
     Plas,
 }
 
-impl fmt::Display for DialectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl DialectName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Native, Self::Msf, Self::Plas];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Native => "native",
             Self::Msf => "msf",
             Self::Plas => "plas",
-        })
+        }
+    }
+}
+
+impl fmt::Display for DialectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -118,6 +128,21 @@ pub enum Verb {
     Delete,
     /// Something is done.
     Action,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Action];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Action => "action",
+        }
+    }
 }
 
 /// A lock that an operation holds while it runs.

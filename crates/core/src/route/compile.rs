@@ -11,7 +11,7 @@ use super::handling::{Handling, OperationRoute, Route};
 use super::headers;
 use super::problem::{Place, Problems};
 use super::request::{CHANGES, CompiledRequest};
-use super::sees::{ACCEPTED, ANSWER, FORWARD};
+use super::sees::{ACCEPTED, ANSWER, FORWARD, RESULT};
 use super::select::{Directory, Selector};
 use super::spec::{Action, OperationSpec, RouteSpec, Selection, TargetSpec};
 use super::template::{Mode, Template};
@@ -26,10 +26,10 @@ const TARGETS_MAX: usize = u16::MAX as usize;
 /// Methods that may be passed through. `HEAD` is answered by the route for `GET`.
 const PASSED: [Method; 6] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Compiles a route whose pattern captures these names. `None` if there are mistakes.
+/// Compiles a route whose pattern captures these names; `None`: nobody knows which. `None` if there are mistakes.
 pub(crate) fn route(
     route: &RouteSpec,
-    captures: &[String],
+    captures: Option<&[String]>,
     targets: &BTreeMap<TargetName, TargetSpec>,
     directory: &Arc<Directory>,
     problems: &mut Problems,
@@ -83,7 +83,7 @@ fn verb_of(method: &Method) -> Verb {
 struct Compiler<'a, 'p> {
     route: &'a RouteSpec,
     spec: &'a OperationSpec,
-    captures: &'a [String],
+    captures: Option<&'a [String]>,
     targets: &'a BTreeMap<TargetName, TargetSpec>,
     problems: &'p mut Problems,
 }
@@ -107,10 +107,10 @@ impl Compiler<'_, '_> {
             return None;
         }
         let policy = self.policy();
-        let compiled = CompiledPolicy::new(&policy);
-        if let Err(found) = &compiled {
-            // What is right for one target may be wrong for another one.
+        // What is right for one target may be wrong for another one.
+        if let Err(found) = CompiledPolicy::new(&policy) {
             found.iter().for_each(|problem| self.problems.mistake(&[], problem.to_string()));
+            return None;
         }
         Some(OperationRoute {
             name: self.route.name.clone(),
@@ -119,7 +119,6 @@ impl Compiler<'_, '_> {
             verb,
             policy_hash: policy.hash(),
             policy: Arc::new(policy),
-            compiled: Arc::new(compiled.ok()?),
             directory: Arc::clone(directory),
             selector: selector?,
             targets_max: self.spec.targets_max,
@@ -188,7 +187,8 @@ impl Compiler<'_, '_> {
             Require::AtLeast(count) => {
                 let message =
                     format!("{count} steps must succeed, but there are only {selectable} targets at the most");
-                self.problems.mistake(&["require".into()], message);
+                let hint = "lower `require`, or let the route call more targets";
+                self.problems.mistake_with_hint(&["require".into()], message, hint);
             }
         }
         match &spec.order {
@@ -212,7 +212,8 @@ impl Compiler<'_, '_> {
         for (at, name) in self.spec.forward_headers.iter().enumerate() {
             let place: [Place; 2] = ["forward_headers".into(), at.into()];
             if http::HeaderName::from_lowercase(name.as_bytes()).is_err() {
-                self.problems.mistake(&place, format!("`{name}` is not the name of a header in lower case"));
+                let message = format!("`{name}` is not the name of a header in lower case");
+                self.problems.mistake_with_hint(&place, message, headers::NAME_HINT);
             } else if let Some(why) = headers::why_not_forwarded(name) {
                 self.problems.mistake(&place, format!("`{name}` {why}"));
             }
@@ -274,7 +275,7 @@ impl Compiler<'_, '_> {
     /// Compiles undos, probes, conditions and the result at their places in the configuration, for the mistakes in them. What
     /// is carried out is compiled from the policy.
     fn check_rules(&mut self) {
-        let (spec, captures) = (self.spec, Some(self.captures));
+        let (spec, captures) = (self.spec, self.captures);
         let undos = || spec.undo.iter().chain(spec.on.values().filter_map(|on| on.undo.as_ref()));
         let is_restored = undos().any(|rule| *rule == UndoRule::Restore);
         let on_target =
@@ -299,7 +300,12 @@ impl Compiler<'_, '_> {
             let _ = self.problems.expression(&["success".into()], source, &ANSWER);
         }
         if let Some(result) = &spec.result {
-            self.problems.below(&["result".into()], |problems| drop(compile_result(result, captures, problems)));
+            let called: Vec<&str> = match &spec.targets {
+                Selection::Named(names) => names.iter().map(TargetName::as_str).collect(),
+                Selection::From(_) => self.targets.keys().map(TargetName::as_str).collect(),
+            };
+            let sees = RESULT.with_captures(captures).with_targets(&called);
+            self.problems.below(&["result".into()], |problems| drop(compile_result(result, &sees, problems)));
         }
     }
 

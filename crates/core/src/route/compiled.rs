@@ -1,5 +1,5 @@
-//! A policy in the form that is carried out: its templates and expressions compiled once. Made when configuration is loaded, and
-//! again from the stored policy after a restart; callers keep it by the policy's hash. What it does is in [`super::render`],
+//! A policy in the form that is carried out: its templates and expressions compiled once. Made when configuration is loaded, for
+//! the mistakes in it, and from the policy of an operation to carry it out; callers keep it by the policy's hash. What it does is in [`super::render`],
 //! [`super::reading`] and [`super::poll`].
 
 use std::collections::BTreeMap;
@@ -24,10 +24,9 @@ impl CompiledPolicy {
     /// are within the policy: `targets.tokyo.undo.path`.
     pub fn new(policy: &Policy) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let result = policy
-            .result
-            .as_ref()
-            .map(|result| problems.below(&["result".into()], |problems| compile_result(result, None, problems)));
+        let result = policy.result.as_ref().map(|result| {
+            problems.below(&["result".into()], |problems| compile_result(result, &sees::RESULT, problems))
+        });
         let mut distinct: Vec<(&TargetPolicy, Arc<CompiledTarget>)> = Vec::new();
         let mut targets = BTreeMap::new();
         for (name, target) in &policy.targets {
@@ -155,9 +154,10 @@ pub(crate) fn compile_undo(
         UndoRule::Request(template) => template,
     };
     if template.method.is_none() {
-        problems.mistake(&["method".into()], "an undo request needs a method");
+        let hint = "add `method = \"DELETE\"`, or POST, PUT or PATCH";
+        problems.mistake_with_hint(&["method".into()], "an undo request needs a method", hint);
     }
-    let request = CompiledRequest::compile(template, &with_captures(sees::UNDO, captures), problems)?;
+    let request = CompiledRequest::compile(template, &sees::UNDO.with_captures(captures), problems)?;
     Some(CompiledUndo::Request(Box::new(UndoTemplate { method: request.method.clone()?, request })))
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn compile_probe(
     captures: Option<&[String]>,
     problems: &mut Problems,
 ) -> Option<CompiledProbe> {
-    let sees = with_captures(if is_restored { sees::PROBE_OF_RESTORE } else { sees::UNDO }, captures);
+    let sees = if is_restored { sees::PROBE_OF_RESTORE } else { sees::UNDO }.with_captures(captures);
     let path = problems.template(&["path".into()], Mode::Path, &rule.path, &sees);
     let applied = problems.expression(&["applied".into()], &rule.applied, &sees);
     Some(CompiledProbe { path: path?, applied: applied? })
@@ -191,32 +191,24 @@ pub(crate) fn compile_monitor(monitor: &Monitor, problems: &mut Problems) -> Opt
     })
 }
 
-/// Compiles a result.
+/// Compiles a result; what it `sees` is known best while configuration is loaded.
 pub(crate) fn compile_result(
     result: &ResultTemplate,
-    captures: Option<&[String]>,
+    sees: &Sees<'_>,
     problems: &mut Problems,
 ) -> Option<CompiledResult> {
     let status = result.status.unwrap_or(200);
     if !(200..=599).contains(&status) {
         problems.mistake(&["status".into()], format!("{status} is not the status of a final response (200 to 599)"));
     }
-    let sees = with_captures(sees::RESULT, captures);
     let body = result
         .body
         .as_ref()
-        .map(|body| problems.below(&["body".into()], |problems| CompiledBody::compile(body, None, &sees, problems)));
+        .map(|body| problems.below(&["body".into()], |problems| CompiledBody::compile(body, None, sees, problems)));
     match body {
         Some(None) => None,
         Some(Some(body)) => Some(CompiledResult { status, body: Some(body) }),
         None => Some(CompiledResult { status, body: None }),
-    }
-}
-
-fn with_captures<'a>(sees: Sees<'static>, captures: Option<&'a [String]>) -> Sees<'a> {
-    match captures {
-        Some(captures) => sees.with_captures(captures),
-        None => sees,
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::compiled::CompiledPolicy;
 use super::request::CompiledRequest;
 use super::select::{Directory, Selector};
 use super::template::Template;
@@ -50,7 +49,6 @@ pub struct OperationRoute {
     pub(crate) verb: Verb,
     pub(crate) policy: Arc<Policy>,
     pub(crate) policy_hash: PolicyHash,
-    pub(crate) compiled: Arc<CompiledPolicy>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) selector: Selector,
     pub(crate) targets_max: usize,
@@ -72,11 +70,6 @@ impl OperationRoute {
     /// The hash of that policy.
     pub fn policy_hash(&self) -> &PolicyHash {
         &self.policy_hash
-    }
-
-    /// That policy, compiled.
-    pub fn compiled_policy(&self) -> &Arc<CompiledPolicy> {
-        &self.compiled
     }
 
     /// The template of the forward request to a target.

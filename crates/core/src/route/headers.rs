@@ -29,6 +29,9 @@ const HOP_BY_HOP: [&str; 12] = [
 const OWN: [&str; 5] =
     ["fanfold-attempt", "fanfold-epoch", "fanfold-operation-id", "fanfold-resource-id", "traceparent"];
 
+/// What to do about a name that no header can have.
+pub(crate) const NAME_HINT: &str = "use letters, digits and `-`, as in `x-request-id`";
+
 /// The fields of a client's request that the record keeps: all but those of the connection, and credentials that no route names.
 pub(crate) fn recorded(headers: &Headers, named: &[String]) -> Headers {
     let of_connection = named_by_connection(headers);

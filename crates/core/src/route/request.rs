@@ -282,7 +282,8 @@ fn compile_headers(
         .map(|(name, source)| {
             let place: [Place; 2] = ["headers".into(), name.as_str().into()];
             let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-                problems.mistake(&place, format!("`{name}` is not the name of a header"));
+                let message = format!("`{name}` is not the name of a header");
+                problems.mistake_with_hint(&place, message, headers::NAME_HINT);
                 return None;
             };
             if let Some(why) = headers::why_not_set(parsed.as_str()) {

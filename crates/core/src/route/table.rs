@@ -68,11 +68,13 @@ impl RouteTable {
         for (at, spec) in routes.iter().enumerate() {
             let compiled = problems.below(&["routes".into(), at.into()], |problems| {
                 let pattern = compile_pattern(spec, &mounts, problems);
-                let captures = match &pattern {
-                    Some(pattern) => pattern.names().map(str::to_owned).collect(),
-                    None => pattern::meant_names(&spec.pattern),
+                let captures: Option<Vec<String>> = match &pattern {
+                    Some(pattern) => Some(pattern.names().map(str::to_owned).collect()),
+                    // Nothing can be said about captures of a pattern that is not there.
+                    None if spec.pattern.is_empty() => None,
+                    None => Some(pattern::meant_names(&spec.pattern)),
                 };
-                let route = compile::route(spec, &captures, targets, &directory, problems);
+                let route = compile::route(spec, captures.as_deref(), targets, &directory, problems);
                 let pattern = pattern?;
                 // A route with other mistakes still takes its place, so that conflicts with it are told.
                 let tree = table.trees.entry(spec.method.as_str().to_owned()).or_default();
@@ -156,7 +158,8 @@ fn check_names(routes: &[RouteSpec], problems: &mut Problems) {
     for (at, route) in routes.iter().enumerate() {
         if names.insert(&route.name, at).is_some() {
             let place: [Place; 3] = ["routes".into(), at.into(), "name".into()];
-            problems.mistake(&place, format!("two routes have the name `{}`", route.name));
+            let message = format!("two routes have the name `{}`", route.name);
+            problems.mistake_with_hint(&place, message, "give each a name of its own, or none");
         }
     }
 }

@@ -166,7 +166,8 @@ impl Actor {
         }
     }
 
-    fn public(&self, original: &Answer) -> Option<Answer> {
+    /// The public form of an answer, where it differs.
+    pub(super) fn public(&self, original: &Answer) -> Option<Answer> {
         self.op.plan.policy.redaction.answer(original)
     }
 }

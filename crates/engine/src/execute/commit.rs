@@ -53,14 +53,21 @@ impl Actor {
 
     fn follow_up(&self, commit: &Commit, granted: Option<fanfold_core::OperationId>) {
         for effect in &commit.effects {
-            if let Effect::HoldTarget { target, reason } = effect {
-                self.shared.targets.get(target).hold(reason.clone());
+            match effect {
+                Effect::HoldTarget { target, reason } => self.shared.targets.get(target).hold(reason.clone()),
+                Effect::OpenAttention(note) => tracing::warn!(
+                    operation.id = %self.op.id,
+                    reason = note.reason.as_str(),
+                    detail = %note.detail,
+                    "a person is needed"
+                ),
+                Effect::Begin(_) | Effect::ReleaseLock | Effect::CloseAttention { .. } | Effect::Finish => {}
             }
         }
         if let Stage::Ended { end, .. } = &self.op.stage {
             self.shared.metrics.ended(&self.op, end);
             if !commit.notices.is_empty() {
-                self.shared.notify_notices();
+                self.shared.wake_notifier();
             }
         }
         if granted.is_some() {
@@ -79,15 +86,13 @@ impl Actor {
                 Error::Conflict => match self.recorded_after_all(commit).await {
                     Ok(Some(committed)) => return Some(committed),
                     Ok(None) => {
-                        tracing::error!(operation.id = %self.op.id, "somebody else has recorded on the operation; it is read again");
-                        self.shared.retry_later(self.op.id);
+                        tracing::error!(operation.id = %self.op.id, "somebody else has recorded on the operation; the next sweep takes it up again");
                         return None;
                     }
                     Err(error) => tracing::error!(operation.id = %self.op.id, %error, "cannot read the operation back"),
                 },
                 Error::NotFound { .. } | Error::Invalid { .. } | Error::Corrupt { .. } => {
-                    tracing::error!(operation.id = %self.op.id, %error, "the operation cannot be recorded; it stays as it was last recorded");
-                    self.shared.retry_later(self.op.id);
+                    tracing::error!(operation.id = %self.op.id, %error, "the operation cannot be recorded; the next sweep takes it up as it was last recorded");
                     return None;
                 }
                 Error::Unavailable { .. }

@@ -1,10 +1,10 @@
 //! The end of an operation: the final response is composed, and whoever asked to be told gets a notice.
 
 use fanfold_core::dialect::{Bodies, Mount, View};
-use fanfold_core::operation::{Outcome, Stage, Status, StepPhase, Trouble};
+use fanfold_core::operation::{Outcome, Stage, Status, Trouble};
 use fanfold_core::route::{Answered, OperationValues, TargetResult};
-use fanfold_core::{Answer, Content, Event, Slot};
-use fanfold_store::{NewNotice, NoticeId};
+use fanfold_core::{Answer, Event, Slot};
+use fanfold_store::{Error as StoreError, NewNotice, NoticeId};
 
 use super::Actor;
 use crate::Error;
@@ -22,10 +22,9 @@ impl Actor {
         }
         let by_dialect = || mount.wire().final_response(View { operation: &self.op, bodies: &bodies }, &end);
         let response = by_route.and_then(Result::ok).unwrap_or_else(by_dialect);
-        let response = self.public_and_sealed(Slot::Final, response);
+        // An ended operation keeps no originals, so there is nothing to seal.
+        let response = self.public(&response).unwrap_or(response);
         self.take(Event::ResponseComposed { response });
-        // An ended operation keeps no originals.
-        self.draft.sealed.retain(|(slot, _)| *slot != Slot::Final);
         self.draft.notices.extend(self.notice(&mount, &bodies));
         Ok(())
     }
@@ -58,7 +57,8 @@ impl Actor {
             .zip(&answers)
             .map(|((_, planned, step), body)| TargetResult {
                 target: &planned.target,
-                outcome: outcome(&step.phase),
+                // Every step has an outcome by the time that the response is composed.
+                outcome: step.outcome().unwrap_or(Outcome::Unknown),
                 response: step.course.answer.as_ref().map(|answer| Answered {
                     status: answer.status,
                     headers: &answer.headers,
@@ -96,25 +96,16 @@ impl Actor {
 
     /// The bodies that stand apart from the record, if there are any.
     async fn bodies_apart(&self) -> Result<Bodies, Error> {
-        let apart = |slot: Slot| self.op.message_body(slot).is_some_and(|body| matches!(body.0, Content::Apart { .. }));
-        let any = apart(Slot::Request)
-            || self.op.indexed_steps().any(|(index, _, _)| {
-                [Slot::StepRequest(index), Slot::StepAnswer(index), Slot::UndoRequest(index), Slot::UndoAnswer(index)]
-                    .into_iter()
-                    .any(apart)
-            });
-        if any { Ok(self.shared.store.bodies(self.op.id).await?) } else { Ok(Bodies::new()) }
-    }
-}
-
-fn outcome(phase: &StepPhase) -> Outcome {
-    match phase {
-        StepPhase::Ended(outcome) => *outcome,
-        // Every step has an outcome by the time that the response is composed.
-        StepPhase::Planned
-        | StepPhase::Reading { .. }
-        | StepPhase::Sending(_)
-        | StepPhase::Probing(_)
-        | StepPhase::AwaitingPerson { .. } => Outcome::Unknown,
+        if self.op.bodies_apart().next().is_none() {
+            return Ok(Bodies::new());
+        }
+        match self.shared.store.bodies(self.op.id).await {
+            // What is damaged stays damaged: the operation ends all the same, without those bodies.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(operation.id = %self.op.id, %error, "the response is composed without bodies that cannot be read");
+                Ok(Bodies::new())
+            }
+            bodies => Ok(bodies?),
+        }
     }
 }

@@ -10,9 +10,10 @@ use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
 
 use super::Actor;
 use super::call::{answer_slot, traceparent};
+use super::prepare::{permit_kind, wire_headers};
 use super::tasks::{Input, TaskContext};
 use crate::clock::jitter;
-use crate::target::{Outgoing, PermitKind, from_wire, to_wire};
+use crate::target::{Outgoing, from_wire};
 
 /// The wait after the first poll; doubles up to [`POLL_MAX`], unless the target asks for more.
 const POLL_FIRST: Duration = Duration::from_millis(250);
@@ -66,12 +67,8 @@ async fn poll(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Poll, 
         return Err(Trouble { kind: TroubleKind::Nonsense, detail });
     };
     let outgoing = outgoing(context, step, leg, address)?;
-    let kind = match leg {
-        Leg::Undo => PermitKind::Undo,
-        Leg::Forward | Leg::Probe => PermitKind::Forward,
-    };
     let target = context.target(step);
-    let permit = target.ticket(kind).permit().await;
+    let permit = target.ticket(permit_kind(leg)).permit().await;
     match target.send(permit, &outgoing).await {
         Ok(received) => {
             let headers = from_wire(&received.headers);
@@ -110,10 +107,6 @@ fn outgoing(context: &TaskContext, step: StepIndex, leg: Leg, address: PollAddre
         ("fanfold-operation-id".to_owned(), context.op.id.to_string()),
         ("traceparent".to_owned(), traceparent(context)),
     ];
-    let headers = to_wire(&headers).map_err(|error| Trouble {
-        kind: TroubleKind::Template,
-        detail: format!("a header cannot be sent: {error}"),
-    })?;
     let (path_and_query, from_root) = match address {
         PollAddress::BelowPrefix(path) => (path, false),
         PollAddress::FromRoot(path) => (path, true),
@@ -121,7 +114,7 @@ fn outgoing(context: &TaskContext, step: StepIndex, leg: Leg, address: PollAddre
     Ok(Outgoing {
         method: http::Method::GET,
         path_and_query,
-        headers,
+        headers: wire_headers(&headers)?,
         body: Bytes::new(),
         connect: limits.connect,
         response: limits.response,

@@ -15,17 +15,17 @@ mod tasks;
 
 use std::sync::Arc;
 
-use fanfold_core::operation::{Leg, Sent, Stage, Timer, Trouble, TroubleKind, Work};
+use fanfold_core::operation::{Cause, Leg, Sent, Stage, Timer, Trouble, TroubleKind, Work};
 use fanfold_core::{Context, Event, IllegalEvent, Operation, transition};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::clock::jitter;
-
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
 pub(crate) use call::{TRACE_ATTRIBUTE, trace_of};
 use draft::Draft;
+pub(crate) use prepare::sealed_form;
 use tasks::{Input, Tasks};
 
 /// How many things that happened are taken into one commit at the most.
@@ -33,6 +33,9 @@ const BATCH_MAX: usize = 64;
 
 /// The wait before the store is asked again that failed to give what a task needs.
 const STORE_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The wait before work is begun again that a mistake in the program ended.
+const TASK_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The longest that a task sleeps before it looks at the clock again, so that a clock that jumps is noticed.
 const SLEEP_MAX: std::time::Duration = std::time::Duration::from_secs(30);
@@ -220,6 +223,11 @@ impl Actor {
     }
 
     fn take_command(&mut self, command: Command) {
+        if matches!(command.event, Event::CancelRequested { .. }) && self.is_cancel_idle() {
+            // Asked before, or too late to change anything: there is nothing to record.
+            drop(command.reply.send(Ok(Arc::clone(&self.op))));
+            return;
+        }
         match self.decide(command.event) {
             Ok(()) => self.draft.reply_when_recorded(command.reply),
             // Nobody may be listening any more; then there is nobody to tell.
@@ -227,12 +235,26 @@ impl Actor {
         }
     }
 
+    /// Whether a request to cancel would change nothing.
+    fn is_cancel_idle(&self) -> bool {
+        match &self.op.stage {
+            Stage::Closing(Cause::Canceled { .. } | Cause::RequirementMet)
+            | Stage::RollingBack { .. }
+            | Stage::Finishing(_) => true,
+            Stage::Closing(Cause::StepsFailed | Cause::DeadlinePassed)
+            | Stage::Unexecuted { .. }
+            | Stage::Forward
+            | Stage::Deciding { .. }
+            | Stage::Ended { .. } => false,
+        }
+    }
+
     fn take_input(&mut self, input: Input) {
         match input {
-            Input::Gated { step, leg, gate, work, ticket } => {
+            Input::Gated { step, leg, gate, waiting } => {
                 if self.take(Event::GateChanged { step, leg, gate }) {
-                    let attempt = ticket.attempt;
-                    self.tasks.spawn(work, prepare::go_on_waiting(self.context(), step, leg, attempt, ticket));
+                    let work = Work::Send { step, leg, attempt: waiting.attempt };
+                    self.tasks.spawn(work, prepare::go_on_waiting(self.context(), step, leg, waiting));
                 }
             }
             Input::Ready { .. } if self.halted => {}
@@ -262,8 +284,14 @@ impl Actor {
             Input::Read { step, purpose, read } => self.take_read(step, purpose, *read),
             Input::LowerEnded { step, leg, lower } => self.take_lower(step, leg, *lower),
             Input::TaskFailed { work } => {
-                tracing::error!(operation.id = %self.op.id, ?work, "a task of the operation failed and is begun again");
+                tracing::error!(operation.id = %self.op.id, ?work, "a task of the operation failed and is begun again after a while");
+                // It keeps the place of the work, so that the work does not begin before.
+                self.tasks.spawn(work, async {
+                    tokio::time::sleep(TASK_RETRY).await;
+                    Input::Rested
+                });
             }
+            Input::Rested => {}
         }
     }
 }

@@ -34,9 +34,8 @@ async fn body(shared: &Shared, op: &Operation, slot: Slot, content: &Content) ->
         Content::Empty => Ok(Bytes::new()),
         Content::Inline(octets) => Ok(octets.clone()),
         Content::Apart { .. } => {
-            let mut bodies = shared.store.bodies(op.id).await?;
             let missing = || Error::Corrupt { detail: format!("the body {slot} of operation {} is missing", op.id) };
-            bodies.remove(&slot).ok_or_else(missing)
+            shared.store.body(op.id, slot).await?.ok_or_else(missing)
         }
         // The one that a body is the same as never points on to a third.
         Content::Same(other) => {

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfold_core::operation::{Image, Leg, Trouble, TroubleKind, Work};
+use fanfold_core::message::header;
+use fanfold_core::operation::{Image, Leg, Trouble, TroubleKind};
 use fanfold_core::route::{Answered, CompiledTarget, CompiledUndo, OperationValues, StepValues, restore_request};
-use fanfold_core::{Content, Operation, Request, Slot, StepIndex};
+use fanfold_core::{Content, Headers, Operation, Request, Slot, StepIndex};
 use fanfold_store::Error;
+use http::HeaderMap;
 
 use super::originals;
 use super::tasks::{Input, TaskContext};
@@ -63,30 +65,25 @@ impl From<Trouble> for NotReady {
 
 /// Takes a place in the target's queue and waits for the turn.
 pub(super) async fn wait_for_turn(context: TaskContext, step: StepIndex, leg: Leg, attempt: u32) -> Input {
-    let kind = match leg {
+    let ticket = context.target(step).ticket(permit_kind(leg));
+    go_on_waiting(context, step, leg, Waiting { ticket, attempt }).await
+}
+
+/// Undos have permits of their own.
+pub(super) fn permit_kind(leg: Leg) -> PermitKind {
+    match leg {
         Leg::Undo => PermitKind::Undo,
         Leg::Forward | Leg::Probe => PermitKind::Forward,
-    };
-    let ticket = context.target(step).ticket(kind);
-    go_on_waiting(context, step, leg, attempt, Waiting { ticket, attempt }).await
+    }
 }
 
 /// Waits in the place that it has.
-pub(super) async fn go_on_waiting(
-    context: TaskContext,
-    step: StepIndex,
-    leg: Leg,
-    attempt: u32,
-    mut waiting: Waiting,
-) -> Input {
+pub(super) async fn go_on_waiting(context: TaskContext, step: StepIndex, leg: Leg, mut waiting: Waiting) -> Input {
     loop {
         match waiting.ticket.turn().await {
-            Turn::Go(permit) => return make_ready(&context, step, leg, attempt, permit).await,
+            Turn::Go(permit) => return make_ready(&context, step, leg, waiting.attempt, permit).await,
             Turn::Waits(gate) if Some(gate) == context.op.due_gate(step, leg) => {}
-            Turn::Waits(gate) => {
-                let work = Work::Send { step, leg, attempt };
-                return Input::Gated { step, leg, gate, work, ticket: waiting };
-            }
+            Turn::Waits(gate) => return Input::Gated { step, leg, gate, waiting },
         }
     }
 }
@@ -177,7 +174,11 @@ impl Values {
         let (shared, op) = (context.shared.as_ref(), context.op.as_ref());
         let request = originals::request(shared, op, Slot::Request).await?.unwrap_or_else(|| op.plan.request.clone());
         let answer = originals::answer(shared, op, Slot::StepAnswer(step)).await?;
-        let snapshot = shared.store.sealed(op.id, Slot::Before(step)).await?;
+        // Only a restore reads before the change.
+        let snapshot = match op.steps[step.get()].before {
+            Some(_) => shared.store.sealed(op.id, Slot::Before(step)).await?,
+            None => None,
+        };
         Ok(Self { request, answer, snapshot })
     }
 
@@ -220,12 +221,10 @@ fn outgoing(
         Leg::Undo => (&policy.undo_limits, fanfold_core::plan::is_repeatable(&request.method)),
         Leg::Probe => (&policy.step, true),
     };
-    let mut headers = request.headers.clone();
-    headers.extend(call::attempt_headers(context, step, leg, attempt));
-    let headers = to_wire(&headers).map_err(|error| Trouble {
-        kind: TroubleKind::Template,
-        detail: format!("a header cannot be sent: {error}"),
-    })?;
+    // The client's own idempotency key is there only where the route names it, and then it stands in place of ours.
+    let mut own = call::attempt_headers(context, step, leg, attempt);
+    own.retain(|(name, _)| header(&request.headers, name).is_none());
+    let headers = wire_headers(&[request.headers, own].concat())?;
     Ok(Outgoing {
         body: octets(&request.body),
         method: request.method,
@@ -237,6 +236,12 @@ fn outgoing(
         fresh: !repeatable,
         from_root: false,
     })
+}
+
+/// Fields as they go on the wire.
+pub(super) fn wire_headers(headers: &Headers) -> Result<HeaderMap, Trouble> {
+    to_wire(headers)
+        .map_err(|error| Trouble { kind: TroubleKind::Template, detail: format!("a header cannot be sent: {error}") })
 }
 
 impl TaskContext {
@@ -261,6 +266,6 @@ impl Actor {
 }
 
 /// The form in which originals are sealed.
-pub(super) fn sealed_form<T: serde::Serialize>(message: &T) -> Bytes {
+pub(crate) fn sealed_form<T: serde::Serialize>(message: &T) -> Bytes {
     Bytes::from(serde_json::to_vec(message).expect("messages have text keys only, which JSON can carry"))
 }

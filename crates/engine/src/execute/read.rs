@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::Actor;
 use super::call::traceparent;
+use super::prepare::wire_headers;
 use super::tasks::{Input, TaskContext};
-use crate::target::{Outgoing, PermitKind, Received, from_wire, to_wire};
+use crate::target::{Outgoing, PermitKind, Received, from_wire};
 
 /// What a read found.
 pub(super) struct ReadSeen {
@@ -46,14 +47,10 @@ fn outgoing(context: &TaskContext, step: StepIndex) -> Result<Outgoing, Trouble>
         forward.headers.iter().filter(|(name, _)| name.starts_with("accept")).cloned().collect();
     headers.push(("fanfold-operation-id".to_owned(), context.op.id.to_string()));
     headers.push(("traceparent".to_owned(), traceparent(context)));
-    let headers = to_wire(&headers).map_err(|error| Trouble {
-        kind: TroubleKind::Template,
-        detail: format!("a header cannot be sent: {error}"),
-    })?;
     Ok(Outgoing {
         method: http::Method::GET,
         path_and_query: forward.uri.clone(),
-        headers,
+        headers: wire_headers(&headers)?,
         body: Bytes::new(),
         connect: limits.connect,
         response: limits.response,

@@ -24,7 +24,7 @@ pub(super) struct TaskContext {
 /// What a task tells when it ends.
 pub(super) enum Input {
     /// The request waits for something worth recording; the place in the queue is kept.
-    Gated { step: StepIndex, leg: Leg, gate: Gate, work: Work, ticket: Waiting },
+    Gated { step: StepIndex, leg: Leg, gate: Gate, waiting: Waiting },
     /// The turn has come, and the request is ready to be sent.
     Ready { step: StepIndex, leg: Leg, ready: Box<Ready> },
     /// The request cannot be rendered, or its original cannot be had.
@@ -35,8 +35,10 @@ pub(super) enum Input {
     Read { step: StepIndex, purpose: Purpose, read: Box<ReadSeen> },
     /// A lower operation ended.
     LowerEnded { step: StepIndex, leg: Leg, lower: Box<LowerSeen> },
-    /// A mistake in the program ended the task; the work is begun again.
-    TaskFailed { work: Option<Work> },
+    /// A mistake in the program ended the task; the work is begun again after a while.
+    TaskFailed { work: Work },
+    /// The while is over.
+    Rested,
 }
 
 #[derive(Default)]
@@ -115,9 +117,8 @@ impl Tasks {
                 tracing::error!(%error, "an attempt failed within the program");
                 Some(Input::Called { step, leg, ended: Box::new(CallEnded::lost()) })
             }
-            // Given up by us.
-            (Err(error), None) if error.is_cancelled() => None,
-            (Err(_), None) => Some(Input::TaskFailed { work }),
+            // Work that was given up is not there any more.
+            (Err(_), None) => work.map(|work| Input::TaskFailed { work }),
         }
     }
 }

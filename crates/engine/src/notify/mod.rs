@@ -3,13 +3,13 @@
 
 mod client;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_store::{Notice, NoticeId, NoticeOutcome};
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::Error;
 use crate::clock::jitter;
@@ -23,7 +23,7 @@ const SENDING_MAX: usize = 32;
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stopping = shared.stopping();
     let mut sending = JoinSet::new();
-    let mut ids = HashSet::new();
+    let mut ids = HashMap::new();
     loop {
         let pause = match begin(&shared, &mut sending, &mut ids).await {
             Ok(pause) => pause,
@@ -35,7 +35,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         tokio::select! {
             () = shared.notifier_woken() => {}
             () = tokio::time::sleep(pause) => {}
-            Some(ended) = sending.join_next() => if let Ok(id) = ended { ids.remove(&id); },
+            Some(ended) = sending.join_next_with_id() => {
+                let task = match ended {
+                    Ok((task, ())) => task,
+                    Err(error) => {
+                        tracing::error!(%error, "sending a notice met a mistake in the program; it will be sent again");
+                        error.id()
+                    }
+                };
+                ids.remove(&task);
+            }
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
     }
@@ -43,14 +52,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 async fn begin(
     shared: &Arc<Shared>,
-    sending: &mut JoinSet<NoticeId>,
-    ids: &mut HashSet<NoticeId>,
+    sending: &mut JoinSet<()>,
+    ids: &mut HashMap<Id, NoticeId>,
 ) -> Result<Duration, Error> {
     let now = shared.clock.now();
     // Those on the wire stay due until their outcome is recorded.
     for notice in shared.store.due_notices(now, SENDING_MAX).await? {
-        if ids.len() < SENDING_MAX && ids.insert(notice.notice.id.clone()) {
-            sending.spawn(send(Arc::clone(shared), notice));
+        let id = notice.notice.id.clone();
+        if ids.len() < SENDING_MAX && !ids.values().any(|other| *other == id) {
+            let task = sending.spawn(send(Arc::clone(shared), notice));
+            ids.insert(task.id(), id);
         }
     }
     let next = shared.store.next_notice(now).await?;
@@ -58,8 +69,8 @@ async fn begin(
     Ok(until_next.unwrap_or(shared.config.sweep_every).min(shared.config.sweep_every))
 }
 
-async fn send(shared: Arc<Shared>, notice: Notice) -> NoticeId {
-    let id = notice.notice.id.clone();
+async fn send(shared: Arc<Shared>, notice: Notice) {
+    let id = &notice.notice.id;
     let rules = &shared.config.notices;
     let result = client::deliver(&notice.notice, rules).await;
     let now = shared.clock.now();
@@ -76,11 +87,10 @@ async fn send(shared: Arc<Shared>, notice: Notice) -> NoticeId {
     };
     shared.metrics.noticed(&outcome);
     // Not recorded, it is sent again: at least once is what is promised.
-    if let Err(error) = shared.store.record_notice(&id, outcome).await {
+    if let Err(error) = shared.store.record_notice(id, outcome).await {
         tracing::error!(notice.id = %id, %error, "cannot record what became of a notice; it will be sent again");
         tokio::time::sleep(rules.backoff).await;
     }
-    id
 }
 
 /// When a notice is sent again after its `attempts`th try failed.

@@ -249,9 +249,16 @@ impl Admission {
         });
     }
 
-    /// Holds the target back (with the reason), or releases it.
-    pub(super) fn hold(&self, reason: Option<String>) {
-        self.update(|state| state.held = reason);
+    /// Holds the target back; one that is on hold stays so, with its first reason.
+    pub(super) fn hold(&self, reason: String) {
+        self.update(|state| {
+            state.held.get_or_insert(reason);
+        });
+    }
+
+    /// Lets the target go.
+    pub(super) fn release(&self) {
+        self.update(|state| state.held = None);
     }
 
     /// Takes a place at the end of a queue.

@@ -196,11 +196,6 @@ impl Target {
         self.link().map(|link| link.url.clone())
     }
 
-    /// Whether it is configured.
-    pub fn is_configured(&self) -> bool {
-        self.link().is_some()
-    }
-
     /// Takes a place in the queue of those who want to send.
     pub fn ticket(&self, kind: PermitKind) -> Ticket {
         self.admission.ticket(kind)
@@ -213,12 +208,12 @@ impl Target {
 
     /// Holds it back: nothing is sent to it until it is released. What is on the wire ends.
     pub fn hold(&self, reason: impl Into<String>) {
-        self.admission.hold(Some(reason.into()));
+        self.admission.hold(reason.into());
     }
 
     /// Releases it: what waited goes on, in order.
     pub fn release(&self) {
-        self.admission.hold(None);
+        self.admission.release();
     }
 
     /// Its status now.

@@ -282,6 +282,21 @@ async fn the_same_key_gives_the_same_operation_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_route_passes_on_stands_in_place_of_ours() {
+    let fakes = fakes().await;
+    let mut passing = spec(&NAMES[..1]);
+    passing.forward_headers = vec!["idempotency-key".to_owned()];
+    let stage = Stage::new(&fakes[..1], passing).await;
+    let header = [("idempotency-key", "\"k1\"")];
+    let id = stage.accept_with("POST", "/things", "{}", &header).await.unwrap().operation.id;
+    stage.ended(id).await;
+    let seen = fakes[0].seen();
+    let keys: Vec<_> = seen[0].headers.iter().filter(|(name, _)| name == "idempotency-key").collect();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(seen[0].header("idempotency-key"), Some("\"k1\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_asked_to_be_told_is_told_even_if_late() {
     let fakes = fakes().await;
     fakes[1].once("PUT", "/v1/operations/*", Answer::empty(500));

@@ -6,7 +6,7 @@ use fanfold_core::dialect::Refusal;
 use fanfold_core::plan::DialectName;
 use fanfold_core::route::Handling;
 use http::StatusCode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -45,12 +45,8 @@ struct RejectedLabels {
     reason: Rejected,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Dialect {
-    Native,
-    Msf,
-    Plas,
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Dialect(DialectName);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Kind {
@@ -91,6 +87,12 @@ pub(super) enum Rejected {
 /// A request that is being answered. Counts it as long as it is not dropped.
 #[derive(Debug)]
 pub(super) struct InFlight(Gauge);
+
+impl EncodeLabelValue for Dialect {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.0.as_str(), encoder)
+    }
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -173,12 +175,7 @@ impl DoorLabels {
             },
             Door::Closed(_) => Kind::Nothing,
         };
-        let dialect = match dialect {
-            DialectName::Native => Dialect::Native,
-            DialectName::Msf => Dialect::Msf,
-            DialectName::Plas => Dialect::Plas,
-        };
-        Self { dialect, door: kind }
+        Self { dialect: Dialect(dialect), door: kind }
     }
 }
 

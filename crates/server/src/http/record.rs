@@ -1,12 +1,11 @@
 //! Operations as a caller may see them: found, filtered by whose they are, joined with their bodies, and waited for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfold_core::dialect::{Bodies, View};
-use fanfold_core::{Content, Operation, OperationId, Slot};
+use fanfold_core::{Operation, OperationId, Slot};
 use tokio::time::{Instant, timeout_at};
 
 use super::auth::Caller;
@@ -43,12 +42,8 @@ impl Shared {
 
     /// Joins an operation with its bodies, as far as any stand apart.
     pub(super) async fn full(&self, operation: Arc<Operation>) -> Result<Full, Stop> {
-        let is_apart = |slot| {
-            let body = operation.message_body(slot);
-            body.is_some_and(|body| matches!(body.0, Content::Apart { .. }))
-        };
-        let bodies =
-            if slots(&operation).any(is_apart) { self.store.bodies(operation.id).await? } else { Bodies::new() };
+        let is_whole = operation.bodies_apart().next().is_none();
+        let bodies = if is_whole { Bodies::new() } else { self.store.bodies(operation.id).await? };
         Ok(Full { operation, bodies })
     }
 
@@ -81,13 +76,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// The slots of every body that an operation may have.
-fn slots(operation: &Operation) -> impl Iterator<Item = Slot> {
-    let of_steps = operation.plan.indexed_steps().flat_map(|(step, _)| {
-        [Slot::StepRequest(step), Slot::StepAnswer(step), Slot::UndoRequest(step), Slot::UndoAnswer(step)]
-    });
-    let all: BTreeSet<Slot> = [Slot::Request, Slot::Final].into_iter().chain(of_steps).collect();
-    all.into_iter()
 }

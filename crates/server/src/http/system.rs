@@ -44,6 +44,10 @@ async fn readiness(shared: &Shared) -> Reply {
     if shared.engine.is_draining() || shared.is_stopping() {
         reasons.push("the server is draining or about to stop".to_owned());
     }
+    if let Some(error) = shared.store.trouble() {
+        tracing::warn!(%error, "not ready: the store cannot be written");
+        reasons.push("the store cannot be written".to_owned());
+    }
     match timeout(STORE_PATIENCE, shared.store.counts(None)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {

@@ -1,6 +1,6 @@
 //! Targets, routes, attention, notices, status, and the pages for monitoring.
 
-use fanfold_testkit::Answer;
+use fanfold_testkit::{Answer, Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::rig::Rig;
@@ -64,10 +64,15 @@ async fn routes_are_shown_as_they_are_configured() {
 async fn what_needs_a_person_is_listed() {
     let rig = Rig::start().await;
     rig.tokyo.on("DELETE", "/things/*", Answer::empty(403));
-    rig.osaka.on("POST", "/things", Answer::empty(403));
+    // It refuses only once the other was called: what was not called by then is skipped.
+    let called = Latch::new();
+    rig.osaka.on("POST", "/things", Reply::from(Answer::empty(403)).after(&called));
     let mut ids = Vec::new();
-    for _ in 0..3 {
+    for number in 0..3 {
         let id = rig.accept("POST", "/things", &json!({})).await;
+        // A change and its undo for each one before.
+        rig.tokyo.wait_for(2 * number + 1).await;
+        called.let_through(1);
         assert_eq!(rig.ended(&id).await["consistency"], "not consistent");
         ids.push(id);
     }
@@ -84,8 +89,22 @@ async fn what_needs_a_person_is_listed() {
     let one = rig.http.get(&format!("/api/v1/attention?operation={}&target=tokyo", ids[1])).await.json();
     assert_eq!(one["attention"].as_array().map(Vec::len), Some(1));
     assert_eq!(rig.http.get("/api/v1/attention?state=closed").await.json()["attention"], json!([]));
+    let path = format!("/api/v1/attention/{}/acknowledge", notes[0]["id"]);
+    let closed = rig.http.post(&path, &json!({ "remark": "looked at it" })).await;
+    assert_eq!(closed.status, 200, "{}", closed.text());
+    assert_eq!(
+        (&closed.json()["closed"]["by"], &closed.json()["closed"]["remark"]),
+        (&json!("local"), &json!("looked at it"))
+    );
+    let again = rig.http.post(&path, &json!({ "remark": "twice" })).await.json();
+    assert_eq!(again["closed"]["remark"], "looked at it", "the first one stays");
+    let open = rig.http.get("/api/v1/attention").await.json();
+    assert_eq!(open["attention"].as_array().map(Vec::len), Some(notes.len() - 1));
+    for nothing in ["/api/v1/attention/4711/acknowledge", "/api/v1/attention/x/acknowledge"] {
+        assert_eq!(rig.http.post(nothing, &json!({})).await.status, 404, "{nothing}");
+    }
     let list = rig.http.get("/api/v1/operations?attention=true").await.json();
-    assert_eq!(list["operations"].as_array().map(Vec::len), Some(3));
+    assert_eq!(list["operations"].as_array().map(Vec::len), Some(2), "the third one's note is closed");
     assert_eq!(rig.http.get("/api/v1/notices").await.json(), json!({ "next_page_token": null, "notices": [] }));
 }
 
@@ -105,10 +124,10 @@ async fn the_server_tells_how_it_is() {
     assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
     let page = metrics.text();
     for line in [
-        "fanfold_http_requests_total{dialect=\"Msf\",door=\"Operation\",class=\"Success\"} 1",
-        "fanfold_http_requests_total{dialect=\"Native\",door=\"Nothing\",class=\"ClientError\"} 1",
+        "fanfold_http_requests_total{dialect=\"msf\",door=\"Operation\",class=\"Success\"} 1",
+        "fanfold_http_requests_total{dialect=\"native\",door=\"Nothing\",class=\"ClientError\"} 1",
         "fanfold_http_in_flight 1",
-        "fanfold_http_request_duration_seconds_count{dialect=\"Msf\",door=\"Operation\"} 1",
+        "fanfold_http_request_duration_seconds_count{dialect=\"msf\",door=\"Operation\"} 1",
         "# EOF",
     ] {
         assert!(page.contains(line), "{line} is not in {page}");

@@ -50,7 +50,12 @@ pub(super) async fn large_bodies_stand_apart(fresh: Factory<'_>) {
     ] {
         assert_eq!(octets(&*store, &accepted, slot).await, large(fill), "{slot}");
     }
-    assert_eq!(store.bodies(accepted.id).await.unwrap().len(), 5);
+    let bodies = store.bodies(accepted.id).await.unwrap();
+    assert_eq!(bodies.len(), 5);
+    for (slot, octets) in bodies {
+        assert_eq!(store.body(accepted.id, slot).await.unwrap(), Some(octets), "{slot}");
+    }
+    assert_eq!(store.body(accepted.id, Slot::StepRequest(FIRST)).await.unwrap(), None, "it is the same as another one");
 }
 
 // Whoever goes on with the recorded form, or with one read back, never hands a body in twice.

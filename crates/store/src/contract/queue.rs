@@ -2,7 +2,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Factory;
 use super::fixtures::{LANE, accept, accept_plain, acceptance, at, begun, commit, end, plan};
-use crate::{Acceptance, Commit, Lane, Limits, Store};
+use crate::{Acceptance, Commit, Limits, Store};
 
 async fn accept_in(store: &dyn Store, number: u64, lane: &str, wake_at: Option<Timestamp>) -> fanfold_core::Operation {
     let given = Acceptance { lane: lane.to_owned(), wake_at, ..acceptance(number, at(0), plan()) };
@@ -31,16 +31,15 @@ pub(super) async fn due_operations_come_in_order(fresh: Factory<'_>) {
 
 pub(super) async fn lanes_are_those_with_due_operations(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
-    assert_eq!(store.lanes(at(99)).await.unwrap(), []);
+    assert!(store.lanes(at(99)).await.unwrap().is_empty());
     assert_eq!(store.next_wake(at(0)).await.unwrap(), None);
     accept_in(&*store, 1, "b", Some(at(20))).await;
     accept_in(&*store, 2, "b", Some(at(10))).await;
     accept_in(&*store, 3, "a", Some(at(15))).await;
     accept_in(&*store, 4, "c", None).await;
-    let lane = |name: &str, due| Lane { name: name.to_owned(), due };
-    assert_eq!(store.lanes(at(9)).await.unwrap(), []);
-    assert_eq!(store.lanes(at(10)).await.unwrap(), [lane("b", 1)]);
-    assert_eq!(store.lanes(at(99)).await.unwrap(), [lane("a", 1), lane("b", 2)]);
+    assert!(store.lanes(at(9)).await.unwrap().is_empty());
+    assert_eq!(store.lanes(at(10)).await.unwrap(), ["b"]);
+    assert_eq!(store.lanes(at(99)).await.unwrap(), ["a", "b"]);
     for (after, expected) in [(0, Some(10)), (9, Some(10)), (10, Some(15)), (15, Some(20)), (20, None)] {
         assert_eq!(store.next_wake(at(after)).await.unwrap(), expected.map(at), "after {after}");
     }

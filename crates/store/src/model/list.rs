@@ -1,8 +1,9 @@
 //! Reading operations and their history.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
-use fanfold_core::{Operation, OperationId, TenantId};
+use fanfold_core::{Operation, OperationId, Slot, TenantId};
 
 use super::{Model, Row, State};
 use crate::{Counts, Error, EventNumber, Filter, LIST_MAX, Order, Page, ReadHistory, ReadOperations, Recorded, time};
@@ -15,6 +16,10 @@ impl ReadOperations for Model {
 
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
         Ok(self.state().operations.get(&id).map(|row| row.bodies.clone()).unwrap_or_default())
+    }
+
+    async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        Ok(self.state().operations.get(&id).and_then(|row| row.bodies.get(&slot).cloned()))
     }
 
     async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {

@@ -1,13 +1,13 @@
 //! The dispatcher's queue, and locks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fanfold_core::{OperationId, TenantId};
 use jiff::Timestamp;
 
 use super::Model;
-use crate::{DUE_MAX, Error, LANE_COUNT_MAX, Lane, LockPlace, Locks, Queue, time};
+use crate::{DUE_MAX, Error, LockPlace, Locks, Queue, time};
 
 #[async_trait]
 impl Queue for Model {
@@ -22,15 +22,12 @@ impl Queue for Model {
         Ok(due.into_iter().map(|(_, id)| id).take(limit.min(DUE_MAX)).collect())
     }
 
-    async fn lanes(&self, now: Timestamp) -> Result<Vec<Lane>, Error> {
+    async fn lanes(&self, now: Timestamp) -> Result<Vec<String>, Error> {
         let now = time::floor(now);
-        let mut lanes = BTreeMap::<String, u64>::new();
-        for row in self.state().operations.values() {
-            if row.wake_at.is_some_and(|wake_at| wake_at <= now) {
-                *lanes.entry(row.lane.clone()).or_default() += 1;
-            }
-        }
-        Ok(lanes.into_iter().map(|(name, due)| Lane { name, due: due.min(LANE_COUNT_MAX) }).collect())
+        let state = self.state();
+        let due = state.operations.values().filter(|row| row.wake_at.is_some_and(|wake_at| wake_at <= now));
+        let lanes: BTreeSet<String> = due.map(|row| row.lane.clone()).collect();
+        Ok(lanes.into_iter().collect())
     }
 
     async fn next_wake(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {

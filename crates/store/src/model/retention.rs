@@ -76,4 +76,8 @@ impl ReadSize for Model {
         let used = self.state().used();
         Ok(Size { used, free: 0, log: 0, soft: self.limits.size_soft, hard: self.limits.size_hard })
     }
+
+    fn trouble(&self) -> Option<Error> {
+        None
+    }
 }

@@ -2,13 +2,14 @@
 //! the same wherever it lies in the list.
 
 use fanfold_core::operation::Status;
+use fanfold_core::plan::{DialectName, Verb};
 use fanfold_core::{Operation, OperationId};
 use jiff::Timestamp;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::failure::Failure;
-use super::operations::{limit, operation_id, verb_word};
+use super::operations::{limit, operation_id};
 use super::readers::Snapshot;
 use crate::{Filter, LIST_MAX, Order, Page, time};
 
@@ -93,12 +94,11 @@ impl Query {
     }
 
     fn add_columns(&mut self, filter: &Filter) {
-        let dialect = filter.dialect.map(|dialect| dialect.to_string());
         let columns = [
             ("route", filter.route.as_deref()),
-            ("dialect", dialect.as_deref()),
+            ("dialect", filter.dialect.map(DialectName::as_str)),
             ("mount", filter.mount.as_deref()),
-            ("verb", filter.verb.map(verb_word)),
+            ("verb", filter.verb.map(Verb::as_str)),
             ("resource", filter.resource.as_deref()),
         ];
         for (column, wanted) in columns {

@@ -81,6 +81,19 @@ pub struct Sqlite {
     hashes: accept::PolicyHashes,
 }
 
+/// A key without its database means that the database was lost: a new one in its place would silently forget every operation.
+fn refuse_lost_database(path: &Path, key_path: &Path) -> Result<(), Error> {
+    let is_empty = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
+    if !is_empty || !key_path.exists() {
+        return Ok(());
+    }
+    let detail = format!(
+        "it is missing or empty, but its key {} is there: put the database back, or remove the key to begin with an empty one",
+        key_path.display()
+    );
+    Err(Error::Unusable { path: path.to_owned(), detail })
+}
+
 impl Sqlite {
     /// Opens the database, makes or migrates it where needed, and locks it for this process. Blocks the thread for as long
     /// as the disk takes: it belongs at the start of a program.
@@ -95,11 +108,12 @@ impl Sqlite {
             return Err(Error::Unusable { path, detail });
         }
         let lock = ProcessLock::take(&path)?;
+        let key_path = config.key_path.unwrap_or_else(|| files::beside(&path, "key"));
+        refuse_lost_database(&path, &key_path)?;
         files::create_database(&path)?;
         let bytes_max = config.limits.size_hard.map(|bound| bound.saturating_add(config.size_reserve));
         let mut sql = schema::open_writer(&path, bytes_max)?;
         schema::migrate(&mut sql, &path)?;
-        let key_path = config.key_path.unwrap_or_else(|| files::beside(&path, "key"));
         let sealer = Arc::new(Sealer::open(&sql, &key_path)?);
         let readers = Arc::new(Readers::open(&path, config.readers)?);
         let writer = WriterHandle::start(sql, config.limits.clone(), config.queue_max, lock)?;

@@ -224,7 +224,6 @@ fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
 
 fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<NoticeState> {
     let word = row.get_ref(column)?.as_str()?;
-    let states = [NoticeState::Pending, NoticeState::Delivered, NoticeState::Dead];
-    let found = states.into_iter().find(|state| state.as_str() == word);
+    let found = NoticeState::ALL.into_iter().find(|state| state.as_str() == word);
     found.ok_or_else(|| unreadable(column, format!("{word:?} is no state of a notice")))
 }

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
 use fanfold_core::operation::Status;
-use fanfold_core::plan::Verb;
 use fanfold_core::{Operation, OperationId, Revision, Slot, TenantId};
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
@@ -28,6 +27,17 @@ impl ReadOperations for Sqlite {
             let mut statement = snapshot.sql.prepare_cached(select)?;
             let rows = statement.query_map([id.as_bytes()], |row| Ok((slot(row, 0)?, octets(row, 1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        self.read(move |snapshot| {
+            let select = "SELECT b.octets FROM bodies b JOIN operations o ON o.serial = b.operation
+                          WHERE o.id = ?1 AND b.slot = ?2";
+            let mut statement = snapshot.sql.prepare_cached(select)?;
+            let row = statement.query_row(params![id.as_bytes(), slot.to_string()], |row| octets(row, 0));
+            Ok(row.optional()?)
         })
         .await
     }
@@ -124,15 +134,6 @@ pub(super) fn slots_from(row: &Row<'_>, column: usize) -> rusqlite::Result<BTree
 
 pub(super) fn revision(revision: Revision) -> Result<i64, Error> {
     i64::try_from(revision.0).map_err(|_| Error::invalid("the revision is out of range"))
-}
-
-pub(super) fn verb_word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Create => "create",
-        Verb::Update => "update",
-        Verb::Delete => "delete",
-        Verb::Action => "action",
-    }
 }
 
 /// A limit as SQL takes it.

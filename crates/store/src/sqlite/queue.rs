@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::Sqlite;
-use super::operations::{limit, operation_id, optional_timestamp, unsigned};
-use crate::{DUE_MAX, Error, LANE_COUNT_MAX, Lane, Queue, time};
+use super::operations::{limit, operation_id, optional_timestamp};
+use crate::{DUE_MAX, Error, Queue, time};
 
 /// All lanes that somebody waits in, found by jumping from one to the next in the index instead of reading through it.
 const LANES: &str = "WITH RECURSIVE lanes (lane) AS (
@@ -32,17 +32,15 @@ impl Queue for Sqlite {
         .await
     }
 
-    async fn lanes(&self, now: Timestamp) -> Result<Vec<Lane>, Error> {
+    async fn lanes(&self, now: Timestamp) -> Result<Vec<String>, Error> {
         self.read(move |snapshot| {
             let select = format!(
-                "{LANES} SELECT lane, (SELECT count(*) FROM (
-                     SELECT 1 FROM operations o INDEXED BY operations_due WHERE o.lane = lanes.lane AND o.wake_at <= ?1
-                     LIMIT {LANE_COUNT_MAX})) AS due
-                 FROM lanes WHERE lane IS NOT NULL AND due > 0 ORDER BY lane"
+                "{LANES} SELECT lane FROM lanes WHERE lane IS NOT NULL AND EXISTS (
+                     SELECT 1 FROM operations o INDEXED BY operations_due WHERE o.lane = lanes.lane AND o.wake_at <= ?1)
+                 ORDER BY lane"
             );
             let mut statement = snapshot.sql.prepare_cached(&select)?;
-            let lane = |row: &rusqlite::Row<'_>| Ok(Lane { name: row.get(0)?, due: unsigned(row, 1)? });
-            let rows = statement.query_map([time::floor(now)], lane)?;
+            let rows = statement.query_map([time::floor(now)], |row| row.get(0))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await

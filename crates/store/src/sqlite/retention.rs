@@ -111,4 +111,8 @@ impl ReadSize for Sqlite {
         })
         .await
     }
+
+    fn trouble(&self) -> Option<Error> {
+        self.writer.trouble()
+    }
 }

@@ -41,7 +41,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, name: "initial", sql: include_str!("migrations/0001_initial.sql") }];
 
-/// Opens the connection that writes. `pages_max` is a bound that SQLite itself keeps to.
+/// Opens the connection that writes. `bytes_max` is a bound that SQLite itself keeps to.
 pub(super) fn open_writer(path: &Path, bytes_max: Option<u64>) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sql = open(path, flags, WRITER_CACHE_KIB).map_err(|error| opening(path, &error))?;

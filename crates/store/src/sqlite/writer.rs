@@ -6,7 +6,7 @@
 //! each request is tried again in a transaction of its own, so that only the one at fault fails.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use fanfold_core::operation::Status;
@@ -155,6 +155,21 @@ impl<W: Write> Job for Queued<W> {
 pub(super) struct WriterHandle {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<Result<(), Error>>>>,
+    trouble: Trouble,
+}
+
+/// Why the disk could not take the last write. Cleared by one that works.
+#[derive(Debug, Clone, Default)]
+struct Trouble(Arc<Mutex<Option<Error>>>);
+
+impl Trouble {
+    fn get(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, trouble: Option<Error>) -> Option<Error> {
+        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), trouble)
+    }
 }
 
 impl std::fmt::Debug for dyn Job {
@@ -168,13 +183,23 @@ impl WriterHandle {
     pub(super) fn start(sql: Connection, limits: Limits, queue_max: usize, lock: ProcessLock) -> Result<Self, Error> {
         let open = "SELECT coalesce(sum(number), 0) FROM counts WHERE status IN ('unexecuted', 'executing')";
         let open = sql.query_row(open, [], |row| row.get(0)).map_err(|error| translate(&error, false))?;
-        let writer = Writer { sql, limits, open, policies: HashSet::new(), trouble: None, _lock: lock };
+        let trouble = Trouble::default();
+        let writer = Writer { sql, limits, open, policies: HashSet::new(), trouble: trouble.clone(), _lock: lock };
         let (sender, receiver) = mpsc::channel(queue_max.max(1));
         let thread = std::thread::Builder::new()
             .name("fanfold-store".to_owned())
             .spawn(move || writer.serve(receiver))
             .map_err(|error| Error::unavailable(format!("the writing thread cannot be started: {error}")))?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), trouble })
+    }
+
+    /// Why nothing can be written at the moment.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Some(Error::unavailable("the store is closed, or its writing thread has ended"));
+        }
+        self.trouble.get()
     }
 
     /// Queues a request and waits until it is on the disk.
@@ -208,8 +233,7 @@ struct Writer {
     limits: Limits,
     open: i64,
     policies: HashSet<PolicyHash>,
-    /// Why the disk could not take the last write. Cleared by one that works.
-    trouble: Option<Error>,
+    trouble: Trouble,
     _lock: ProcessLock,
 }
 
@@ -246,8 +270,10 @@ impl Writer {
     }
 
     fn work_alone(&mut self, job: Box<dyn Job>) {
-        if let (true, Some(trouble)) = (job.accepts(), &self.trouble) {
-            return job.answer(Err(trouble.clone()));
+        if job.accepts()
+            && let Some(trouble) = self.trouble.get()
+        {
+            return job.answer(Err(trouble));
         }
         let mut alone = [job];
         let outcome = self.transaction(&mut alone);
@@ -258,10 +284,10 @@ impl Writer {
     /// While the disk is in trouble new work is refused, unless the disk takes a small write again. Everything else is
     /// tried in any case.
     fn refuse_in_trouble(&mut self, batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        if self.trouble.is_none() || !batch.iter().any(|job| job.accepts()) || self.probe_disk().is_ok() {
+        if self.trouble.get().is_none() || !batch.iter().any(|job| job.accepts()) || self.probe_disk().is_ok() {
             return batch;
         }
-        let Some(trouble) = self.trouble.clone() else { return batch };
+        let Some(trouble) = self.trouble.get() else { return batch };
         let (refused, tried): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.accepts());
         refused.into_iter().for_each(|job| job.answer(Err(trouble.clone())));
         tried
@@ -318,7 +344,7 @@ impl Writer {
             self.policies.clear();
         }
         self.policies.extend(new_policies);
-        if self.trouble.take().is_some() {
+        if self.trouble.set(None).is_some() {
             tracing::info!("the disk takes writes again");
         }
     }
@@ -332,11 +358,8 @@ impl Writer {
         {
             tracing::error!(%error, "a transaction could not be rolled back");
         }
-        if is_disk_trouble(error) {
-            if self.trouble.is_none() {
-                tracing::error!(%error, "the disk does not take writes; no operation is accepted until it does");
-            }
-            self.trouble = Some(translate(error, false));
+        if is_disk_trouble(error) && self.trouble.set(Some(translate(error, false))).is_none() {
+            tracing::error!(%error, "the disk does not take writes; no operation is accepted until it does");
         }
         translate(error, may_have_committed)
     }

@@ -170,11 +170,7 @@ impl Links {
     pub fn of(mount: &Mount, operation: &Operation) -> Self {
         let own = mount.link(&operation_path(operation.id));
         let below = |what| format!("{own}/{what}");
-        Self {
-            history: below("history"),
-            cancel: (!operation.status().is_terminal()).then(|| below("cancel")),
-            own,
-        }
+        Self { history: below("history"), cancel: (!operation.status().is_terminal()).then(|| below("cancel")), own }
     }
 }
 

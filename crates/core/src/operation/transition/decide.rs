@@ -2,8 +2,8 @@
 //! when undos begin, and how the operation ends.
 
 use crate::operation::{
-    AttentionReason, Cause, Consistency, Deadline, Effect, End, LockState, Outcome, RollbackResult, Send, Stage,
-    Status, StepPhase, UndoEnd, UndoPhase,
+    AttentionReason, Cause, Consistency, Deadline, Effect, End, Gate, Leg, LockState, Outcome, RollbackResult, Send,
+    Stage, Status, StepPhase, UndoEnd, UndoPhase,
 };
 use crate::plan::{OnFailure, OnUnknown, Order};
 use crate::{Answer, StepIndex};
@@ -40,22 +40,7 @@ impl Change {
     }
 
     fn outcome(&self, index: StepIndex) -> Option<Outcome> {
-        match self.op.steps[index.get()].phase {
-            StepPhase::Ended(outcome) => Some(outcome),
-            StepPhase::Planned
-            | StepPhase::Reading { .. }
-            | StepPhase::Sending(_)
-            | StepPhase::Probing(_)
-            | StepPhase::AwaitingPerson { .. } => None,
-        }
-    }
-
-    fn succeeded(&self) -> usize {
-        self.indices().filter(|&index| self.outcome(index) == Some(Outcome::Succeeded)).count()
-    }
-
-    pub(super) fn requirement_met(&self) -> bool {
-        self.succeeded() >= self.plan.required()
+        self.op.steps[index.get()].outcome()
     }
 
     fn all_ended(&self) -> bool {
@@ -64,7 +49,7 @@ impl Change {
 
     fn advance_forward(&mut self) -> bool {
         if self.all_ended() {
-            let cause = if self.requirement_met() { Cause::RequirementMet } else { Cause::StepsFailed };
+            let cause = if self.op.requirement_met() { Cause::RequirementMet } else { Cause::StepsFailed };
             self.close(cause);
             return true;
         }
@@ -121,6 +106,9 @@ impl Change {
         self.op.stage = Stage::Closing(cause);
         let unwanted = self.lower_unwanted();
         for index in self.indices() {
+            if self.op.due_gate(index, Leg::Forward) == Some(Gate::Missing) {
+                self.close_attention(Some(index), "fanfold", Some("the step is not wanted any more".to_owned()));
+            }
             let step = &mut self.op.steps[index.get()];
             match &mut step.phase {
                 StepPhase::Planned | StepPhase::Reading { purpose: crate::operation::Purpose::Before, .. } => {
@@ -144,7 +132,7 @@ impl Change {
     pub(super) fn lower_unwanted(&self) -> bool {
         match &self.op.stage {
             Stage::Closing(Cause::StepsFailed | Cause::DeadlinePassed | Cause::Canceled { .. }) => {
-                !self.requirement_met()
+                !self.op.requirement_met()
             }
             Stage::Closing(Cause::RequirementMet)
             | Stage::Unexecuted { .. }
@@ -161,7 +149,7 @@ impl Change {
             return false;
         }
         let canceled = matches!(cause, Cause::Canceled { .. });
-        if self.requirement_met() && !canceled {
+        if self.op.requirement_met() && !canceled {
             self.finish(Status::Completed, None, None, self.now);
             return true;
         }
@@ -292,9 +280,11 @@ impl Change {
                 self.finish(Status::Canceled, Some(cause), None, self.now);
             }
             // Too late: nothing further starts, and it will be completed.
-            Stage::Forward if self.requirement_met() => self.close(Cause::RequirementMet),
+            Stage::Forward if self.op.requirement_met() => self.close(Cause::RequirementMet),
             Stage::Forward => self.close(cause),
-            Stage::Closing(Cause::StepsFailed | Cause::DeadlinePassed) if !self.requirement_met() => self.close(cause),
+            Stage::Closing(Cause::StepsFailed | Cause::DeadlinePassed) if !self.op.requirement_met() => {
+                self.close(cause)
+            }
             Stage::Deciding { .. } => {
                 let Cause::Canceled { by } = &cause else { return };
                 self.close_attention(None, &by.clone(), Some("cancel was requested".to_owned()));
@@ -312,7 +302,7 @@ impl Change {
         }
         match self.op.stage {
             Stage::Forward => {
-                let met = self.requirement_met();
+                let met = self.op.requirement_met();
                 self.close(if met { Cause::RequirementMet } else { Cause::DeadlinePassed });
             }
             Stage::Closing(_) => {}

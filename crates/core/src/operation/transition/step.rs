@@ -13,13 +13,18 @@ use super::{Change, Illegal};
 impl Change {
     /// The gate before a due request.
     pub(super) fn gate(&mut self, index: StepIndex, leg: Leg) -> Result<&mut Gate, Illegal> {
-        if leg == Leg::Undo {
-            return self.undo_gate(index);
-        }
-        match (leg, &mut self.step(index)?.phase) {
-            (Leg::Forward, StepPhase::Sending(Send::Due { gate })) => Ok(gate),
-            (Leg::Probe, StepPhase::Probing(Probing::Due { gate })) => Ok(gate),
-            _ => Err(Illegal),
+        match leg {
+            Leg::Undo => self.undo_gate(index),
+            Leg::Forward => {
+                let StepPhase::Sending(Send::Due { gate }) = &mut self.step(index)?.phase else { return Err(Illegal) };
+                Ok(gate)
+            }
+            Leg::Probe => {
+                let StepPhase::Probing(Probing::Due { gate }) = &mut self.step(index)?.phase else {
+                    return Err(Illegal);
+                };
+                Ok(gate)
+            }
         }
     }
 
@@ -48,9 +53,17 @@ impl Change {
         let now = self.now;
         let step = self.step(index)?;
         let StepPhase::Sending(send @ Send::Due { .. }) = &mut step.phase else { return Err(Illegal) };
-        *send = Send::Calling { since: now };
+        let due = std::mem::replace(send, Send::Calling { since: now });
         step.course.started(now);
+        self.note_target_is_back(index, due);
         Ok(())
+    }
+
+    /// A request that waited for a missing target has started: the note about it is settled.
+    pub(super) fn note_target_is_back(&mut self, index: StepIndex, due: Send) {
+        if due == (Send::Due { gate: Gate::Missing }) {
+            self.close_attention(Some(index), "fanfold", Some("the target is back".to_owned()));
+        }
     }
 
     pub(super) fn step_answered(
@@ -286,9 +299,10 @@ impl Change {
     pub(super) fn probe_started(&mut self, index: StepIndex) -> Result<(), Illegal> {
         let now = self.now;
         let step = self.step(index)?;
-        let StepPhase::Probing(probing @ Probing::Due { .. }) = &mut step.phase else { return Err(Illegal) };
-        *probing = Probing::Calling { since: now };
+        let StepPhase::Probing(Probing::Due { gate }) = step.phase else { return Err(Illegal) };
+        step.phase = StepPhase::Probing(Probing::Calling { since: now });
         step.probes += 1;
+        self.note_target_is_back(index, Send::Due { gate });
         Ok(())
     }
 

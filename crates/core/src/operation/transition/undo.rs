@@ -103,9 +103,10 @@ impl Change {
         if request.is_none() && undo.request.is_none() {
             return Err(Illegal);
         }
-        *send = Send::Calling { since: now };
+        let due = std::mem::replace(send, Send::Calling { since: now });
         undo.request = request.or(undo.request.take());
         undo.course.started(now);
+        self.note_target_is_back(index, due);
         Ok(())
     }
 
@@ -197,8 +198,9 @@ impl Change {
 
     pub(super) fn undo_not_rendered(&mut self, index: StepIndex, trouble: Trouble) -> Result<(), Illegal> {
         let undo = self.undo(index)?;
-        let UndoPhase::Sending(Send::Due { .. }) = undo.phase else { return Err(Illegal) };
+        let UndoPhase::Sending(Send::Due { gate }) = undo.phase else { return Err(Illegal) };
         undo.course.trouble = Some(trouble);
+        self.note_target_is_back(index, Send::Due { gate });
         // Once an attempt was made its request is fixed, so this one has never been sent.
         self.end_undo(index, UndoEnd::Failed);
         Ok(())

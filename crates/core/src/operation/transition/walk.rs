@@ -379,6 +379,16 @@ fn check_effects(before: &Operation, after: &Operation, effects: &[Effect], sket
             assert!(after.work().contains(work) && !before.work().contains(work));
         }
     }
+    for (step, _, _) in after.indexed_steps() {
+        for leg in [Leg::Forward, Leg::Undo, Leg::Probe] {
+            let left =
+                before.due_gate(step, leg) == Some(Gate::Missing) && after.due_gate(step, leg) != Some(Gate::Missing);
+            let closed = effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::CloseAttention { step: at, .. } if *at == Some(step)));
+            assert!(!left || closed, "a note about a missing target outlives its reason: {after:#?}");
+        }
+    }
     if let (Stage::Finishing(end), false) = (&after.stage, matches!(before.stage, Stage::Finishing(_))) {
         let noted = effects.iter().any(|effect| matches!(effect, Effect::OpenAttention(_)));
         let chosen = sketch.on_failure == OnFailure::Hold;

@@ -206,6 +206,5 @@ fn operations_of_a_route_share_one_policy() {
     let policy = &plan.policy.targets[&"tokyo".into()];
     assert_eq!((policy.step.attempts, policy.undo_limits.attempts), (2, 5));
     assert_eq!((&policy.undo, &policy.monitor), (&Some(UndoRule::Restore), &Monitor::Msf));
-    assert!(route.compiled_policy().target(&"tokyo".into()).is_some());
-    assert!(route.compiled_policy().target(&"osaka".into()).is_none());
+    assert_eq!(plan.policy.targets.len(), 1, "only what the route may select is covered");
 }

@@ -70,7 +70,7 @@ async fn undos_have_permits_of_their_own_and_go_first() {
     drop(undo);
     assert!(got(&mut waiting[1]).is_some());
 
-    admission.hold(Some("maintenance".to_owned()));
+    admission.hold("maintenance".to_owned());
     let mut waiting = [PermitKind::Forward, PermitKind::Undo].map(|kind| admission.ticket(kind));
     open_after_release(&admission);
     // With a single trial to give, it is the undo's.
@@ -144,11 +144,11 @@ async fn whoever_waits_is_told_what_for() {
     let _permits = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
     let mut ticket = admission.ticket(PermitKind::Forward);
     assert!(ticket.turn().now_or_never().is_none(), "a permit is what everybody expects to wait for");
-    admission.hold(Some("maintenance".to_owned()));
+    admission.hold("maintenance".to_owned());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Held)));
     assert!(ticket.turn().now_or_never().is_none(), "told once");
     assert_eq!(ticket.gate(), Gate::Held);
-    admission.hold(None);
+    admission.release();
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Permit)));
     admission.configure(None);
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Missing)));
@@ -157,10 +157,10 @@ async fn whoever_waits_is_told_what_for() {
 #[tokio::test]
 async fn what_waited_for_a_held_target_goes_on_in_order() {
     let admission = configured();
-    admission.hold(Some("maintenance".to_owned()));
+    admission.hold("maintenance".to_owned());
     let mut tickets: Vec<_> = (0..4).map(|_| admission.ticket(PermitKind::Forward)).collect();
     assert!(tickets.iter_mut().rev().all(|ticket| got(ticket).is_none()));
-    admission.hold(None);
+    admission.release();
     for ticket in &mut tickets {
         // The first turn may tell that the gate changed; the permit is there all the same.
         let permit = got(ticket).or_else(|| got(ticket)).expect("its turn");

@@ -1,17 +1,30 @@
 //! Attention: the notes that a person is needed, the newest first.
 
+use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::AttentionReason;
 use fanfold_core::{OperationId, StepIndex};
 use fanfold_store::{AttentionId, Note, NoteFilter, Order, Page};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::entity;
 use super::query::Query;
+use super::{json, read};
 use crate::http::outcome::{Response, Stop};
 use crate::http::page::{self, CHUNK, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
+
+/// Characters of a remark at the most.
+const REMARK_CHARACTERS_MAX: usize = 1_000;
+
+/// How a person closes a note.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcknowledgeRequest {
+    #[serde(default)]
+    remark: Option<String>,
+}
 
 const KNOWN: [&str; 5] = ["limit", "operation", "page_token", "state", "target"];
 
@@ -65,6 +78,23 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     let next = page::cut(&mut notes, limit, |note| Token::Number(note.id.0));
     let forms: Vec<_> = notes.into_iter().map(NoteForm::of).collect();
     Ok(entity::page(visit, &query, "attention", &forms, next))
+}
+
+/// `POST /attention/{id}/acknowledge`: closes the note of an operation that has ended.
+pub(super) async fn acknowledge(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let AcknowledgeRequest { remark } = read(shared, visit.body).await?;
+    if remark.as_ref().is_some_and(|remark| remark.chars().count() > REMARK_CHARACTERS_MAX) {
+        let detail = format!("`remark` is longer than {REMARK_CHARACTERS_MAX} characters");
+        return Err(Refusal::OutOfRange { detail }.into());
+    }
+    let nothing = || Stop::not_found("note");
+    let id = AttentionId(id.parse().map_err(|_| nothing())?);
+    let of_caller = |note: &Note| note.tenant == visit.caller.tenant;
+    shared.store.note(id).await?.filter(of_caller).ok_or_else(nothing)?;
+    shared.engine.acknowledge(id, visit.caller.name, remark).await?;
+    let note = shared.store.note(id).await?.ok_or_else(nothing)?;
+    Ok(json(&NoteForm::of(note)))
 }
 
 impl NoteForm {

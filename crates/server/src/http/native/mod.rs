@@ -34,8 +34,8 @@ const READ: [Method; 2] = [Method::GET, Method::HEAD];
 pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let segments = segments(&visit).ok_or_else(nothing)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let [what @ .., verb @ ("cancel" | "hold" | "release")] = segments.as_slice()
-        && matches!(what, ["operations" | "targets", _])
+    if let [what @ .., verb @ ("acknowledge" | "cancel" | "hold" | "release")] = segments.as_slice()
+        && matches!(what, ["attention" | "operations" | "targets", _])
     {
         return change(shared, visit, what, verb).await;
     }
@@ -70,6 +70,10 @@ fn is_read(segments: &[&str]) -> bool {
 /// Requests that change something.
 async fn change(shared: &Shared, visit: Visit, what: &[&str], verb: &str) -> Result<Response, Stop> {
     match (what, verb) {
+        (["attention", id], "acknowledge") => {
+            only(&visit.head.method, &[Method::POST])?;
+            attention::acknowledge(shared, visit, id).await
+        }
         (["operations", id], "cancel") => {
             only(&visit.head.method, &[Method::POST])?;
             operation::cancel(shared, visit, operation_id(id)?).await

@@ -38,7 +38,7 @@ struct NoticeForm {
 pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
     let query = Query::read(visit.query(), &KNOWN)?;
     let limit = query.limit()?;
-    let states = [NoticeState::Pending, NoticeState::Delivered, NoticeState::Dead].map(|state| (state.as_str(), state));
+    let states = NoticeState::ALL.map(|state| (state.as_str(), state));
     let filter = NoticeFilter {
         tenant: visit.caller.tenant.clone(),
         state: query.word("state", &states)?,

@@ -33,12 +33,6 @@ const KNOWN: [&str; 13] = [
     "verb",
 ];
 
-const DIALECTS: [(&str, DialectName); 3] =
-    [("native", DialectName::Native), ("msf", DialectName::Msf), ("plas", DialectName::Plas)];
-
-const VERBS: [(&str, Verb); 4] =
-    [("create", Verb::Create), ("update", Verb::Update), ("delete", Verb::Delete), ("action", Verb::Action)];
-
 /// `GET /operations`
 pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
     let query = Query::read(visit.query(), &KNOWN)?;
@@ -63,10 +57,10 @@ fn filter(query: &Query, caller: &Caller) -> Result<Filter, Refusal> {
         tenant: caller.tenant.clone(),
         statuses: asked.collect::<Result<BTreeSet<_>, _>>()?,
         route: text("route")?,
-        dialect: query.word("dialect", &DIALECTS)?,
+        dialect: query.word("dialect", &DialectName::ALL.map(|name| (name.as_str(), name)))?,
         mount: text("mount")?,
         owner: None,
-        verb: query.word("verb", &VERBS)?,
+        verb: query.word("verb", &Verb::ALL.map(|verb| (verb.as_str(), verb)))?,
         resource: text("resource")?,
         target: query.one("target")?.map(Into::into),
         attention: query.word("attention", &[("true", true), ("false", false)])?,

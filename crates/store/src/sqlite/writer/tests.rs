@@ -33,7 +33,14 @@ fn writer(directory: &tempfile::TempDir) -> Writer {
     let lock = ProcessLock::take(&path).expect("nobody else has it");
     let mut sql = schema::open_writer(&path, None).expect("an empty directory can be used");
     schema::migrate(&mut sql, &path).expect("an empty file can be used");
-    Writer { sql, limits: Limits::default(), open: 0, policies: HashSet::new(), trouble: None, _lock: lock }
+    Writer {
+        sql,
+        limits: Limits::default(),
+        open: 0,
+        policies: HashSet::new(),
+        trouble: Trouble::default(),
+        _lock: lock,
+    }
 }
 
 #[test]
@@ -46,17 +53,17 @@ fn nothing_is_accepted_until_the_disk_takes_writes_again() {
     set_broken(&writer, true);
     let failed = submit::<false>(&mut writer, &["a"]).remove(0);
     assert!(matches!(failed, Err(Error::Unavailable { may_have_committed: false, .. })), "{failed:?}");
-    assert!(writer.trouble.is_some());
+    assert!(writer.trouble.get().is_some());
     assert_eq!(submit::<true>(&mut writer, &["b"]), [failed]);
     // The disk works again: new work finds out by itself, and so does what runs.
     set_broken(&writer, false);
     assert_eq!(submit::<true>(&mut writer, &["c"]), [Ok(())]);
-    assert!(writer.trouble.is_none());
+    assert!(writer.trouble.get().is_none());
     set_broken(&writer, true);
     assert!(submit::<false>(&mut writer, &["d"]).remove(0).is_err());
     set_broken(&writer, false);
     assert_eq!(submit::<false>(&mut writer, &["e"]), [Ok(())]);
-    assert!(writer.trouble.is_none());
+    assert!(writer.trouble.get().is_none());
 }
 
 #[test]

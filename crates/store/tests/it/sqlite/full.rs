@@ -93,6 +93,8 @@ async fn a_failed_write_leaves_the_store_usable() {
     let store = open_bounded(&directory, 10_000 * KIB, 0);
     let (running, _) = accept(&*store, acceptance(1, at(1), plan())).await;
     assert!(matches!(store.commit(answered(&running, 20_000 * KIB)).await, Err(Error::Full { .. })));
+    assert!(matches!(store.trouble(), Some(Error::Full { .. })), "readiness tells");
     accept(&*store, acceptance(2, at(2), plan())).await;
+    assert_eq!(store.trouble(), None);
     assert!(store.commit(answered(&running, 10)).await.is_ok());
 }

@@ -144,3 +144,19 @@ async fn a_damaged_file_is_reported() {
     let error = refusal(&path);
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_lost_database_is_not_replaced_by_an_empty_one() {
+    let directory = directory();
+    let store = open(&directory, Limits::default());
+    accept_plain(&*store, 1).await;
+    store.close().await.expect("nothing stands in the way of closing");
+    let path = database(&directory);
+    fs::File::options().write(true).open(&path).and_then(|file| file.set_len(0)).expect("it can be emptied");
+    assert!(matches!(refusal(&path), Error::Unusable { .. }), "emptied");
+    fs::remove_file(&path).expect("it can be removed");
+    let refused = refusal(&path).to_string();
+    assert!(refused.contains("fanfold.db.key") && refused.contains("put the database back"), "{refused}");
+    fs::remove_file(directory.path().join("fanfold.db.key")).expect("the key is there");
+    drop(open(&directory, Limits::default()));
+}
