@@ -22,8 +22,16 @@ pub(crate) enum Failure {
     /// A file is there that would be overwritten.
     #[error("{} is there already; --force overwrites it", .0.display())]
     Exists(PathBuf),
+    /// The body of a request cannot be read.
+    #[error("cannot read the body to send from {}: {error}{}", .path.display(), file_advice(.error))]
+    Body {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// A file of the caller cannot be read or written.
-    #[error("{}: {error}", .path.display())]
+    #[error("{}: {error}{}", .path.display(), file_advice(.error))]
     File {
         /// The file.
         path: PathBuf,
@@ -80,7 +88,7 @@ pub(crate) enum Failure {
     #[error("cannot open the store: {0}")]
     Store(#[source] fanfold_store::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}{}", listen_advice(.error))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -119,6 +127,25 @@ pub(crate) enum Failure {
     Output(#[from] io::Error),
 }
 
+fn file_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; is the path right? It starts from the current folder unless it begins with \"/\"",
+        io::ErrorKind::PermissionDenied => "; this user may not do that there",
+        _ => "",
+    }
+}
+
+fn listen_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there; choose another with --listen (demo) or [server] listen (serve)"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege: choose a higher one",
+        _ => "",
+    }
+}
+
 impl Failure {
     /// The exit code that goes with it.
     pub(crate) fn exit(&self) -> Exit {
@@ -132,6 +159,7 @@ impl Failure {
             Self::NotFound(_) => Exit::NotFound,
             Self::Refused { .. } => Exit::Refused,
             Self::Exists(_)
+            | Self::Body { .. }
             | Self::File { .. }
             | Self::NotUnderstood { .. }
             | Self::Store(_)

@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod failure;
 mod output;
+mod story;
 mod telemetry;
 
 use std::process::ExitCode;

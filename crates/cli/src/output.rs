@@ -151,6 +151,11 @@ impl Cell {
         Self { text: printable(&text.into()), tone }
     }
 
+    /// The same in the same colour, after these words.
+    pub(crate) fn after(self, words: &str) -> Self {
+        Self { text: format!("{words}{}", self.text), tone: self.tone }
+    }
+
     fn width(&self) -> usize {
         self.text.chars().count()
     }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::output::Paint;
 
@@ -12,7 +13,7 @@ pub(crate) enum LogFormat {
     /// Lines for people.
     #[default]
     Human,
-    /// One JSON object on each line.
+    /// One JSON object for each event, on a line of its own.
     Json,
 }
 
@@ -25,7 +26,7 @@ pub(crate) struct LogOptions {
     #[arg(default_value = "info", value_parser = check_filter)]
     filter: String,
 
-    /// human for people, or json: one object on each line
+    /// human for people, or json: one object on a line for each event that is logged
     #[arg(
         long = "log-format",
         global = true,
@@ -40,7 +41,11 @@ pub(crate) struct LogOptions {
 /// Starts logging. To be called once, first of all.
 pub(crate) fn start(options: &LogOptions) {
     let filter = EnvFilter::new(&options.filter);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A line that cannot be written is lost; the server goes on. The library would panic over it.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .log_internal_errors(false)
+        .with_writer(|| Unfailing(io::stderr()));
     match options.format {
         LogFormat::Human if io::stderr().is_terminal() => builder.with_ansi(Paint::stderr().is_coloured()).init(),
         LogFormat::Human => builder.with_ansi(false).init(),
@@ -48,7 +53,28 @@ pub(crate) fn start(options: &LogOptions) {
     }
 }
 
+/// Standard error, which may be a full disk or a pipe that nobody reads any more.
+struct Unfailing(io::Stderr);
+
+impl io::Write for Unfailing {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        Ok(self.0.write(octets).unwrap_or(octets.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        drop(self.0.flush());
+        Ok(())
+    }
+}
+
 fn check_filter(text: &str) -> Result<String, String> {
+    // A word alone would be taken as the name of a module whose events are all logged.
+    let alone = text.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.contains(['=', '[', ':']));
+    for part in alone {
+        if part.parse::<LevelFilter>().is_err() {
+            return Err(format!("{part:?} is no level: use error, warn, info, debug, trace or off, or MODULE=LEVEL"));
+        }
+    }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
@@ -59,6 +85,9 @@ mod tests {
     #[test]
     fn a_level_that_does_not_exist_is_refused() {
         assert!(check_filter("info,fanfold_engine=debug").is_ok());
+        assert!(check_filter("off").is_ok());
         assert!(check_filter("fanfold_engine=loud").is_err());
+        assert!(check_filter("loud").unwrap_err().contains("no level"));
+        assert!(check_filter("info,loud").is_err());
     }
 }

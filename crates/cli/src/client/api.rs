@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Call, Client, PATIENCE, ServerUrl};
 use crate::failure::Failure;
+use crate::output::printable;
 
 /// The longest that the server is asked to wait for a change.
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
@@ -106,7 +107,7 @@ impl Api {
         if answer.status == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        self.shown(&success(answer)?).map(Some)
+        self.shown(&self.success(answer)?).map(Some)
     }
 
     /// Requests that an operation be canceled.
@@ -135,7 +136,7 @@ impl Api {
     }
 
     async fn ask(&self, call: Call) -> Result<Answer, Failure> {
-        success(self.client.send(call).await?)
+        self.success(self.client.send(call).await?)
     }
 
     fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Failure> {
@@ -145,6 +146,23 @@ impl Api {
     fn shown(&self, answer: &Answer) -> Result<Shown, Failure> {
         let etag = answer.headers.get(http::header::ETAG).cloned();
         Ok(Shown { detail: self.read(answer)?, json: self.read(answer)?, etag })
+    }
+
+    /// The answer, if it is a good one.
+    fn success(&self, answer: Answer) -> Result<Answer, Failure> {
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let problem = serde_json::from_slice::<Problem>(&answer.body).ok();
+        Err(match (answer.status, problem) {
+            (StatusCode::NOT_FOUND, Some(problem)) => Failure::NotFound(printable(&problem.detail)),
+            // A Fanfold says what is not there; something else knows nothing of these paths and methods.
+            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, None) => {
+                self.not_understood(answer.status.to_string())
+            }
+            (status, Some(problem)) => Failure::Refused { status: status.as_u16(), detail: printable(&problem.detail) },
+            (status, None) => Failure::Refused { status: status.as_u16(), detail: status_words(status) },
+        })
     }
 
     fn not_understood(&self, detail: String) -> Failure {
@@ -197,18 +215,9 @@ pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, VALUE).to_string()
 }
 
-/// The answer, if it is a good one.
-fn success(answer: Answer) -> Result<Answer, Failure> {
-    if answer.status.is_success() {
-        return Ok(answer);
-    }
-    let problem = serde_json::from_slice::<Problem>(&answer.body);
-    let detail = problem.map_or_else(|_| answer.status.to_string(), |problem| problem.detail);
-    let detail = crate::output::printable(&detail);
-    Err(match answer.status {
-        StatusCode::NOT_FOUND => Failure::NotFound(detail),
-        status => Failure::Refused { status: status.as_u16(), detail },
-    })
+/// What a status code means, where nothing else tells what was wrong.
+pub(crate) fn status_words(status: StatusCode) -> String {
+    status.canonical_reason().unwrap_or("no reason is given").to_owned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use fanfold_core::OperationId;
-use fanfold_core::dialect::native::{OperationDetail, OutcomeWord, TargetForm};
+use fanfold_core::dialect::native::{OperationDetail, OutcomeWord, TargetForm, TroubleForm, UndoForm};
 use fanfold_core::operation::{Status, UndoEnd};
 use tokio::time::Instant;
 
@@ -21,8 +21,8 @@ const RECONNECT_EVERY: Duration = Duration::from_secs(1);
 /// An operation that does not change is asked for no more often than this.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows the lines of an operation and its targets on standard error: redrawn in place on a terminal, else one after the other as
-/// they change.
+/// Shows the lines of an operation and its targets on standard error: redrawn in place on a terminal. Elsewhere one line follows the
+/// other, for each change of the status and of the outcome of a target or its undo.
 #[derive(Debug)]
 pub(crate) struct Progress {
     is_terminal: bool,
@@ -96,16 +96,8 @@ pub(crate) fn status_tone(status: Status) -> Tone {
     }
 }
 
-/// What is going on at a target, or what became of it, undo included.
-pub(crate) fn target_state(target: &TargetForm) -> Cell {
-    if let Some(undo) = &target.undo {
-        return match (undo.outcome, undo.phase) {
-            (Some(UndoEnd::Undone), _) => Cell::toned(Tone::Doubtful, "undone"),
-            (Some(end), _) => Cell::toned(Tone::Bad, format!("undo: {}", words(&word(&end)))),
-            (None, Some(phase)) => Cell::toned(Tone::Busy, format!("undo: {}", words(&word(&phase)))),
-            (None, None) => Cell::plain("undo"),
-        };
-    }
+/// What is going on at a target, or what became of it, apart from its undo.
+pub(crate) fn forward_state(target: &TargetForm) -> Cell {
     match (target.outcome, target.phase) {
         (Some(outcome), _) => Cell::toned(outcome_tone(outcome), words(&word(&outcome))),
         (None, Some(phase)) => Cell::toned(Tone::Busy, words(&word(&phase))),
@@ -113,10 +105,14 @@ pub(crate) fn target_state(target: &TargetForm) -> Cell {
     }
 }
 
-/// What went wrong at a target last, in words.
-pub(crate) fn target_note(target: &TargetForm) -> String {
-    let undo = target.undo.as_ref().and_then(|undo| undo.error.as_ref());
-    undo.or(target.error.as_ref()).map(|error| error.detail.clone()).unwrap_or_default()
+/// What is going on with an undo, or what became of it.
+pub(crate) fn undo_state(undo: &UndoForm) -> Cell {
+    match (undo.outcome, undo.phase) {
+        (Some(UndoEnd::Undone), _) => Cell::toned(Tone::Doubtful, "undone"),
+        (Some(end), _) => Cell::toned(Tone::Bad, words(&word(&end))),
+        (None, Some(phase)) => Cell::toned(Tone::Busy, words(&word(&phase))),
+        (None, None) => Cell::plain(""),
+    }
 }
 
 fn outcome_tone(outcome: OutcomeWord) -> Tone {
@@ -162,7 +158,8 @@ impl Progress {
 
     fn head(&self, detail: &OperationDetail) -> String {
         let summary = &detail.summary;
-        let phase = summary.phase.map(|phase| format!(" ({phase})")).unwrap_or_default();
+        let phase = summary.phase.filter(|_| self.is_terminal);
+        let phase = phase.map(|phase| format!(" ({phase})")).unwrap_or_default();
         let status = format!("{}{phase}", summary.status);
         format!("operation {}: {}", summary.id, self.paint.apply(status_tone(summary.status), &status))
     }
@@ -170,20 +167,32 @@ impl Progress {
     fn targets(&self, detail: &OperationDetail) -> Vec<String> {
         let mut table = Table::bare();
         for target in &detail.targets {
-            table.row([
-                Cell::plain(format!("  {}", target.name)),
-                target_state(target),
-                Cell::plain(attempts(target)),
-                Cell::plain(target_note(target)),
-            ]);
+            let undo = target.undo.as_ref().filter(|undo| self.is_terminal || undo.outcome.is_some());
+            match undo {
+                Some(undo) => table.row(line(target, "undo: ", undo_state(undo), undo.attempts, undo.error.as_ref())),
+                None if self.is_terminal || target.outcome.is_some() => {
+                    table.row(line(target, "", forward_state(target), target.attempts, target.error.as_ref()));
+                }
+                None => {}
+            }
         }
         // In place, columns keep still; one after the other, a line must not differ for the sake of those around it.
         if self.is_terminal { table.lines(self.paint) } else { table.ragged_lines(self.paint) }
     }
 }
 
-fn attempts(target: &TargetForm) -> String {
-    match target.attempts {
+/// The line of a target, or of its undo: each with its own attempts and its own reason.
+fn line(target: &TargetForm, of: &str, state: Cell, count: u32, error: Option<&TroubleForm>) -> [Cell; 4] {
+    [
+        Cell::plain(format!("  {}", target.name)),
+        state.after(of),
+        Cell::plain(attempts(count)),
+        Cell::plain(error.map(|error| error.detail.clone()).unwrap_or_default()),
+    ]
+}
+
+fn attempts(count: u32) -> String {
+    match count {
         0 => String::new(),
         1 => "1 attempt".to_owned(),
         count => format!("{count} attempts"),

@@ -1,9 +1,10 @@
 //! `fanfold check`: everything that is wrong with a configuration file, at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
+use super::ConfigOption;
 use crate::config::{self, Finding, Mistake, Warning};
 use crate::failure::Failure;
 use crate::output::{Format, Paint, Tone, print_line, printable, say};
@@ -11,9 +12,8 @@ use crate::output::{Format, Paint, Tone, print_line, printable, say};
 /// `fanfold check`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
-    /// The configuration file
-    #[arg(default_value = super::CONFIG_FILE, value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigOption,
 
     /// How the findings are printed: a table for people, or json for programs
     #[arg(long, value_enum, default_value_t = Format::default(), value_name = "FORMAT", hide_possible_values = true)]
@@ -21,12 +21,13 @@ pub(crate) struct Check {
 }
 
 pub(super) fn run(check: &Check) -> Result<(), Failure> {
-    let (mistakes, warnings) = match config::load(&check.file) {
+    let file = check.config.path();
+    let (mistakes, warnings) = match config::load(file) {
         Ok((_, warnings)) => (Vec::new(), warnings),
         Err(mistakes) => (mistakes, Vec::new()),
     };
     match check.output {
-        Format::Json => print_line(&json(&check.file, &mistakes, &warnings))?,
+        Format::Json => print_line(&json(file, &mistakes, &warnings))?,
         Format::Table => {
             let paint = Paint::stdout();
             let mistakes = mistakes.iter().map(|mistake| paint.apply(Tone::Bad, &printable(&mistake.to_string())));
@@ -35,14 +36,14 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
         }
     }
     if !mistakes.is_empty() {
-        return Err(Failure::Configuration { file: check.file.clone(), count: mistakes.len() });
+        return Err(Failure::Configuration { file: file.to_owned(), count: mistakes.len() });
     }
     let doubts = match warnings.len() {
         0 => String::new(),
         1 => ", 1 warning".to_owned(),
         count => format!(", {count} warnings"),
     };
-    say(&format!("{}: no mistakes{doubts}", check.file.display()));
+    say(&format!("{}: no mistakes{doubts}", file.display()));
     Ok(())
 }
 

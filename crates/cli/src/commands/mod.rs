@@ -14,6 +14,7 @@ mod serve;
 mod status;
 mod targets;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -67,6 +68,24 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Which configuration file a command reads.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConfigOption {
+    /// The configuration file; goes before --config
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The configuration file
+    #[arg(long, short, env = "FANFOLD_CONFIG", hide_env_values = true, value_name = "FILE", default_value = CONFIG_FILE)]
+    config: PathBuf,
+}
+
+impl ConfigOption {
+    fn path(&self) -> &Path {
+        self.file.as_ref().unwrap_or(&self.config)
+    }
 }
 
 /// Which server a command talks to, and how it prints what that answers.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::ServerOption;
 use super::ops::print_operation;
-use crate::client::api::Api;
+use crate::client::api::{Api, status_words};
 use crate::client::follow::{self, Progress};
 use crate::client::{Answer, Call, PATIENCE};
 use crate::failure::Failure;
@@ -105,11 +105,19 @@ async fn follow(api: &Api, id: OperationId, answer: &Answer, format: Format) -> 
 
 fn refused(answer: &Answer) -> Result<(), Failure> {
     print_octets(&answer.body)?;
-    let detail = answer.status.canonical_reason().unwrap_or("no reason is given").to_owned();
-    Err(match answer.status {
-        StatusCode::NOT_FOUND => Failure::NotFound(format!("the server answered {}", answer.status)),
-        status => Failure::Refused { status: status.as_u16(), detail },
+    let detail = problem_of(answer);
+    Err(match (answer.status, answer.status.as_u16()) {
+        (StatusCode::NOT_FOUND, status) => Failure::NotFound(format!("the server answered {status}: {detail}")),
+        (_, status) => Failure::Refused { status, detail },
     })
+}
+
+/// What was wrong, in the words of the answer (`detail` of the native API, `error_message` of `msf`, `error_msg` of `plas`), else
+/// in those of its status code.
+fn problem_of(answer: &Answer) -> String {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    let told = ["detail", "error_message", "error_msg"].into_iter().find_map(|name| body.get(name)?.as_str());
+    told.filter(|told| !told.is_empty()).map_or_else(|| status_words(answer.status), printable)
 }
 
 /// The operation that an answer names: in the body (`operation_id` of `msf`, `location` of `plas`, `id` of the native API), or
@@ -125,7 +133,7 @@ fn read_data(data: &str) -> Result<Bytes, Failure> {
         return Ok(Bytes::copy_from_slice(data.as_bytes()));
     };
     let path = PathBuf::from(if file == "-" { "/dev/stdin" } else { file });
-    read_file(&path).map_err(|error| Failure::File { path, error })
+    read_file(&path).map_err(|error| Failure::Body { path, error })
 }
 
 fn read_file(path: &Path) -> std::io::Result<Bytes> {
@@ -178,6 +186,19 @@ mod tests {
             assert_eq!(operation_of(&answer).map(|id| id.to_string()).as_deref(), Some(ID), "{answer:?}");
         }
         assert_eq!(operation_of(&answer(Some("/elsewhere/17"), "{\"id\": 17}")), None);
+    }
+
+    #[test]
+    fn the_problem_is_told_in_the_words_of_every_dialect() {
+        for (body, told) in [
+            ("{\"detail\":\"no such path\"}", "no such path"),
+            ("{\"error_message\":\"locked\"}", "locked"),
+            ("{\"error_msg\":\"bad\\u001bname\"}", "bad name"),
+            ("{\"detail\":\"\"}", "Accepted"),
+            ("<html>", "Accepted"),
+        ] {
+            assert_eq!(problem_of(&answer(None, body)), told, "{body}");
+        }
     }
 
     #[test]

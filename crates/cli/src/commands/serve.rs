@@ -2,12 +2,13 @@
 //!
 //! SIGHUP reads the configuration again; SIGTERM and SIGINT stop it gracefully, and a second one at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::ConfigOption;
 use crate::assemble::{self, Running};
 use crate::config::{self, Settings};
 use crate::failure::Failure;
@@ -24,15 +25,14 @@ Signals:
   SIGTERM, SIGINT  stop: accept nothing more, wait for answers on the wire for up to shutdown_grace, record them
                    and end; a second signal ends at once")]
 pub(crate) struct Serve {
-    /// The configuration file
-    #[arg(long, short, env = "FANFOLD_CONFIG", hide_env_values = true, value_name = "FILE", default_value = super::CONFIG_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigOption,
 }
 
 pub(super) fn run(serve: Serve) -> Result<(), Failure> {
-    let settings = load(&serve.config)?;
+    let settings = load(serve.config.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve_until_stopped(&serve.config, settings));
+    let ended = runtime.block_on(serve_until_stopped(serve.config.path(), settings));
     // After a second signal something may still hang; nothing that is recorded needs it.
     runtime.shutdown_timeout(if ended.is_ok() { THREADS_END } else { Duration::ZERO });
     ended

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::document::{Node, Place, Value};
 use super::finding::{Findings, Wrong};
+use super::not_yet;
 use super::spelling;
 use super::value::{check_text, magnitude};
 
@@ -63,7 +64,7 @@ impl<'s> Check<'s, '_, '_> {
             return self.wrong(place, wrong_kind(&alternatives, &node.value));
         };
         match &node.value {
-            Value::Text(text) => match check_words(&fitting, text) {
+            Value::Text(text) => match check_words(&fitting, text, place) {
                 Ok(()) => Some(Json::from(text.as_str())),
                 Err(wrong) => self.wrong(place, wrong),
             },
@@ -98,7 +99,8 @@ impl<'s> Check<'s, '_, '_> {
 
     fn array(&mut self, schema: &'s Map<String, Json>, elements: &[Node], place: &Place) -> Option<Json> {
         if schema.get("minItems").and_then(Json::as_u64).is_some_and(|least| (elements.len() as u64) < least) {
-            return self.wrong(place, Wrong::new("the list is empty"));
+            let hint = format!("write at least one, as in {} = [...]", place.last_key());
+            return self.wrong(place, Wrong::new("the list is empty").hint(hint));
         }
         let Some(each) = schema.get("items") else { return self.wrong(place, Wrong::new("no list is possible here")) };
         let checked: Vec<Option<Json>> = elements
@@ -144,20 +146,21 @@ impl<'s> Check<'s, '_, '_> {
             schema.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(key, _)| key.as_str())
         };
         let (_, here) = self.around.last()?;
-        let meant = spelling::nearest(key, keys(here));
+        let performed = |key: &&str| !not_yet::is_refused(&place.key(key));
+        let meant = spelling::nearest(key, keys(here).filter(performed));
         let wrong = match place.parts().is_empty() {
             true => Wrong::new(format!("unknown key {key:?} at the top of the file")),
             false => Wrong::new(format!("unknown key {key:?} in {place}")),
         };
         let outer = self.around.iter().rev().skip(1).find(|(_, schema)| keys(schema).any(|known| known == key));
-        let inner = keys(here).find(|table| self.has_key(here, table, key));
+        let inner = keys(here).filter(performed).find(|table| self.has_key(here, table, key));
         let wrong = match (meant, outer, inner) {
             (Some(meant), _, _) => wrong.hint(format!("did you mean {meant:?}?")),
             (None, Some((outer, _)), _) => wrong.hint(format!("{key:?} belongs to {outer}: write it above {place}")),
             (None, None, Some(inner)) => wrong.hint(format!("it belongs to {}", place.key(inner))),
-            (None, None, None) => wrong,
+            (None, None, None) => wrong.hint("\"fanfold schema\" prints every key that there is"),
         };
-        self.findings.bad_key(&place.key(key), wrong);
+        self.findings.unknown_key(place, key, wrong);
         meant
     }
 
@@ -179,7 +182,7 @@ impl<'s> Check<'s, '_, '_> {
         self.findings.bad_key(place, wrong);
     }
 
-    /// Takes any value that JSON can carry.
+    /// Takes any value that JSON can carry; what it cannot carry is null inside of it, so that the rest can be looked at.
     fn anything(&mut self, node: &Node, place: &Place) -> Option<Json> {
         match &node.value {
             Value::Text(text) => Some(Json::from(text.as_str())),
@@ -193,15 +196,14 @@ impl<'s> Check<'s, '_, '_> {
             Value::Date => self.wrong(place, Wrong::new("JSON has no dates").hint("write it in quotes")),
             Value::Array(elements) => {
                 let each = elements.iter().enumerate();
-                let checked: Vec<_> = each.map(|(index, node)| self.anything(node, &place.index(index))).collect();
-                checked.into_iter().collect::<Option<Vec<Json>>>().map(Json::Array)
+                Some(each.map(|(index, node)| self.anything(node, &place.index(index)).unwrap_or_default()).collect())
             }
             Value::Table(members) => {
-                let each = members.iter();
-                let checked: Vec<_> = each
-                    .map(|member| Some((member.key.clone(), self.anything(&member.node, &place.key(&member.key))?)))
-                    .collect();
-                checked.into_iter().collect::<Option<Map<String, Json>>>().map(Json::Object)
+                let each = members.iter().map(|member| {
+                    let value = self.anything(&member.node, &place.key(&member.key));
+                    (member.key.clone(), value.unwrap_or_default())
+                });
+                Some(Json::Object(each.collect()))
             }
         }
     }
@@ -256,12 +258,13 @@ fn wrong_kind(alternatives: &[Alternative<'_>], value: &Value) -> Wrong {
     }
 }
 
-/// Whether one of the alternatives takes the text.
-fn check_words(alternatives: &[Alternative<'_>], text: &str) -> Result<(), Wrong> {
-    let words: Vec<&str> = alternatives.iter().flat_map(Alternative::words).collect();
+/// Whether one of the alternatives takes the text. What this version refuses is taken here and proposed nowhere.
+fn check_words(alternatives: &[Alternative<'_>], text: &str, place: &Place) -> Result<(), Wrong> {
+    let mut words: Vec<&str> = alternatives.iter().flat_map(Alternative::words).collect();
     if words.contains(&text) {
         return Ok(());
     }
+    words.retain(|word| not_yet::refusal(place, word).is_none());
     let Some(free) = alternatives.iter().find(|one| one.words().is_empty()) else {
         let listed: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
         let wrong = Wrong::new(format!("{text:?} is not one of {}", listed.join(", ")));

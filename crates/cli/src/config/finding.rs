@@ -104,6 +104,8 @@ pub(crate) struct Findings<'d> {
     file: &'d str,
     document: &'d Document,
     mistakes: Vec<(Place, Mistake)>,
+    /// Tables with keys that nobody knows: a key that seems to be missing there may be misspelt.
+    misspelt: Vec<Place>,
     elsewhere: Vec<Mistake>,
     warnings: Vec<Warning>,
 }
@@ -111,7 +113,7 @@ pub(crate) struct Findings<'d> {
 impl<'d> Findings<'d> {
     /// Nothing has been found in `document`, which is shown as `file`.
     pub(crate) fn new(file: &'d str, document: &'d Document) -> Self {
-        Self { file, document, mistakes: Vec::new(), elsewhere: Vec::new(), warnings: Vec::new() }
+        Self { file, document, mistakes: Vec::new(), misspelt: Vec::new(), elsewhere: Vec::new(), warnings: Vec::new() }
     }
 
     /// The file as it was written.
@@ -133,11 +135,21 @@ impl<'d> Findings<'d> {
         }
     }
 
-    /// As [`Findings::mistake`], for what was found in values that were read already: where the value itself is missing, says
-    /// nothing either if there is a mistake beside it, since it may have been misspelt.
-    pub(crate) fn consequence(&mut self, place: &Place, wrong: Wrong) {
-        if self.has(place) || !self.is_wrong(&place.parent()) {
-            self.mistake(place, wrong);
+    /// Mistakes that were found together in values that were read already. Says nothing where [`Findings::mistake`] says
+    /// nothing; nor where the value itself is missing, if that has been told, or if it may have been misspelt. One of these
+    /// mistakes does not hide another one.
+    pub(crate) fn consequences(&mut self, found: impl IntoIterator<Item = (Place, Wrong)>) {
+        let before = self.mistakes.len();
+        for (place, wrong) in found {
+            let around = place.parent();
+            let known = &self.mistakes[..before];
+            let is_known = known.iter().any(|(known, _)| place.holds(known));
+            let is_absence_known =
+                || self.misspelt.contains(&around) || known.iter().any(|(known, _)| *known == around);
+            if !is_known && (self.has(&place) || !is_absence_known()) {
+                let position = self.document.value_position(&place);
+                self.push(&place, position, wrong);
+            }
         }
     }
 
@@ -150,6 +162,12 @@ impl<'d> Findings<'d> {
     /// The key at `place` should not be there, or something is missing beside it.
     pub(crate) fn bad_key(&mut self, place: &Place, wrong: Wrong) {
         self.push(place, self.document.key_position(place), wrong);
+    }
+
+    /// Nobody knows `key` in the table at `place`.
+    pub(crate) fn unknown_key(&mut self, place: &Place, key: &str, wrong: Wrong) {
+        self.misspelt.push(place.clone());
+        self.bad_key(&place.key(key), wrong);
     }
 
     /// Something is wrong that does not stand in the file.

@@ -61,6 +61,11 @@ pub(crate) fn refusal(place: &Place, text: &str) -> Option<Wrong> {
     NOT_YET.iter().find(|rule| rule.is_at(place) && rule.fits(&value)).map(|rule| rule.wrong(place))
 }
 
+/// Whether every value at `place` is refused.
+pub(crate) fn is_refused(place: &Place) -> bool {
+    NOT_YET.iter().any(|rule| matches!(rule.when, When::Set) && rule.is_at(place))
+}
+
 fn refuse_below(node: &Node, place: &Place, findings: &mut Findings<'_>) {
     if let Some(rule) = NOT_YET.iter().find(|rule| rule.is_at(place) && rule.fits(&node.value)) {
         findings.mistake(place, rule.wrong(place));

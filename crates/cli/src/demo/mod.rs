@@ -1,12 +1,11 @@
 //! `fanfold demo`: the real server with sample targets behind it, to try by hand or to be shown around.
 //!
 //! The server is the one that `serve` runs, put together by [`crate::assemble`]; only the [`site`]s are the demo's. [`stage`] sets
-//! up both, [`guide`] says what to try, [`tour`] tries it and tells it as [`story`].
+//! up both, [`guide`] says what to try, [`tour`] tries it and tells it as [`crate::story`].
 
 mod guide;
 mod site;
 mod stage;
-mod story;
 mod tour;
 
 use std::io;

@@ -39,11 +39,37 @@ async fn programs_get_the_mistakes_as_json() {
 
 #[tokio::test]
 async fn warnings_are_shown_and_are_no_failure() {
-    let home = Home::new("[targets.tokyo]\nurl = \"http://a\"\n");
+    let home = Home::new(
+        "[server]\nshutdown_grace = \"10s\"\n[targets.tokyo]\nurl = \"http://a\"\n\
+         [[routes]]\nmatch = \"GET /a\"\npass = \"tokyo\"\n",
+    );
     let checked = run(home.path(), &["check"]).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
-    assert!(checked.stdout.contains("warning: there are no routes"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("warning: shutdown_grace is shorter"), "{}", checked.stdout);
     assert!(checked.stderr.contains("fanfold.toml: no mistakes, 1 warning"), "{}", checked.stderr);
+}
+
+#[tokio::test]
+async fn an_empty_file_is_neither_good_nor_served() {
+    let home = Home::new("");
+    for command in [&["check"][..], &["serve", "fanfold.toml"], &["serve", "--config", "fanfold.toml"]] {
+        let ended = run(home.path(), command).await;
+        assert_eq!(ended.code, Some(3), "{command:?}: {}", ended.stderr);
+        let shown = ended.stdout + &ended.stderr;
+        assert!(shown.contains("there are no routes") && shown.contains("\"fanfold init\""), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_file_is_named_in_either_way() {
+    let home = Home::new(MISTAKES);
+    std::fs::rename(home.config(), home.path().join("other.toml")).unwrap();
+    for file in [&["check", "other.toml"][..], &["check", "--config", "other.toml"], &["check", "-c", "other.toml"]] {
+        let checked = run(home.path(), file).await;
+        assert_eq!(checked.stderr, "fanfold: other.toml: 3 mistakes\n", "{file:?}");
+    }
+    let served = run(home.path(), &["serve", "other.toml"]).await;
+    assert!(served.stderr.ends_with("fanfold: other.toml: 3 mistakes\n"), "{}", served.stderr);
 }
 
 #[tokio::test]

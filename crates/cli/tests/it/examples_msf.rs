@@ -224,6 +224,6 @@ async fn while_it_runs_the_password_is_in_no_file_in_clear_and_the_slice_is_lock
 async fn the_commands_of_the_readme_do_what_it_says() {
     let targets = [("tokyo", "127.0.0.1:18081"), ("osaka", "127.0.0.1:18082")];
     let told = readme::follow("msf", &targets, &[("fanfold.toml", "127.0.0.1:8080")]).await;
-    assert!(told[1].contains("[redacted]") && told[1].contains("\"completed\""), "{}", told[1]);
-    assert!(told[5].contains("\"rollbacks\":{\"result\":\"completed\""), "{}", told[5]);
+    assert!(told[2].contains("[redacted]") && told[2].contains("\"completed\""), "{}", told[2]);
+    assert!(told[7].contains("\"rollbacks\":{\"result\":\"completed\""), "{}", told[7]);
 }

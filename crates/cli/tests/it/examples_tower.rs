@@ -146,8 +146,8 @@ async fn the_commands_of_the_readme_do_what_it_says() {
     let servers =
         [("leaf-east.toml", "127.0.0.1:8081"), ("leaf-west.toml", "127.0.0.1:8082"), ("parent.toml", "127.0.0.1:8080")];
     let told = readme::follow("tower", &devices, &servers).await;
-    assert!(told[1].contains("\"completed\""), "{}", told[1]);
-    assert!(told[5].contains("\"rollbacks\":{\"result\":\"completed\""), "{}", told[5]);
-    assert_eq!(told[6].matches("\"operation_id\"").count(), 3, "{}", told[6]);
-    assert_eq!(told[7].matches("\"operation_id\"").count(), 2, "{}", told[7]);
+    assert!(told[2].contains("\"completed\""), "{}", told[2]);
+    assert!(told[7].contains("\"rollbacks\":{\"result\":\"completed\""), "{}", told[7]);
+    assert_eq!(told[8].matches("\"operation_id\"").count(), 3, "{}", told[8]);
+    assert_eq!(told[9].matches("\"operation_id\"").count(), 2, "{}", told[9]);
 }

@@ -58,9 +58,16 @@ async fn completions_know_every_command() {
 #[tokio::test]
 async fn a_wrong_command_line_is_usage() {
     let home = Home::new("");
-    for arguments in
-        [&["fold"][..], &["ops", "list", "--status", "done"], &["send", "PUT", "things"], &["status", "--server", "x"]]
-    {
+    for arguments in [
+        &["fold"][..],
+        &["ops", "list", "--status", "done"],
+        &["ops", "list", "--verb", "foo"],
+        &["ops", "list", "--dialect", "foo"],
+        &["ops", "list", "--limit", "0"],
+        &["send", "PUT", "things"],
+        &["status", "--server", "x"],
+        &["status", "--log", "loud"],
+    ] {
         let ended = run(home.path(), arguments).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.stderr);
     }

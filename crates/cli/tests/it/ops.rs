@@ -73,8 +73,9 @@ async fn history_shows_every_attempt() {
 
     let history = server.run(&home, &["ops", "history", &id]).await;
     assert_eq!(history.code, Some(0), "{}", history.stderr);
-    assert_eq!(history.stdout.matches("attempt started").count(), 2, "{}", history.stdout);
-    assert!(history.stdout.contains("answered 503"), "{}", history.stdout);
+    assert_eq!(history.stdout.matches("is sent PUT /things/1").count(), 2, "{}", history.stdout);
+    assert!(history.stdout.contains("answers 503: not now"), "{}", history.stdout);
+    assert!(history.stdout.contains("The data is updated"), "{}", history.stdout);
     let json = server.run(&home, &["ops", "history", &id, "--output", "json"]).await;
     let entries: Vec<Value> = serde_json::from_str(&json.stdout).unwrap();
     let sequence: Vec<u64> = entries.iter().filter_map(|entry| entry["sequence"].as_u64()).collect();
@@ -90,13 +91,47 @@ async fn watching_follows_an_operation_to_its_end() {
     tokyo.wait_for(1).await;
 
     let watching = watch(&home, &server, &id);
-    watching.line("calling").await;
+    watching.line("executing").await;
     latch.open();
     let (status, printed) = watching.ended().await;
 
     assert_eq!(status.code(), Some(0), "{printed}");
     assert!(printed.contains(&format!("operation {id}: completed")), "{printed}");
     assert!(printed.contains("tokyo  succeeded"), "{printed}");
+    let about_tokyo: Vec<_> = printed.lines().filter(|line| line.contains("tokyo")).collect();
+    assert_eq!(about_tokyo.len(), 1, "off a terminal only outcomes are told: {printed}");
+}
+
+#[tokio::test]
+async fn the_undo_of_a_target_is_shown_apart_from_its_own_answer() {
+    let (tokyo, osaka) = (FakeTarget::start().await, FakeTarget::start().await);
+    let both_called = Latch::new();
+    osaka.on("PUT", "/things/1", Reply::from(Answer::empty(409)).after(&both_called));
+    tokyo.on("PUT", "/things/1", Answer::empty(201));
+    tokyo.on("DELETE", "/things/1", Answer::empty(403));
+    let home = Home::new(&config(&[("tokyo", &tokyo), ("osaka", &osaka)], &things(&["tokyo", "osaka"])));
+    let server = Server::start(&home).await;
+    let id = server.put("/things/1").await;
+    tokyo.wait_for(1).await;
+    both_called.open();
+
+    let watched = server.run(&home, &["ops", "watch", &id]).await;
+    assert!(watched.stderr.contains("  tokyo  undo: "), "{}", watched.stderr);
+    let shown = server.run(&home, &["ops", "get", &id]).await.stdout;
+    let row = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{shown}"));
+    assert!(row("tokyo ").contains("succeeded") && row("tokyo ").contains("201"), "{shown}");
+    assert!(row("  undo ").contains("403"), "{shown}");
+    assert!(row("osaka ").contains("failed") && row("osaka ").contains("409"), "{shown}");
+}
+
+#[tokio::test]
+async fn something_that_is_no_fanfold_is_told_to_be_none() {
+    let other = FakeTarget::start().await;
+    other.on("GET", "/api/v1/status", Answer::text(404, "<html>not here</html>"));
+    let home = Home::new("");
+    let ended = run(home.path(), &["status", "--server", &other.url()]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is it a Fanfold"), "{}", ended.stderr);
 }
 
 #[tokio::test]
@@ -107,7 +142,7 @@ async fn watching_survives_a_restart_of_the_server() {
     let id = server.put("/things/1").await;
     tokyo.wait_for(1).await;
     let watching = watch(&home, &server, &id);
-    watching.line("calling").await;
+    watching.line("executing").await;
 
     let address = server.url.trim_start_matches("http://").to_owned();
     server.process.kill();

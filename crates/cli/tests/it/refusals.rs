@@ -59,6 +59,7 @@ async fn an_address_in_use_is_refused() {
 
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains(&format!("cannot listen on {address}: Address already in use")), "{}", ended.stderr);
+    assert!(ended.stderr.contains("another program listens there; choose another"), "{}", ended.stderr);
 }
 
 #[tokio::test]

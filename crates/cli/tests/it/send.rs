@@ -82,7 +82,7 @@ async fn bodies_come_from_files_and_headers_are_sent() {
 
     let missing = server.run(&home, &["send", "PUT", "/things/1", "--data", "@nothing"]).await;
     assert_eq!(missing.code, Some(1), "{}", missing.stderr);
-    assert!(missing.stderr.contains("nothing: No such file"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("cannot read the body to send from nothing: No such file"), "{}", missing.stderr);
 }
 
 #[tokio::test]
@@ -108,8 +108,10 @@ async fn a_refusal_is_printed_and_has_its_exit_code() {
     let (_tokyo, home, server) = server().await;
     let unknown = server.run(&home, &["send", "PUT", "/elsewhere"]).await;
     assert_eq!(unknown.code, Some(6), "{}", unknown.stderr);
-    assert!(unknown.stdout.contains("not_found"), "{}", unknown.stdout);
+    let problem: Value = serde_json::from_str(&unknown.stdout).unwrap();
+    assert_eq!(problem["code"], "not_found");
+    assert_eq!(unknown.stderr, format!("fanfold: the server answered 404: {}\n", text(&problem["detail"])));
     let refused = server.run(&home, &["send", "POST", "/things/1"]).await;
     assert_eq!(refused.code, Some(7), "{}", refused.stderr);
-    assert!(refused.stderr.contains("answered 405"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the server answered 405: "), "{}", refused.stderr);
 }

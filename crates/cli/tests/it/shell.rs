@@ -28,14 +28,16 @@ impl Shell {
         self
     }
 
-    /// Runs `curl ...`, or `NAME=$(curl ... | cut -d'"' -f4)`.
+    /// Runs `curl ...`, or `NAME=$(curl -sSf ... | cut -d'"' -f4)`: with these options an error is shown instead of being cut up.
     pub(crate) async fn run(&mut self, line: &str) -> HttpAnswer {
         let line = line.trim();
         let Some((name, command)) = line.split_once("=$(").filter(|(name, _)| !name.contains(' ')) else {
             return self.curl(line).await;
         };
         let command = command.strip_suffix(" | cut -d'\"' -f4)").expect("the fourth field is cut out");
+        assert!(command.starts_with("curl -sSf "), "{line}: an error would be taken for an answer");
         let answer = self.curl(command).await;
+        assert!((200..300).contains(&answer.status), "{line}: {} {}", answer.status, answer.text());
         let field = answer.text().split('"').nth(3).unwrap_or_else(|| panic!("{line}: {}", answer.text())).to_owned();
         self.variables.insert(name.to_owned(), field);
         answer
@@ -49,7 +51,7 @@ impl Shell {
         while let Some(word) = words.next() {
             let mut argument = || words.next().expect("an option has its argument");
             match word.as_str() {
-                "-s" | "-i" => {}
+                "-s" | "-sSf" => {}
                 "-X" => method = Some(argument()),
                 "-H" => headers.push(argument()),
                 "--json" => {
@@ -96,6 +98,12 @@ impl Shell {
         words.retain(|word| !word.is_empty());
         words
     }
+}
+
+/// Whether the answer to a line is as the text promises: a good one, or the final response of what a target is told to refuse.
+pub(crate) fn is_as_promised(command: &str, answer: &HttpAnswer) -> bool {
+    let is_refused = command.contains("\"refuse\"") && command.contains("Prefer: wait=");
+    if is_refused { answer.status >= 400 } else { (200..300).contains(&answer.status) }
 }
 
 /// The lines of a text that a shell can run.

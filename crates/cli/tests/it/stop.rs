@@ -2,7 +2,7 @@
 
 use fanfold_testkit::{Answer, FakeTarget, Home, Latch, Reply};
 
-use crate::program::{Server, config, things};
+use crate::program::{PROGRAM, Server, config, things};
 
 async fn slow_target(latch: &Latch) -> FakeTarget {
     let target = FakeTarget::start().await;
@@ -72,4 +72,35 @@ async fn a_second_signal_ends_it_at_once() {
 
     let server = Server::start(&home).await;
     assert_eq!(server.end_of(&id).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_neither_stops_the_server_nor_makes_unknowns() {
+    let latch = Latch::new();
+    let tokyo = slow_target(&latch).await;
+    // The line that tells the port goes to the full disk as well, so the port is chosen here.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it is bound");
+    let file = config(&[("tokyo", &tokyo)], &things(&["tokyo"])).replace("127.0.0.1:0", &free.to_string());
+    let home = Home::new(&file);
+    let script = format!("exec {PROGRAM} --log debug serve --config fanfold.toml 2>/dev/full");
+    let process = home.start("sh", &["-c", &script]);
+    let http = fanfold_testkit::Http::new(&format!("http://{free}"));
+    while http.try_request("GET", "/healthz", b"").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let accepted = http.put("/things/1", &serde_json::json!({})).await;
+    assert_eq!(accepted.status, 202);
+    tokyo.wait_for(1).await;
+    process.reload();
+    assert_eq!(http.get("/healthz").await.status, 200);
+    process.terminate();
+    latch.open();
+    let (status, printed) = process.ended().await;
+    assert_eq!(status.code(), Some(0), "{printed}");
+
+    home.configure(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    let server = Server::start(&home).await;
+    let id = accepted.json()["id"].as_str().expect("an operation has an id").to_owned();
+    assert_eq!(server.end_of(&id).await["status"], "completed");
+    assert_eq!(tokyo.seen().len(), 1);
 }

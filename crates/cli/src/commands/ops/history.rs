@@ -1,14 +1,14 @@
-//! `fanfold ops history`
+//! `fanfold ops history`: what was recorded about an operation, told as its story.
 
 use fanfold_core::OperationId;
 use fanfold_core::dialect::native::HistoryEntry;
 
 use super::list::print_json;
-use super::show::{exact_time, time};
-use crate::client::api::{Api, Pages};
+use crate::client::api::Api;
 use crate::commands::ServerOption;
 use crate::failure::Failure;
-use crate::output::{Cell, Format, Table, word};
+use crate::output::{Format, Paint, print_line, say};
+use crate::story::Story;
 
 /// `fanfold ops history`
 #[derive(Debug, clap::Args)]
@@ -16,8 +16,8 @@ pub(super) struct History {
     /// The id of the operation
     id: OperationId,
     /// The most entries to show, from the first on
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
-    limit: usize,
+    #[arg(long, value_name = "COUNT", default_value = "10000")]
+    limit: std::num::NonZeroUsize,
 
     #[command(flatten)]
     server: ServerOption,
@@ -25,43 +25,26 @@ pub(super) struct History {
 
 pub(super) async fn run(history: History) -> Result<(), Failure> {
     let api = Api::new(history.server.url);
-    let mut pages = api.history(history.id, history.limit);
+    let limit = history.limit.get();
     match history.server.output {
-        Format::Json => print_json(&mut pages).await,
-        Format::Table => print_table(&api, &mut pages).await,
+        Format::Json => print_json(&mut api.history(history.id, limit)).await,
+        Format::Table => tell(&api, history.id, limit).await,
     }
 }
 
-async fn print_table(api: &Api, pages: &mut Pages<'_>) -> Result<(), Failure> {
-    let mut table = Table::new(&["#", "TIME", "EVENT", "TARGET", "REQUEST", "MEANING", "NOTE"]);
+async fn tell(api: &Api, id: OperationId, limit: usize) -> Result<(), Failure> {
+    // The history comes first: what the detail says of targets and the end is then never older than the last entry.
+    let mut pages = api.history(id, limit);
+    let mut entries: Vec<HistoryEntry> = Vec::new();
     while let Some(entry) = pages.next().await? {
-        table.row(row(&api.parse(&entry)?));
+        entries.push(api.parse(&entry)?);
     }
-    Ok(table.print()?)
-}
-
-fn row(entry: &HistoryEntry) -> [Cell; 7] {
-    [
-        Cell::plain(entry.sequence.to_string()),
-        Cell::plain(exact_time(entry.at)),
-        Cell::plain(entry.event.replace('_', " ")),
-        Cell::plain(entry.target.clone().unwrap_or_default()),
-        Cell::plain(entry.leg.as_ref().map(word).unwrap_or_default()),
-        Cell::plain(entry.meaning.as_deref().unwrap_or_default().replace('_', " ")),
-        Cell::plain(note(entry)),
-    ]
-}
-
-/// Whatever else there is, in the order of its weight.
-fn note(entry: &HistoryEntry) -> String {
-    let parts = [
-        entry.response.as_ref().map(|response| format!("answered {}", response.status)),
-        entry.error.as_ref().map(|error| error.detail.clone()),
-        entry.reference.as_ref().map(|reference| format!("lower operation {reference}")),
-        entry.by.as_ref().map(|by| format!("by {by}")),
-        entry.remark.clone(),
-        entry.until.map(|until| format!("until {}", time(until))),
-        entry.retry_after_ms.map(|wait| format!("asked to wait {wait} ms")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let shown = api.operation(id).await?;
+    for line in Story::of(&shown.detail, &entries).lines(Paint::stdout()) {
+        print_line(&line)?;
+    }
+    if entries.len() == limit {
+        say(&format!("these are the first {limit} entries at most; --limit shows more"));
+    }
+    Ok(())
 }

@@ -1,7 +1,10 @@
 //! `fanfold ops list`
 
+use std::num::NonZeroUsize;
+
 use fanfold_core::dialect::native::OperationSummary;
 use fanfold_core::operation::Status;
+use fanfold_core::plan::{DialectName, Verb};
 use fanfold_engine::{Clock as _, SystemClock};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
@@ -25,8 +28,8 @@ pub(super) struct List {
     #[arg(long)]
     route: Option<String>,
     /// Only those that were accepted in this wire format (native, msf, plas)
-    #[arg(long)]
-    dialect: Option<String>,
+    #[arg(long, value_parser = dialect)]
+    dialect: Option<DialectName>,
     /// Only those that were accepted through the mount at this prefix
     #[arg(long, value_name = "PREFIX")]
     mount: Option<String>,
@@ -37,8 +40,8 @@ pub(super) struct List {
     #[arg(long, value_name = "PATH")]
     resource: Option<String>,
     /// Only changes of this kind (create, update, delete, action)
-    #[arg(long)]
-    verb: Option<String>,
+    #[arg(long, value_parser = verb)]
+    verb: Option<Verb>,
     /// Only those accepted at this time or later: 2026-11-21T10:00:00Z, or a time ago, as in 90s, 2h or 7d
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
@@ -52,8 +55,8 @@ pub(super) struct List {
     #[arg(long)]
     attention: bool,
     /// The most operations to list
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: usize,
+    #[arg(long, value_name = "COUNT", default_value = "50")]
+    limit: NonZeroUsize,
 
     #[command(flatten)]
     server: ServerOption,
@@ -61,7 +64,7 @@ pub(super) struct List {
 
 pub(super) async fn run(list: List) -> Result<(), Failure> {
     let api = Api::new(list.server.url.clone());
-    let mut pages = api.operations(list.query(), list.limit);
+    let mut pages = api.operations(list.query(), list.limit.get());
     match list.server.output {
         Format::Json => print_json(&mut pages).await,
         Format::Table => print_table(&api, &mut pages).await,
@@ -76,11 +79,11 @@ impl List {
             add("status", Some(status.to_string()));
         }
         add("route", self.route.clone());
-        add("dialect", self.dialect.clone());
+        add("dialect", self.dialect.map(|dialect| dialect.to_string()));
         add("mount", self.mount.clone());
         add("target", self.target.clone());
         add("resource", self.resource.clone());
-        add("verb", self.verb.clone());
+        add("verb", self.verb.map(|verb| verb.as_str().to_owned()));
         add("since", self.since.map(|at| at.to_string()));
         add("until", self.until.map(|at| at.to_string()));
         add("text", self.text.clone());
@@ -139,8 +142,21 @@ fn row(summary: &OperationSummary) -> [Cell; 7] {
 }
 
 fn status(text: &str) -> Result<Status, String> {
-    let words = || Status::ALL.map(Status::as_str).join(", ");
-    Status::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| format!("not one of {}", words()))
+    one_of(Status::ALL, Status::as_str, text)
+}
+
+fn dialect(text: &str) -> Result<DialectName, String> {
+    one_of(DialectName::ALL, DialectName::as_str, text)
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    one_of(Verb::ALL, Verb::as_str, text)
+}
+
+/// The value whose word this is.
+fn one_of<T: Copy, const N: usize>(all: [T; N], word: fn(T) -> &'static str, text: &str) -> Result<T, String> {
+    let found = all.into_iter().find(|value| word(*value) == text);
+    found.ok_or_else(|| format!("not one of {}", all.map(word).join(", ")))
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -174,8 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_one_of_five_words() {
+    fn what_is_not_one_of_the_known_words_is_refused_with_all_of_them() {
         assert_eq!(status("failed"), Ok(Status::Failed));
         assert!(status("done").unwrap_err().contains("unexecuted, executing, completed, failed, canceled"));
+        assert!(dialect("foo").unwrap_err().contains("native, msf, plas"));
+        assert!(verb("foo").unwrap_err().contains("create, update, delete, action"));
     }
 }

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use fanfold_core::dialect::native::{AnswerForm, Content, OperationDetail, RequestForm};
+use fanfold_core::dialect::native::{AnswerForm, Content, OperationDetail, RequestForm, TroubleForm, UndoForm};
 use fanfold_core::operation::WaitingFor;
 use jiff::Timestamp;
 
-use crate::client::follow::{status_tone, target_note, target_state};
+use crate::client::follow::{forward_state, status_tone, undo_state};
 use crate::output::{Cell, Table, Tone, print_line, printable_text, word};
 
 /// How much of a body is shown, in characters; all of it is in the JSON.
@@ -29,11 +29,6 @@ pub(crate) fn print_operation(detail: &OperationDetail) -> io::Result<()> {
 /// A time as people read it, to the second.
 pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-/// A time to the millisecond, where what happens within a second matters.
-pub(crate) fn exact_time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }
 
 fn facts(detail: &OperationDetail) -> Table {
@@ -79,17 +74,37 @@ fn targets(detail: &OperationDetail) -> Table {
         let consistency = target.consistency.map(|consistency| consistency.as_str().to_owned());
         table.row([
             Cell::plain(target.name.as_str()),
-            target_state(target),
+            forward_state(target),
             Cell::plain(consistency.unwrap_or_else(|| "-".to_owned())),
             Cell::plain(target.attempts.to_string()),
-            Cell::plain(target.response.as_ref().map_or_else(|| "-".to_owned(), answer_status)),
-            Cell::plain(target_note(target)),
+            Cell::plain(answer_status(target.response.as_ref())),
+            Cell::plain(reason(target.error.as_ref())),
         ]);
+        if let Some(undo) = &target.undo {
+            table.row(undo_row(undo));
+        }
     }
     table
 }
 
-fn answer_status(answer: &AnswerForm) -> String {
+/// The undo has a row of its own below its target's, so that what it was answered is not taken for the target's answer.
+fn undo_row(undo: &UndoForm) -> [Cell; 6] {
+    [
+        Cell::plain("  undo"),
+        undo_state(undo),
+        Cell::plain(""),
+        Cell::plain(undo.attempts.to_string()),
+        Cell::plain(answer_status(undo.response.as_ref())),
+        Cell::plain(reason(undo.error.as_ref())),
+    ]
+}
+
+fn reason(error: Option<&TroubleForm>) -> String {
+    error.map(|error| error.detail.clone()).unwrap_or_default()
+}
+
+fn answer_status(answer: Option<&AnswerForm>) -> String {
+    let Some(answer) = answer else { return "-".to_owned() };
     let incomplete = if answer.complete { "" } else { " (broke off)" };
     format!("{}{incomplete}", answer.status)
 }

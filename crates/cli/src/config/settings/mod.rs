@@ -132,9 +132,10 @@ pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findi
     let server = server::server(&file, routes.longest_attempt(&targets), around, findings);
     let store = server::store(file.store.unwrap_or_default(), around, findings);
     let notices = server::notices(file.notices.unwrap_or_default(), routes.callbacks.clone(), findings);
-    if file.routes.is_empty() && !findings.has(&Place::of(["routes"])) {
-        let wrong = Wrong::new("there are no routes: nothing is accepted");
-        findings.warning(&Place::default(), wrong.hint("add a [[routes]] table; fanfold.example.toml explains it"));
+    if file.routes.is_empty() {
+        let wrong = Wrong::new("there are no routes, so that nothing would be accepted");
+        let hint = "add a [[routes]] table; \"fanfold init\" writes a file to start from";
+        findings.consequences([(Place::of(["routes"]), wrong.hint(hint))]);
     }
     let specs = targets.iter().map(|(name, target)| (name.clone(), target.spec.clone())).collect();
     let table = table::compile(&routes, &specs, findings);

@@ -22,15 +22,13 @@ use crate::config::document::{Place, Value};
 use crate::config::file;
 use crate::config::finding::{Findings, Wrong};
 use crate::config::spelling;
-use crate::config::value::RouteMatch;
+use crate::config::value::{RouteMatch, Text};
 
 /// The routes of a file.
 #[derive(Default)]
 pub(super) struct Routes {
-    /// Those of which enough is right for planning to look at them.
+    /// All of them, in the order of the file: those with mistakes too, as far as they are right.
     pub(super) specs: Vec<RouteSpec>,
-    /// For each of them, its position in the file.
-    pub(super) positions: Vec<usize>,
     /// Addresses that are told of every end of an operation, by the name of its route.
     pub(super) callbacks: BTreeMap<String, Uri>,
 }
@@ -72,10 +70,7 @@ pub(super) fn routes(
             routes.callbacks.insert(name.clone(), callback.0.0.clone());
         }
         let mut reader = Reader { route, place, common, mounts, targets, findings };
-        if let Some(spec) = reader.read(name) {
-            routes.specs.push(spec);
-            routes.positions.push(index);
-        }
+        routes.specs.push(reader.read(name));
     }
     routes
 }
@@ -114,21 +109,39 @@ struct Reader<'a, 'f, 'd> {
 }
 
 impl Reader<'_, '_, '_> {
-    /// `None` only if there is a mistake in the findings.
-    fn read(&mut self, name: String) -> Option<RouteSpec> {
+    /// The route as far as it is right. Where a part is missing that has been told, something that nothing can be said
+    /// against takes its place, so that planning finds what else is wrong.
+    fn read(&mut self, name: String) -> RouteSpec {
         let action = self.action();
-        let RouteMatch { method, pattern } = self.route.matches.as_ref()?.0.clone();
+        let (method, pattern) = match &self.route.matches {
+            Some(Text(RouteMatch { method, pattern })) => (method.clone(), pattern.clone()),
+            None => self.meant_match(),
+        };
         let (dialect, mount) = self.front(&pattern);
-        Some(RouteSpec { name, dialect, mount, method, pattern, action: action? })
+        RouteSpec { name, dialect, mount, method, pattern, action }
     }
 
-    fn action(&mut self) -> Option<Action> {
+    /// What a bad or missing `match` seems to say. Without its slash the pattern takes no place among those of other routes,
+    /// but the names of its captures are known; a pattern of which nothing is known is empty.
+    fn meant_match(&self) -> (Method, String) {
+        let text = match self.findings.document().get(&self.place.key("match")).map(|node| &node.value) {
+            Some(Value::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        let (method, pattern) = text.split_once('/').unwrap_or_default();
+        let is_post = method.trim().eq_ignore_ascii_case("POST");
+        (if is_post { Method::POST } else { Method::PUT }, pattern.to_owned())
+    }
+
+    fn action(&mut self) -> Action {
         let given: Vec<&str> = ["pass", "targets", "targets_from"].into_iter().filter(|key| self.has(key)).collect();
         match given.as_slice() {
             [] => {
                 let wrong = Wrong::new("the route does not say what it calls");
                 self.findings.bad_key(&self.place, wrong.hint("give it targets = [\"...\"], targets_from or pass"));
-                None
+                let changes = self.route.matches.as_ref().is_none_or(|matches| !is_reading(&matches.0.method));
+                // Planning says that this target is unknown, which is not told: that it is missing has been.
+                if changes { self.operation() } else { Action::Pass("".into()) }
             }
             ["pass"] => self.pass(),
             [_] => self.operation(),
@@ -136,12 +149,12 @@ impl Reader<'_, '_, '_> {
                 let wrong =
                     Wrong::new(format!("{first} and {second} exclude each other")).hint("leave one of them out");
                 self.findings.bad_key(&self.place.key(second), wrong);
-                None
+                self.operation()
             }
         }
     }
 
-    fn pass(&mut self) -> Option<Action> {
+    fn pass(&mut self) -> Action {
         if let Some(Value::Table(members)) = self.findings.document().get(&self.place).map(|node| &node.value) {
             for member in members {
                 let key = member.key.as_str();
@@ -153,17 +166,17 @@ impl Reader<'_, '_, '_> {
                 }
             }
         }
-        let target = self.route.pass.as_deref()?;
+        let target = self.route.pass.as_deref().unwrap_or_default();
         self.check_target(target, &self.place.key("pass"));
-        Some(Action::Pass(target.into()))
+        Action::Pass(target.into())
     }
 
-    fn operation(&mut self) -> Option<Action> {
+    fn operation(&mut self) -> Action {
         self.check_combinations();
         let targets = self.selection();
         let (route, common) = (self.route, self.common);
         let spec = OperationSpec {
-            targets: targets?,
+            targets,
             targets_max: route.targets_max.or(common.targets_max).map_or(defaults::TARGETS_MAX, to_usize),
             verb: route.verb.map(Verb::from),
             lock: route.lock.clone().map(|lock| (lock, route.on_locked.map_or(OnLocked::Reject, OnLocked::from))),
@@ -196,18 +209,19 @@ impl Reader<'_, '_, '_> {
             redaction: redaction([common.redact.as_ref(), route.redact.as_ref()], &route.reveal),
             retention: span(&route.retention).or(span(&common.retention)).unwrap_or(defaults::RETENTION),
         };
-        Some(Action::Operation(Box::new(spec)))
+        Action::Operation(Box::new(spec))
     }
 
-    fn selection(&mut self) -> Option<Selection> {
+    fn selection(&mut self) -> Selection {
         if let Some(expression) = &self.route.targets_from {
-            return Some(Selection::From(expression.clone()));
+            return Selection::From(expression.clone());
         }
-        let names = self.route.targets.as_ref()?;
+        // A list with a mistake in it may hold any target.
+        let Some(names) = &self.route.targets else { return Selection::From("request.json".to_owned()) };
         for (index, name) in names.iter().enumerate() {
             self.check_target(name, &self.place.key("targets").index(index));
         }
-        Some(Selection::Named(names.iter().map(|name| name.as_str().into()).collect()))
+        Selection::Named(names.iter().map(|name| name.as_str().into()).collect())
     }
 
     fn check_target(&mut self, name: &str, place: &Place) {
@@ -267,7 +281,7 @@ impl Reader<'_, '_, '_> {
             self.findings.mistake(&self.place.key("on_unknown"), wrong);
         }
         if let Some(matches) = &self.route.matches
-            && [Method::GET, Method::OPTIONS].contains(&matches.0.method)
+            && is_reading(&matches.0.method)
         {
             let wrong = Wrong::new(format!("{} changes nothing, so that it cannot be an operation", matches.0.method));
             let hint = "pass it through to one target: write pass = \"...\" in place of targets";
@@ -292,6 +306,10 @@ impl Reader<'_, '_, '_> {
     /// The wire format of the route, and the prefix of its mount.
     fn front(&mut self, pattern: &str) -> (DialectName, String) {
         let mounts = self.mounts;
+        if self.route.matches.is_none() {
+            self.check_mounted();
+            return (DialectName::Native, String::new());
+        }
         let around = mounts.iter().find(|mount| mount.below(pattern).is_some());
         let native = (DialectName::Native, String::new());
         match (self.route.dialect.map(DialectName::from), around) {
@@ -319,6 +337,16 @@ impl Reader<'_, '_, '_> {
         }
     }
 
+    /// Where the path is not known, there must be a mount of the wire format at all.
+    fn check_mounted(&mut self) {
+        let Some(dialect) = self.route.dialect.map(DialectName::from) else { return };
+        let is_mounted = dialect == DialectName::Native || self.mounts.iter().any(|mount| mount.dialect == dialect);
+        if !is_mounted && !self.findings.is_wrong(&Place::of(["mounts"])) {
+            let wrong = Wrong::new(format!("there is no {dialect} mount"));
+            self.findings.mistake(&self.place.key("dialect"), wrong.hint(self.mount_hint(dialect)));
+        }
+    }
+
     fn mount_hint(&self, dialect: DialectName) -> String {
         let same = self.mounts.iter().filter(|mount| mount.dialect == dialect);
         let prefixes: Vec<String> = same.map(|mount| format!("{:?}", mount.prefix)).collect();
@@ -331,6 +359,10 @@ impl Reader<'_, '_, '_> {
     fn has(&self, key: &str) -> bool {
         self.findings.has(&self.place.key(key))
     }
+}
+
+fn is_reading(method: &Method) -> bool {
+    [Method::GET, Method::OPTIONS].contains(method)
 }
 
 fn order(route: &file::Route) -> Order {

@@ -142,7 +142,14 @@ pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mu
     {
         findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong);
     }
+    let is_from_environment = from_environment.is_some();
     let url = from_environment.or(store.url.map(|url| url.0));
+    if let Some(wrong) = url.as_ref().and_then(|url| unfit_folder(url, &around.folder)) {
+        match is_from_environment {
+            true => findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong),
+            false => findings.mistake(&place.key("url"), wrong),
+        }
+    }
     let (soft, hard) = (store.size_soft.map(|size| size.0), store.size_hard.map(|size| size.0));
     if let (Some(soft), Some(hard)) = (soft, hard)
         && soft >= hard
@@ -164,6 +171,26 @@ pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mu
             size_hard: hard,
             keep_min: span(&store.keep_min).unwrap_or(built_in.keep_min),
         },
+    }
+}
+
+/// What is wrong with the folder of a store's file. The folder of the configuration itself needs no look.
+fn unfit_folder(url: &StoreUrl, folder: &Path) -> Option<Wrong> {
+    let StoreUrl::Sqlite { path } = url else { return None };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
+    let parent = folder.join(parent);
+    let shown = parent.display();
+    match std::fs::metadata(&parent) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(Wrong::new(format!("{shown} is not a folder")).hint("name a file in a folder")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(
+            Wrong::new(format!("there is no folder {shown}"))
+                .hint("make it first: the file of the store is made by itself, its folder is not"),
+        ),
+        Err(error) => Some(
+            Wrong::new(format!("the folder {shown} cannot be reached: {error}"))
+                .hint("the user that runs Fanfold must be able to write there"),
+        ),
     }
 }
 

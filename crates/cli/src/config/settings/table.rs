@@ -19,42 +19,29 @@ pub(super) fn compile(
 ) -> Option<Arc<RouteTable>> {
     match RouteTable::compile(routes.specs.clone(), targets) {
         Ok(table) => {
-            for problem in table.warnings() {
-                report(problem, routes, findings);
-            }
+            report(table.warnings(), findings);
             Some(Arc::new(table))
         }
         Err(problems) => {
-            for problem in &problems {
-                report(problem, routes, findings);
-            }
+            report(&problems, findings);
             None
         }
     }
 }
 
-fn report(problem: &Problem, routes: &Routes, findings: &mut Findings<'_>) {
-    let place = place(&problem.place, &routes.positions);
-    let wrong = Wrong { message: problem.message.clone(), hint: problem.hint.clone() };
-    if problem.warning {
+fn report(problems: &[Problem], findings: &mut Findings<'_>) {
+    let (warnings, mistakes): (Vec<&Problem>, Vec<&Problem>) = problems.iter().partition(|problem| problem.warning);
+    findings.consequences(mistakes.into_iter().map(found));
+    for (place, wrong) in warnings.into_iter().map(found) {
         findings.warning(&place, wrong);
-    } else {
-        findings.consequence(&place, wrong);
     }
 }
 
-/// The place in the file. Planning sees only the routes of which enough was right; `positions` are those that they have in the
-/// file.
-fn place(found: &[route::Place], positions: &[usize]) -> Place {
-    let mut place = Place::default();
-    for (depth, part) in found.iter().enumerate() {
-        place = match part {
-            route::Place::Key(key) => place.key(key),
-            route::Place::Index(index) if depth == 1 && place == Place::of(["routes"]) => {
-                place.index(positions.get(*index).copied().unwrap_or(*index))
-            }
-            route::Place::Index(index) => place.index(*index),
-        };
-    }
-    place
+/// The problem at its place in the file. Planning sees every route of it, so that the positions are the same.
+fn found(problem: &Problem) -> (Place, Wrong) {
+    let place = problem.place.iter().fold(Place::default(), |place, part| match part {
+        route::Place::Key(key) => place.key(key),
+        route::Place::Index(index) => place.index(*index),
+    });
+    (place, Wrong { message: problem.message.clone(), hint: problem.hint.clone() })
 }

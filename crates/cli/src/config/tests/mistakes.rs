@@ -295,6 +295,120 @@ fn what_belongs_together_is_compared() {
 }
 
 #[test]
+fn a_file_without_routes_is_a_mistake() {
+    for text in ["", "routes = []\n", "[targets.a]\nurl = \"http://a\"\n"] {
+        let around = Surroundings { folder: "etc".into(), variable: &variable };
+        let mistakes = load_text("f.toml", text.to_owned(), &around).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        let (message, hint) = (&mistakes[0].message, mistakes[0].hint.as_deref().unwrap_or_default());
+        assert!(message.starts_with("there are no routes") && hint.contains("fanfold init"), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn a_store_is_made_only_in_a_folder_that_is_there() {
+    let found = only("[store]\nurl = \"sqlite:/nonexistent/dir/f.db\"\n");
+    assert!(found.starts_with("f.toml:9:7: there is no folder /nonexistent/dir; make it first"), "{found}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let found = only(&format!("[store]\nurl = \"sqlite:{}/file/f.db\"\n", folder.path().display()));
+    assert!(found.contains("/file is not a folder"), "{found}");
+    good(&format!("{BASE}[store]\nurl = \"sqlite:{}/f.db\"\n", folder.path().display()));
+    let variable = |name: &str| (name == "FANFOLD_STORE_URL").then(|| "sqlite:/nonexistent/f.db".to_owned());
+    let mistakes = load_with(BASE, &variable).unwrap_err();
+    assert!(mistakes[0].to_string().starts_with("FANFOLD_STORE_URL: there is no folder /nonexistent"), "{mistakes:?}");
+}
+
+/// The whole lists of mistakes of routes that have several: none hides another one, and none is told twice.
+#[test]
+fn one_mistake_in_a_route_does_not_hide_the_others() {
+    let end = "targets = [\"tokyo\"]\n";
+    for (text, expected) in [
+        (
+            // No targets, an unclosed template, a restore of a POST, and no mount of the wire format.
+            "match = \"POST /a/{id}\"\ndialect = \"plas\"\nlock = \"{{ path.id }\"\nundo = \"restore\"\nreveal = [\"x\"]\n"
+                .to_owned(),
+            vec!["8:1: the route does not say", "10:11: no plas mount", "11:8: the template", "12:8: what a `POST`", "13:11: reveal"],
+        ),
+        (
+            "name = \"first\"\nmatch = \"POST a/{id}\"\ndialect = \"plas\"\ntargets = [\"tokyo\"]\nrequire = 2\n\
+             lock = \"{{ path.ip }}\"\n"
+                .to_owned(),
+            vec![
+                "10:9: match: ",
+                "11:11: there is no plas mount",
+                "13:11: 2 steps must",
+                "14:8: there is no `path.ip`, only `path.id`",
+            ],
+        ),
+        (
+            // Without a pattern nobody knows what it captures.
+            format!("{end}lock = \"{{{{ path.id }}}}\"\nsuccess = \"foo = 1\"\nundo = {{ path = \"/{{{{ nothing }}}}\" }}\n"),
+            vec![
+                "8:1: [[routes]] has no \"match\"",
+                "11:11: the expression cannot be read",
+                "12:1: an undo request needs",
+                "12:17: there is no `nothing`",
+            ],
+        ),
+        (
+            "match = \"PUT /a\"\ntargets = \"tokyo\"\nlock = \"{{ a }}{{ b }}\"\non.tokio.request.path = \"/{{ c }}\"\n"
+                .to_owned(),
+            vec![
+                "10:11: targets: expected a list",
+                "11:8: there is no `a`",
+                "11:8: there is no `b`",
+                "12:4: there is no target \"tokio\"",
+                "12:25: there is no `c`",
+            ],
+        ),
+        (
+            "match = \"GET /a\"\nlock = \"{{ a }}\"\n".to_owned(),
+            vec!["8:1: the route does not say"],
+        ),
+        (
+            format!("name = \"x\"\n{end}[[routes]]\nname = \"x\"\nmatch = \"PUT /b\"\n"),
+            vec!["8:1: [[routes]] has no", "11:1: the route does not say", "12:8: two routes have the name `x`"],
+        ),
+    ] {
+        let found = bad(&format!("{BASE}[[routes]]\n{text}"));
+        assert_eq!(found.len(), expected.len(), "{text}: {found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(&format!("f.toml:{expected}")), "{text}: {found}");
+        }
+    }
+}
+
+#[test]
+fn no_hint_proposes_what_this_version_refuses() {
+    for (text, refused) in [
+        ("[targets.x]\nurl = \"http://a\"\nmonitor = \"plan\"\n", "\"plas\""),
+        ("[targets.x]\nurl = \"http://a\"\nmonitor = \"locations\"\n", "\"location\""),
+        ("[[routes]]\nmatch = \"PUT /a\"\ntargets = [\"tokyo\"]\ncallbacks = \"x\"\n", "\"callback\""),
+        ("[[routes]]\nmatch = \"PUT /a\"\ntargets = [\"tokyo\"]\non_failure = \"holds\"\n", "\"hold\""),
+        ("[[routes]]\nmatch = \"PUT /a\"\ntargets = [\"tokyo\"]\napplied = \"true\"\n", "probe"),
+    ] {
+        let found = only(text);
+        assert!(!found.contains(refused), "{found}");
+    }
+}
+
+#[test]
+fn mistakes_tell_what_to_do() {
+    for (text, hint) in [
+        ("success = \"response.status = 200\"\n", "write `==` to compare"),
+        ("success = \"foo\"\n", "name a part of the answer"),
+        ("waves = []\n", "write at least one, as in waves = [...]"),
+        ("forward_headers = [\"bad header\"]\n", "use letters, digits"),
+        ("undo = { path = \"/a\" }\n", "add `method = \"DELETE\"`"),
+        ("result = { body = \"{{ targets.osaka.response }}\" }\n", "these are the targets that the route calls"),
+    ] {
+        let found = only(&format!("[[routes]]\nmatch = \"POST /a\"\ntargets = [\"tokyo\"]\n{text}"));
+        assert!(found.contains(&format!("; {hint}")), "{found}");
+    }
+}
+
+#[test]
 fn syntax_errors_have_their_line_and_show_no_text() {
     let mistakes = bad("[server]\nlisten = \"127.0.0.1:80\"\n[targets.a]\nheaders = { authorization = hunter2 }\n");
     assert!(mistakes[0].starts_with("f.toml:4:29: "), "{mistakes:?}");

@@ -104,7 +104,10 @@ impl TextForm for HeaderField {
     const EXAMPLE: &'static str = "X-Request-Id";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        text.parse().map(Self).map_err(|_| Wrong::new(format!("{text:?} is not the name of a header")))
+        text.parse().map(Self).map_err(|_| {
+            Wrong::new(format!("{text:?} is not the name of a header"))
+                .hint("use letters, digits and \"-\", as in \"X-Request-Id\"")
+        })
     }
 }
 

@@ -12,10 +12,10 @@ use fanfold_core::dialect::native::HistoryEntry;
 use tokio::time::Instant;
 
 use super::stage::Stage;
-use super::story::Story;
 use crate::client::api::Api;
 use crate::failure::Failure;
 use crate::output::{Paint, Tone, print_line, printable};
+use crate::story::Story;
 use check::Checks;
 use scene::Scene;
 use visitor::Visitor;
