@@ -2,37 +2,22 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// One rule of `[notices] allow`: a destination that fits is allowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One rule of `[notices] allow`: a destination that fits is allowed. Host names are not among the rules: a name says nothing
+/// about the address that is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllowRule {
-    /// Which hosts.
-    pub host: AllowHost,
+    /// The first address of the network.
+    pub address: IpAddr,
+    /// The length of its prefix, 0 to 32 or 128.
+    pub bits: u8,
     /// Which port; `None`: every port.
     pub port: Option<u16>,
-}
-
-/// Which hosts an [`AllowRule`] is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AllowHost {
-    /// All addresses whose first `bits` are those of `address`.
-    Network {
-        /// The first address of the network.
-        address: IpAddr,
-        /// The length of the prefix, 0 to 32 or 128.
-        bits: u8,
-    },
-    /// This name, in lower case. It allows no address by itself: only a request that names it.
-    Name(String),
 }
 
 impl AllowRule {
     /// Whether the address may be connected to.
     pub fn permits(&self, to: SocketAddr) -> bool {
-        let port = self.port.is_none_or(|port| port == to.port());
-        port && match &self.host {
-            AllowHost::Network { address, bits } => contains(*address, *bits, to.ip()),
-            AllowHost::Name(_) => false,
-        }
+        self.port.is_none_or(|port| port == to.port()) && contains(self.address, self.bits, to.ip())
     }
 }
 
@@ -58,10 +43,7 @@ mod tests {
 
     #[test]
     fn networks_and_ports_bound_what_is_allowed() {
-        let rule = |address: &str, bits, port| AllowRule {
-            host: AllowHost::Network { address: address.parse().unwrap(), bits },
-            port,
-        };
+        let rule = |address: &str, bits, port| AllowRule { address: address.parse().unwrap(), bits, port };
         for (rule, to, allowed) in [
             (rule("192.168.100.0", 24, Some(65000)), "192.168.100.7:65000", true),
             (rule("192.168.100.0", 24, Some(65000)), "192.168.100.7:65001", false),

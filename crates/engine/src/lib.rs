@@ -22,7 +22,7 @@ pub mod target;
 mod upkeep;
 
 pub use accept::{AcceptOutcome, AcceptRequest};
-pub use allow::{AllowHost, AllowRule};
+pub use allow::AllowRule;
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, NoticeRules};
 pub use engine::{CancelOutcome, Engine};

@@ -14,7 +14,7 @@ use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec
 use fanfold_core::route::{Found, Handling, Incoming, RouteTable};
 use fanfold_core::{Operation, OperationId, TargetName, TenantId};
 use fanfold_engine::target::{Metrics, TargetConfig, Targets};
-use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowHost, AllowRule, Config, Engine, SystemClock};
+use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowRule, Config, Engine, SystemClock};
 use fanfold_store::Store;
 use fanfold_store::model::Model;
 use fanfold_testkit::fake::FakeTarget;
@@ -233,8 +233,7 @@ async fn start(store: &Arc<dyn Store>, targets: &[(String, String)], mount: &Mou
     let configs = targets.iter().map(|(name, url)| TargetConfig::new(name.as_str().into(), url.parse().unwrap()));
     all.replace(configs.collect()).unwrap();
     let mut config = Config::new([7; 32]);
-    let loopback = AllowHost::Network { address: "127.0.0.0".parse().unwrap(), bits: 8 };
-    config.notices.allow = vec![AllowRule { host: loopback, port: None }];
+    config.notices.allow = vec![AllowRule { address: "127.0.0.0".parse().unwrap(), bits: 8, port: None }];
     config.notices.backoff = Duration::from_millis(10);
     let mounts = vec![mount.clone()];
     Engine::start(Arc::clone(store), Arc::new(all), Arc::new(SystemClock), mounts, config).await.unwrap()

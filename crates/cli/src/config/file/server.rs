@@ -96,7 +96,7 @@ pub(crate) struct Store {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Notices {
-    /// Which addresses that a caller gives may be notified: networks, addresses or host names, each with or without a port.
+    /// Which addresses that a caller gives may be notified: networks and addresses, each with or without a port.
     /// Default: none.
     #[serde(default)]
     pub(crate) allow: Vec<Text<AllowRule>>,
