@@ -2,7 +2,7 @@
 //!
 //! Serde stops at the first thing that it does not like, and people want to see all of it. So a file is read in two
 //! stages. First it is parsed into a [`document`] that knows where everything stands, and [`check`]ed against the JSON Schema
-//! that comes from the structures in [`file`]: this finds every unknown key, wrong type and bad value, and leaves it out.
+//! that comes from the structures in [`mod@file`]: this finds every unknown key, wrong type and bad value, and leaves it out.
 //! What remains always fits those structures, so serde reads it without complaint. Then [`settings`] applies defaults and
 //! checks what belongs together. A mistake does not hide those behind it; a mistake that only follows from another one at
 //! the same place is not told.

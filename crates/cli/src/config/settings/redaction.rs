@@ -5,39 +5,15 @@ use fanfold_core::plan::Redaction;
 use crate::config::file::Redact;
 use crate::config::value::{Pointer, Text};
 
-/// A member whose name contains one of these is taken out everywhere, unless a route reveals it.
-const KEYS: [&str; 12] = [
-    "api-key",
-    "api_key",
-    "apikey",
-    "authorization",
-    "credential",
-    "passphrase",
-    "passwd",
-    "password",
-    "private_key",
-    "privatekey",
-    "secret",
-    "token",
-];
-
-/// Header fields that are always taken out.
-const HEADERS: [&str; 6] =
-    ["authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-auth-token"];
-
 /// Whether a header field of this name holds a credential as a rule.
 pub(super) fn is_credential(header: &str) -> bool {
-    HEADERS.contains(&header)
+    Redaction::standard().headers.iter().any(|name| name == header)
 }
 
 /// What is built in, and what each level adds.
 pub(super) fn redaction(levels: [Option<&Redact>; 2], reveal: &[Text<Pointer>]) -> Redaction {
-    let mut redaction = Redaction {
-        keys: KEYS.map(str::to_owned).to_vec(),
-        headers: HEADERS.map(str::to_owned).to_vec(),
-        pointers: Vec::new(),
-        reveal: reveal.iter().map(|pointer| pointer.0.0.clone()).collect(),
-    };
+    let mut redaction = Redaction::standard();
+    redaction.reveal = reveal.iter().map(|pointer| pointer.0.0.clone()).collect();
     for level in levels.into_iter().flatten() {
         redaction.keys.extend(level.keys.iter().map(|key| key.to_lowercase()));
         redaction.headers.extend(level.headers.iter().map(|name| name.0.0.as_str().to_owned()));
