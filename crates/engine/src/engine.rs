@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
 use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
-use fanfold_store::{AttentionId, Closed, Hold, Store};
+use fanfold_store::{AttentionId, Closed, Error as StoreError, Hold, NoticeId, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -176,6 +176,26 @@ impl Engine {
         let at = self.shared.clock.now();
         self.shared.store.acknowledge(id, Closed { at, by, remark }).await?;
         Ok(())
+    }
+
+    /// Takes a dead notice up again: it is sent at once, its tries counted anew.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such notice; [`Error::NotPossible`] unless it is dead; the store's errors.
+    pub async fn replay_notice(&self, id: &NoticeId) -> Result<(), Error> {
+        match self.shared.store.replay_notice(id, self.shared.clock.now()).await {
+            Err(StoreError::NotFound { .. }) => Err(Error::NotFound),
+            Err(StoreError::Conflict) => {
+                let notice = self.shared.store.notice(id).await?.ok_or(Error::NotFound)?;
+                let state = format!("the notice is {}", notice.state.as_str());
+                Err(Error::NotPossible(IllegalEvent { event: "replaying", state }))
+            }
+            recorded => {
+                recorded?;
+                self.shared.wake_notifier();
+                Ok(())
+            }
+        }
     }
 
     /// Puts a target on hold: no new attempt of any kind goes to it until it is released.

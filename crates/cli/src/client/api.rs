@@ -126,6 +126,11 @@ impl Api {
         self.pages(format!("{}/history", operation_path(id)), "history", Vec::new(), limit)
     }
 
+    /// Notices, at most `limit`, by these filters.
+    pub(crate) fn notices(&self, query: Vec<(String, String)>, limit: usize) -> Pages<'_> {
+        self.pages("/api/v1/notices".to_owned(), "notices", query, limit)
+    }
+
     /// JSON of the server as a type.
     pub(crate) fn parse<T: DeserializeOwned>(&self, json: &RawValue) -> Result<T, Failure> {
         serde_json::from_str(json.get()).map_err(|error| self.not_understood(error.to_string()))

@@ -7,6 +7,7 @@
 
 mod check;
 mod init;
+mod notices;
 mod ops;
 mod routes;
 mod send;
@@ -57,6 +58,8 @@ enum Command {
     Ops(ops::Ops),
     /// Show targets, hold them back and release them
     Targets(targets::Targets),
+    /// Show who is told of ends, and send dead letters again
+    Notices(notices::Notices),
     /// Show the routes of a server
     Routes(routes::Routes),
     /// Show how a server is doing
@@ -130,6 +133,7 @@ impl Command {
             Self::Completions { shell } => print_completions(shell),
             Self::Ops(ops) => ask(ops::run(ops)),
             Self::Targets(targets) => ask(targets::run(targets)),
+            Self::Notices(notices) => ask(notices::run(notices)),
             Self::Routes(routes) => ask(routes::run(routes)),
             Self::Status(status) => ask(status::run(status)),
             Self::Send(send) => ask(send::run(send)),

@@ -36,6 +36,16 @@ async fn help_of_targets() {
 }
 
 #[tokio::test]
+async fn help_of_notices() {
+    insta::assert_snapshot!(format!(
+        "{}\n{}\n{}",
+        help(&["notices", "--help"]).await,
+        help(&["notices", "list", "--help"]).await,
+        help(&["notices", "replay", "--help"]).await
+    ));
+}
+
+#[tokio::test]
 async fn help_of_send() {
     insta::assert_snapshot!(help(&["send", "--help"]).await);
 }
@@ -49,7 +59,7 @@ async fn versions_are_told() {
 async fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = help(&["completions", shell]).await;
-        for command in ["serve", "check", "ops", "targets", "send"] {
+        for command in ["serve", "check", "ops", "targets", "notices", "send"] {
             assert!(script.contains(command), "{shell} lacks {command}");
         }
     }
@@ -64,6 +74,9 @@ async fn a_wrong_command_line_is_usage() {
         &["ops", "list", "--verb", "foo"],
         &["ops", "list", "--dialect", "foo"],
         &["ops", "list", "--limit", "0"],
+        &["notices", "list", "--state", "lost"],
+        &["notices", "replay"],
+        &["notices", "replay", "x", "--all-dead"],
         &["send", "PUT", "things"],
         &["status", "--server", "x"],
         &["status", "--log", "loud"],

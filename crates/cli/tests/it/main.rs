@@ -8,6 +8,7 @@ mod examples_msf;
 mod examples_plas;
 mod examples_tower;
 mod help;
+mod notices;
 mod ops;
 mod program;
 mod readme;

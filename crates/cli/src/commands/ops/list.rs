@@ -93,7 +93,7 @@ impl List {
 }
 
 /// One JSON array with one entry on each line, written as the pages come in.
-pub(super) async fn print_json(pages: &mut Pages<'_>) -> Result<(), Failure> {
+pub(in crate::commands) async fn print_json(pages: &mut Pages<'_>) -> Result<(), Failure> {
     let mut before = "[";
     while let Some(entry) = pages.next().await? {
         print_line(&format!("{before}{}", entry.get().replace(['\r', '\n'], " ")))?;

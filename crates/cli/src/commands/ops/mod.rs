@@ -12,6 +12,7 @@ use crate::client::follow::{self, Progress};
 use crate::failure::Failure;
 use crate::output::{Format, print_line, say};
 
+pub(super) use list::print_json;
 pub(super) use show::{print_operation, time};
 
 /// `fanfold ops`

@@ -34,8 +34,8 @@ const READ: [Method; 2] = [Method::GET, Method::HEAD];
 pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let segments = segments(&visit).ok_or_else(nothing)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let [what @ .., verb @ ("acknowledge" | "cancel" | "hold" | "release")] = segments.as_slice()
-        && matches!(what, ["attention" | "operations" | "targets", _])
+    if let [what @ .., verb @ ("acknowledge" | "cancel" | "hold" | "release" | "replay")] = segments.as_slice()
+        && matches!(what, ["attention" | "notices" | "operations" | "targets", _])
     {
         return change(shared, visit, what, verb).await;
     }
@@ -46,6 +46,7 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Sto
     match segments.as_slice() {
         ["attention"] => attention::list(shared, &visit).await,
         ["notices"] => notices::list(shared, &visit).await,
+        ["notices", id] => notices::show(shared, &visit, id).await,
         ["operations"] => operations::list(shared, &visit).await,
         ["operations", id] => operation::show(shared, &visit, operation_id(id)?).await,
         ["operations", id, "history"] => history::list(shared, &visit, operation_id(id)?).await,
@@ -62,7 +63,7 @@ fn is_read(segments: &[&str]) -> bool {
     matches!(
         segments,
         ["attention" | "notices" | "operations" | "routes" | "status" | "targets"]
-            | ["operations" | "targets", _]
+            | ["notices" | "operations" | "targets", _]
             | ["operations", _, "history"]
     )
 }
@@ -73,6 +74,10 @@ async fn change(shared: &Shared, visit: Visit, what: &[&str], verb: &str) -> Res
         (["attention", id], "acknowledge") => {
             only(&visit.head.method, &[Method::POST])?;
             attention::acknowledge(shared, visit, id).await
+        }
+        (["notices", id], "replay") => {
+            only(&visit.head.method, &[Method::POST])?;
+            notices::replay(shared, visit, id).await
         }
         (["operations", id], "cancel") => {
             only(&visit.head.method, &[Method::POST])?;

@@ -1,19 +1,24 @@
 //! Notices: who is told of the end of operations, the newest first. Their bodies are not shown; the operation's detail says
 //! the same.
 
-use fanfold_core::OperationId;
-use fanfold_store::{Notice, NoticeFilter, NoticeState, Order, Page};
+use fanfold_core::{OperationId, TenantId};
+use fanfold_store::{Notice, NoticeFilter, NoticeId, NoticeState, Order, Page};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::entity;
 use super::query::Query;
+use super::{json, read};
 use crate::http::outcome::{Response, Stop};
 use crate::http::page::{self, CHUNK, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
 const KNOWN: [&str; 4] = ["limit", "operation", "page_token", "state"];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplayRequest {}
 
 #[derive(Debug, Serialize)]
 struct NoticeForm {
@@ -60,6 +65,28 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     let next = page::cut(&mut forms, limit, |(number, _)| Token::Number(*number));
     let forms: Vec<_> = forms.into_iter().map(|(_, form)| form).collect();
     Ok(entity::page(visit, &query, "notices", &forms, next))
+}
+
+/// `GET /notices/{id}`
+pub(super) async fn show(shared: &Shared, visit: &Visit, id: &str) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let notice = one(shared, &visit.caller.tenant, id).await?;
+    Ok(json(&NoticeForm::of(notice)))
+}
+
+/// `POST /notices/{id}/replay`: takes a dead letter up again.
+pub(super) async fn replay(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let ReplayRequest {} = read(shared, visit.body).await?;
+    let notice = one(shared, &visit.caller.tenant, id).await?;
+    shared.engine.replay_notice(&notice.notice.id).await?;
+    let notice = one(shared, &visit.caller.tenant, id).await?;
+    Ok(json(&NoticeForm::of(notice)))
+}
+
+async fn one(shared: &Shared, tenant: &TenantId, id: &str) -> Result<Notice, Stop> {
+    let found = shared.store.notice(&NoticeId(id.to_owned())).await?;
+    found.filter(|notice| notice.tenant == *tenant).ok_or_else(|| Stop::not_found("notice"))
 }
 
 impl NoticeForm {

@@ -1,0 +1,202 @@
+//! `fanfold notices`: who is told of the ends of operations, and sending dead letters again.
+
+use std::num::NonZeroUsize;
+
+use fanfold_core::OperationId;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ServerOption;
+use super::ops::{print_json, time};
+use crate::client::api::{Api, segment};
+use crate::failure::Failure;
+use crate::output::{Cell, Format, Table, Tone, print_line, say};
+
+/// Where the native API keeps notices.
+const NOTICES: &str = "/api/v1/notices";
+
+/// `fanfold notices`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Notices {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List notices, the newest first
+    List(List),
+    /// Show one notice
+    Show {
+        /// The id of the notice
+        id: String,
+
+        #[command(flatten)]
+        server: ServerOption,
+    },
+    /// Send dead letters again, from the first try on
+    Replay(Replay),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Only those of this state: dead ones are dead letters
+    #[arg(long, value_name = "STATE", value_parser = ["pending", "delivered", "dead"])]
+    state: Option<String>,
+    /// Only those about this operation
+    #[arg(long, value_name = "ID")]
+    operation: Option<OperationId>,
+    /// The most notices to list
+    #[arg(long, value_name = "COUNT", default_value = "50")]
+    limit: NonZeroUsize,
+
+    #[command(flatten)]
+    server: ServerOption,
+}
+
+#[derive(Debug, clap::Args)]
+struct Replay {
+    /// The ids of the notices
+    #[arg(value_name = "ID", required_unless_present = "all_dead")]
+    ids: Vec<String>,
+    /// All dead letters
+    #[arg(long, conflicts_with = "ids")]
+    all_dead: bool,
+    /// With --all-dead: only those about this operation
+    #[arg(long, value_name = "ID", requires = "all_dead")]
+    operation: Option<OperationId>,
+
+    #[command(flatten)]
+    server: ServerOption,
+}
+
+/// A notice as the server shows it.
+#[derive(Debug, Deserialize)]
+struct Notice {
+    id: String,
+    operation: OperationId,
+    kind: String,
+    state: String,
+    method: String,
+    url: String,
+    attempts: u32,
+    last_error: Option<String>,
+    created_at: Timestamp,
+    due_at: Option<Timestamp>,
+    settled_at: Option<Timestamp>,
+}
+
+pub(super) async fn run(notices: Notices) -> Result<(), Failure> {
+    match notices.command {
+        Command::List(options) => list(options).await,
+        Command::Show { id, server } => {
+            let api = Api::new(server.url);
+            let json = api.get(format!("{NOTICES}/{}", segment(&id))).await?;
+            match server.output {
+                Format::Json => print_line(json.get())?,
+                Format::Table => facts(&api.parse(&json)?).print()?,
+            }
+            Ok(())
+        }
+        Command::Replay(options) => replay(options).await,
+    }
+}
+
+async fn list(list: List) -> Result<(), Failure> {
+    let api = Api::new(list.server.url);
+    let mut pages = api.notices(query(list.state, list.operation), list.limit.get());
+    if list.server.output == Format::Json {
+        return print_json(&mut pages).await;
+    }
+    let mut table = Table::new(&["ID", "OPERATION", "STATE", "TRIES", "NEXT OR SETTLED", "TO", "NOTE"]);
+    let mut is_empty = true;
+    while let Some(entry) = pages.next().await? {
+        table.row(row(&api.parse(&entry)?));
+        is_empty = false;
+    }
+    if is_empty {
+        say("no notices");
+        return Ok(());
+    }
+    Ok(table.print()?)
+}
+
+async fn replay(replay: Replay) -> Result<(), Failure> {
+    let api = Api::new(replay.server.url);
+    let ids = if replay.all_dead { dead(&api, replay.operation).await? } else { replay.ids };
+    if ids.is_empty() {
+        say("no dead letters");
+    }
+    for id in ids {
+        let json = api.post(format!("{NOTICES}/{}/replay", segment(&id)), None).await?;
+        match replay.server.output {
+            Format::Table => say(&format!("notice {id} is sent again")),
+            Format::Json => print_line(&one_line(&json))?,
+        }
+    }
+    Ok(())
+}
+
+/// The ids of dead letters, oldest first, so that they are taken up in the order in which they were recorded.
+async fn dead(api: &Api, operation: Option<OperationId>) -> Result<Vec<String>, Failure> {
+    let mut pages = api.notices(query(Some("dead".to_owned()), operation), usize::MAX);
+    let mut ids = Vec::new();
+    while let Some(entry) = pages.next().await? {
+        ids.push(api.parse::<Notice>(&entry)?.id);
+    }
+    ids.reverse();
+    Ok(ids)
+}
+
+fn query(state: Option<String>, operation: Option<OperationId>) -> Vec<(String, String)> {
+    let operation = operation.map(|id| ("operation".to_owned(), id.to_string()));
+    state.map(|state| ("state".to_owned(), state)).into_iter().chain(operation).collect()
+}
+
+fn row(notice: &Notice) -> [Cell; 7] {
+    [
+        Cell::plain(notice.id.as_str()),
+        Cell::plain(notice.operation.to_string()),
+        state(notice),
+        Cell::plain(notice.attempts.to_string()),
+        Cell::plain(notice.due_at.or(notice.settled_at).map_or_else(|| "-".to_owned(), time)),
+        Cell::plain(format!("{} {}", notice.method, notice.url)),
+        Cell::plain(notice.last_error.as_deref().unwrap_or_default()),
+    ]
+}
+
+fn facts(notice: &Notice) -> Table {
+    let mut table = Table::bare();
+    let mut fact = |name: &str, cell: Cell| table.row([Cell::plain(name), cell]);
+    fact("notice", Cell::plain(notice.id.as_str()));
+    fact("operation", Cell::plain(notice.operation.to_string()));
+    fact("kind", Cell::plain(notice.kind.as_str()));
+    fact("state", state(notice));
+    fact("to", Cell::plain(format!("{} {}", notice.method, notice.url)));
+    fact("tries", Cell::plain(notice.attempts.to_string()));
+    let times = [("recorded", Some(notice.created_at)), ("next try", notice.due_at), ("settled", notice.settled_at)];
+    for (name, at) in times {
+        if let Some(at) = at {
+            fact(name, Cell::plain(time(at)));
+        }
+    }
+    if let Some(error) = &notice.last_error {
+        fact("last error", Cell::plain(error.as_str()));
+    }
+    table
+}
+
+fn state(notice: &Notice) -> Cell {
+    let tone = match notice.state.as_str() {
+        "delivered" => Tone::Good,
+        "dead" => Tone::Bad,
+        _ => Tone::Busy,
+    };
+    Cell::toned(tone, notice.state.as_str())
+}
+
+/// JSON text has line breaks only between its parts, where they mean nothing.
+fn one_line(json: &RawValue) -> String {
+    json.get().replace(['\r', '\n'], " ")
+}

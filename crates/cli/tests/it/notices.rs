@@ -1,0 +1,100 @@
+//! Notices: who is told of the end of an operation, what becomes of those that nobody takes, and sending them again.
+
+use fanfold_testkit::{Answer, FakeTarget, Home, PATIENCE};
+use serde_json::{Value, json};
+
+use crate::program::{Server, config, run, text};
+
+/// A server in front of one target whose `msf` clients may be told at this machine.
+fn msf(tokyo: &FakeTarget) -> String {
+    let rest = "[notices]\nallow = [\"127.0.0.1\"]\nattempts = 2\nbackoff = \"1ms\"\nbackoff_max = \"5ms\"\n\n\
+                [[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n\n\
+                [[routes]]\nname = \"put-thing\"\ndialect = \"msf\"\nmatch = \"PUT /v1/things/{id}\"\ntargets = [\"tokyo\"]\n";
+    config(&[("tokyo", tokyo)], rest)
+}
+
+/// Puts a thing and asks to be told at the receiver; gives the id of the operation.
+async fn put(server: &Server, receiver: &FakeTarget) -> String {
+    let address = receiver.address();
+    let path = format!("/v1/things/1?notification_address={}&notification_port={}", address.ip(), address.port());
+    let answer = server.http.put(&path, &json!({ "size": 3 })).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    text(&answer.json()["operation_id"])
+}
+
+/// The only notice about an operation, once it is in this state.
+async fn notice(server: &Server, operation: &str, state: &str) -> Value {
+    let path = format!("/api/v1/notices?operation={operation}&state={state}");
+    let found = async {
+        loop {
+            let listed = server.get(&path).await.json();
+            if let [notice] = listed["notices"].as_array().unwrap().as_slice() {
+                return notice.clone();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {state} notice about {operation}"))
+}
+
+#[tokio::test]
+async fn dead_letter_and_replay() {
+    let (tokyo, receiver) = (FakeTarget::start().await, FakeTarget::start().await);
+    receiver.on("PUT", "*", Answer::empty(500));
+    let home = Home::new(&msf(&tokyo));
+    let server = Server::start(&home).await;
+    let operation = put(&server, &receiver).await;
+
+    let dead = notice(&server, &operation, "dead").await;
+    assert_eq!((&dead["attempts"], &dead["due_at"]), (&json!(2), &Value::Null));
+    assert!(text(&dead["last_error"]).contains("500"), "{dead}");
+    assert_eq!(receiver.seen().len(), 2);
+    let id = text(&dead["id"]);
+    assert_eq!(server.get(&format!("/api/v1/notices/{id}")).await.json(), dead);
+    let listed = server.run(&home, &["notices", "list", "--state", "dead"]).await;
+    assert!(listed.stdout.contains(&id) && listed.stdout.contains(&operation), "{}", listed.stdout);
+    let shown = server.run(&home, &["notices", "show", &id]).await;
+    assert!(shown.stdout.contains("answered 500"), "{}", shown.stdout);
+
+    // It outlives the process, and so does its id.
+    server.stop().await;
+    let server = Server::start(&home).await;
+    receiver.on("PUT", "*", Answer::empty(204));
+    let replayed = server.http.request("POST", &format!("/api/v1/notices/{id}/replay"), b"").await;
+    assert_eq!(replayed.status, 200, "{}", replayed.text());
+    let delivered = notice(&server, &operation, "delivered").await;
+    assert_eq!((text(&delivered["id"]), &delivered["attempts"]), (id.clone(), &json!(1)));
+    let seen = receiver.seen();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|request| request.body == seen[0].body && request.uri == seen[0].uri));
+    assert_eq!(text(&seen[2].json()["operation_id"]), operation);
+
+    let again = server.http.request("POST", &format!("/api/v1/notices/{id}/replay"), b"").await;
+    assert_eq!((again.status, text(&again.json()["code"]).as_str()), (409, "not_possible"), "{}", again.text());
+    assert!(again.text().contains("the notice is delivered"), "{}", again.text());
+    let refused = run(home.path(), &["notices", "replay", &id, "--server", &server.url]).await;
+    assert_eq!(refused.code, Some(7), "{}", refused.stderr);
+    for (method, path) in [("GET", "/api/v1/notices/x"), ("POST", "/api/v1/notices/x/replay")] {
+        assert_eq!(server.http.request(method, path, b"").await.status, 404, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn all_dead_letters_are_replayed_by_one_command() {
+    let (tokyo, receiver) = (FakeTarget::start().await, FakeTarget::start().await);
+    receiver.on("PUT", "*", Answer::empty(500));
+    let home = Home::new(&msf(&tokyo));
+    let server = Server::start(&home).await;
+    let (one, other) = (put(&server, &receiver).await, put(&server, &receiver).await);
+    for operation in [&one, &other] {
+        notice(&server, operation, "dead").await;
+    }
+    receiver.on("PUT", "*", Answer::empty(204));
+    let first = server.run(&home, &["notices", "replay", "--all-dead", "--operation", &one]).await;
+    assert_eq!((first.code, first.stderr.lines().count()), (Some(0), 1), "{}", first.stderr);
+    notice(&server, &one, "delivered").await;
+    let second = server.run(&home, &["notices", "replay", "--all-dead", "--output", "json"]).await;
+    assert_eq!((second.code, second.stdout.lines().count()), (Some(0), 1), "{}", second.stdout);
+    notice(&server, &other, "delivered").await;
+    let none = server.run(&home, &["notices", "replay", "--all-dead"]).await;
+    assert_eq!((none.code, none.stderr.as_str()), (Some(0), "no dead letters\n"));
+}
