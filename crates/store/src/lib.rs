@@ -34,7 +34,7 @@ mod time;
 
 pub use attention::{AttentionId, Closed, Note, NoteFilter, Notes, ReadNotes};
 pub use error::Error;
-pub use history::{EventNumber, ReadHistory, Recorded};
+pub use history::{EventNumber, Events, ReadHistory, Recorded};
 pub use holds::{Hold, Holds, ReadHolds};
 pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};
 pub use locks::{LockOutcome, LockPlace, Locks};

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use fanfold_core::operation::{Leg, Reading};
 use fanfold_core::{Content, Event, Slot, StepIndex, TenantId};
+use tokio::task::JoinSet;
 
 use super::Factory;
 use super::fixtures::{accept, accept_plain, acceptance, answer, at, begun, commit, large, plan};
-use crate::{Acceptance, Commit, EventNumber, Limits};
+use crate::{Acceptance, Commit, EventNumber, Events, Limits};
 
 pub(super) async fn events_are_numbered_and_kept(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
@@ -23,11 +26,46 @@ pub(super) async fn events_are_numbered_and_kept(fresh: Factory<'_>) {
     assert_eq!(store.history(first.id, history[0].number, 10).await.unwrap(), history[1..]);
     assert_eq!(store.history(first.id, EventNumber::default(), 1).await.unwrap(), history[..1]);
 
-    let all = store.events(&TenantId::default(), EventNumber::default(), 10).await.unwrap();
+    assert_eq!(history.iter().map(|recorded| recorded.sequence).collect::<Vec<_>>(), [1, 2]);
+    let all = store.events(&TenantId::default(), EventNumber::default(), 10).await.unwrap().list;
     assert_eq!(all.iter().map(|recorded| recorded.number.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert_eq!(store.events(&TenantId::default(), EventNumber(2), 1).await.unwrap(), all[2..3]);
-    assert!(store.events(&TenantId::from("other"), EventNumber::default(), 10).await.unwrap().is_empty());
+    assert_eq!(all.iter().map(|recorded| recorded.sequence).collect::<Vec<_>>(), [1, 1, 2, 2]);
+    assert_eq!(store.events(&TenantId::default(), EventNumber(2), 1).await.unwrap().list, all[2..3]);
+    let other = store.events(&TenantId::from("other"), EventNumber::default(), 10).await.unwrap();
+    assert_eq!(other, Events::default());
     assert_eq!(store.latest_event().await.unwrap(), EventNumber(4));
+}
+
+/// Many write at the same time while one reads on after the last number it has seen, again and again.
+pub(super) async fn events_become_visible_in_their_order(fresh: Factory<'_>) {
+    const WRITERS: u64 = 8;
+    const COMMITS: u64 = 20;
+    const TOTAL: u64 = WRITERS * COMMITS * 2;
+    let store = fresh(Limits::default());
+    let mut writers = JoinSet::new();
+    for number in 1..=WRITERS {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            let mut operation = accept_plain(&*store, number).await;
+            for _ in 0..COMMITS {
+                let events = vec![(at(2), Event::LockGranted), (at(2), Event::Dispatched)];
+                operation =
+                    *commit(&*store, Commit { events, ..Commit::new(begun(&operation, at(2))) }).await.operation;
+            }
+        });
+    }
+    let mut seen: Vec<u64> = Vec::new();
+    while (seen.len() as u64) < TOTAL {
+        let after = EventNumber(seen.last().copied().unwrap_or(0));
+        let events = store.events(&TenantId::default(), after, 7).await.unwrap();
+        seen.extend(events.list.iter().map(|recorded| recorded.number.0));
+        while let Some(ended) = writers.try_join_next() {
+            ended.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert_eq!(seen, (1..=TOTAL).collect::<Vec<_>>(), "none is passed over");
 }
 
 pub(super) async fn large_bodies_are_left_out_of_the_history(fresh: Factory<'_>) {

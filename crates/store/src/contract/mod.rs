@@ -107,6 +107,7 @@ suite! {
     /// Events.
     history:
         events_are_numbered_and_kept,
+        events_become_visible_in_their_order,
         large_bodies_are_left_out_of_the_history,
 }
 

@@ -9,8 +9,8 @@ use super::fixtures::{
     plan, policy,
 };
 use crate::{
-    Acceptance, Closed, Commit, Counts, EventNumber, Filter, Limits, NoteFilter, NoticeFilter, NoticeId, NoticeOutcome,
-    Page, Store, Swept,
+    Acceptance, Closed, Commit, Counts, EventNumber, Events, Filter, Limits, NoteFilter, NoticeFilter, NoticeId,
+    NoticeOutcome, Page, Store, Swept,
 };
 
 const DAY: i64 = 24 * 60 * 60;
@@ -59,6 +59,8 @@ pub(super) async fn what_has_expired_is_deleted(fresh: Factory<'_>) {
     assert!(store.notices(&NoticeFilter::default(), Page::newest(9)).await.unwrap().is_empty());
     assert_eq!(store.counts(Some(&TenantId::default())).await.unwrap(), Counts::new());
     assert_eq!(store.latest_event().await.unwrap(), EventNumber(1), "numbers are not used again");
+    let left = store.events(&TenantId::default(), EventNumber::default(), 9).await.unwrap();
+    assert_eq!(left, Events { list: Vec::new(), deleted_to: EventNumber(1) }, "what is missing is told");
     // The idempotency key went with it.
     accept(&*store, keyed("k", 2, acceptance(2, expiry, plan()))).await;
 }

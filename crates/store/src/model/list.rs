@@ -6,7 +6,9 @@ use fanfold_core::dialect::Bodies;
 use fanfold_core::{Operation, OperationId, Slot, TenantId};
 
 use super::{Model, Row, State};
-use crate::{Counts, Error, EventNumber, Filter, LIST_MAX, Order, Page, ReadHistory, ReadOperations, Recorded, time};
+use crate::{
+    Counts, Error, EventNumber, Events, Filter, LIST_MAX, Order, Page, ReadHistory, ReadOperations, Recorded, time,
+};
 
 #[async_trait]
 impl ReadOperations for Model {
@@ -96,13 +98,16 @@ impl ReadHistory for Model {
         Ok(events.take(limit.min(LIST_MAX)).cloned().collect())
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error> {
+    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error> {
         let state = self.state();
         let is_of_tenant = |event: &&Recorded| {
             state.operations.get(&event.operation).is_some_and(|row| row.operation.tenant == *tenant)
         };
         let events = state.events.iter().filter(|event| event.number > after).filter(is_of_tenant);
-        Ok(events.take(limit.min(LIST_MAX)).cloned().collect())
+        Ok(Events {
+            list: events.take(limit.min(LIST_MAX)).cloned().collect(),
+            deleted_to: state.events_deleted.get(tenant).copied().unwrap_or_default(),
+        })
     }
 
     async fn latest_event(&self) -> Result<EventNumber, Error> {

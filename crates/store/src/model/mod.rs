@@ -17,7 +17,9 @@ use fanfold_core::dialect::Bodies;
 use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
 use jiff::Timestamp;
 
-use crate::{Change, Error, Hold, Holds, IdempotencyKey, Limits, Note, Notice, ReadHolds, Recorded, Sealed, time};
+use crate::{
+    Change, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits, Note, Notice, ReadHolds, Recorded, Sealed, time,
+};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ struct State {
     locks: BTreeMap<(TenantId, String), VecDeque<OperationId>>,
     events: Vec<Recorded>,
     events_total: u64,
+    events_deleted: BTreeMap<TenantId, EventNumber>,
     notes: BTreeMap<u64, Note>,
     notes_total: u64,
     notices: BTreeMap<u64, Notice>,

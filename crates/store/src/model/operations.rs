@@ -166,11 +166,12 @@ impl State {
     }
 
     fn add_events(&mut self, operation: OperationId, events: Vec<(Timestamp, Event)>, limits: &Limits) {
-        for (at, event) in events {
+        let before = self.events.iter().filter(|event| event.operation == operation).count() as u64;
+        for ((at, event), sequence) in events.into_iter().zip(before + 1..) {
             self.events_total += 1;
             let number = EventNumber(self.events_total);
             let event = record::history_form(event, limits.inline_max);
-            self.events.push(Recorded { number, operation, at: cut(at), event });
+            self.events.push(Recorded { number, sequence, operation, at: cut(at), event });
         }
     }
 

@@ -42,7 +42,11 @@ impl State {
     }
 
     fn delete(&mut self, id: OperationId) {
-        self.operations.remove(&id);
+        let last = self.events.iter().rev().find(|event| event.operation == id).map(|event| event.number);
+        if let (Some(row), Some(last)) = (self.operations.remove(&id), last) {
+            let deleted_to = self.events_deleted.entry(row.operation.tenant).or_default();
+            *deleted_to = last.max(*deleted_to);
+        }
         self.events.retain(|event| event.operation != id);
         self.notes.retain(|_, note| note.operation != id);
         self.notices.retain(|_, notice| notice.operation != id);

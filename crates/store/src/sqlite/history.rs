@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use fanfold_core::{Event, OperationId, TenantId};
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::Sqlite;
 use super::commit::json;
 use super::operations::{limit, operation_id, timestamp, unreadable, unsigned};
-use crate::{Error, EventNumber, LIST_MAX, ReadHistory, Recorded, record, time};
+use crate::{Error, EventNumber, Events, LIST_MAX, ReadHistory, Recorded, record, time};
 
 /// An event as it is written.
 pub(super) struct EventRow {
@@ -27,26 +27,37 @@ impl EventRow {
 impl ReadHistory for Sqlite {
     async fn history(&self, id: OperationId, after: EventNumber, wanted: usize) -> Result<Vec<Recorded>, Error> {
         self.read(move |snapshot| {
-            let select =
-                "SELECT e.number, o.id, e.at, e.event FROM operations o JOIN events e ON e.operation = o.serial
+            let before = "SELECT count(*) FROM operations o JOIN events e ON e.operation = o.serial
+                          WHERE o.id = ?1 AND e.number <= ?2";
+            let mut statement = snapshot.sql.prepare_cached(before)?;
+            let before = statement.query_row(params![id.as_bytes(), number(after)], |row| unsigned(row, 0))?;
+            let select = "SELECT e.number, o.id, e.at, e.event, row_number() OVER (ORDER BY e.number)
+                          FROM operations o JOIN events e ON e.operation = o.serial
                           WHERE o.id = ?1 AND e.number > ?2 ORDER BY e.number LIMIT ?3";
             let mut statement = snapshot.sql.prepare_cached(select)?;
             let rows = statement.query_map(params![id.as_bytes(), number(after), limit(wanted, LIST_MAX)], recorded)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut list = rows.collect::<Result<Vec<_>, _>>()?;
+            list.iter_mut().for_each(|event| event.sequence += before);
+            Ok(list)
         })
         .await
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, wanted: usize) -> Result<Vec<Recorded>, Error> {
+    async fn events(&self, tenant: &TenantId, after: EventNumber, wanted: usize) -> Result<Events, Error> {
         let tenant = tenant.clone();
         self.read(move |snapshot| {
-            let select =
-                "SELECT e.number, o.id, e.at, e.event FROM events e CROSS JOIN operations o ON o.serial = e.operation
+            let select = "SELECT e.number, o.id, e.at, e.event,
+                                 (SELECT count(*) FROM events s WHERE s.operation = e.operation AND s.number <= e.number)
+                          FROM events e CROSS JOIN operations o ON o.serial = e.operation
                           WHERE e.number > ?1 AND o.tenant = ?2 ORDER BY e.number LIMIT ?3";
             let mut statement = snapshot.sql.prepare_cached(select)?;
             let rows =
                 statement.query_map(params![number(after), tenant.as_str(), limit(wanted, LIST_MAX)], recorded)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let list = rows.collect::<Result<_, _>>()?;
+            let select = "SELECT number FROM events_deleted WHERE tenant = ?1";
+            let mut statement = snapshot.sql.prepare_cached(select)?;
+            let deleted_to = statement.query_row([tenant.as_str()], |row| unsigned(row, 0)).optional()?;
+            Ok(Events { list, deleted_to: EventNumber(deleted_to.unwrap_or(0)) })
         })
         .await
     }
@@ -70,6 +81,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
     let event = serde_json::from_str(row.get_ref(3)?.as_str()?);
     Ok(Recorded {
         number: EventNumber(unsigned(row, 0)?),
+        sequence: unsigned(row, 4)?,
         operation: operation_id(row, 1)?,
         at: timestamp(row, 2)?,
         event: event.map_err(|error| unreadable(3, format!("an event cannot be read: {error}")))?,

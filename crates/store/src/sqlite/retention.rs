@@ -13,9 +13,13 @@ use super::writer::{Tx, Write, used_and_free};
 use crate::{Error, ReadSize, Retention, SWEEP_MAX, Size, Swept, time};
 
 /// What hangs on an operation. Locks are not among it, because an operation that has ended has none.
-const DELETE: [&str; 7] = [
+const DELETE: [&str; 8] = [
     "DELETE FROM notices WHERE operation = ?1",
     "DELETE FROM attention WHERE operation = ?1",
+    // Before the events themselves: how far they are not complete any more.
+    "INSERT INTO events_deleted (tenant, number)
+     SELECT o.tenant, max(e.number) FROM operations o JOIN events e ON e.operation = o.serial WHERE o.serial = ?1 GROUP BY o.tenant
+     ON CONFLICT (tenant) DO UPDATE SET number = max(number, excluded.number)",
     "DELETE FROM events WHERE operation = ?1",
     "DELETE FROM sealed WHERE operation = ?1",
     "DELETE FROM bodies WHERE operation = ?1",
