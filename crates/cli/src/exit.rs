@@ -51,7 +51,7 @@ impl Exit {
             Self::Configuration => "the configuration has mistakes",
             Self::Unreachable => "the server cannot be reached, or did not answer",
             Self::NotCompleted => "the operation ended failed or canceled",
-            Self::NotFound => "there is no such operation, target or path",
+            Self::NotFound => "there is no such operation, note, target or path",
             Self::Refused => "the server refused the request, or failed to answer it",
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
 use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
-use fanfold_store::{AttentionId, Closed, Error as StoreError, Hold, NoticeId, Store};
+use fanfold_store::{Error as StoreError, Hold, NoticeId, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -122,7 +122,7 @@ impl Engine {
     }
 
     /// Records a fact about an operation, which is taken into memory for it if need be.
-    async fn tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
+    pub(crate) async fn tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
         // While the store does not record, its task takes nothing in.
         tokio::time::timeout(TELL_PATIENCE, self.try_to_tell(id, event)).await.unwrap_or(Err(Error::Busy))
     }
@@ -160,22 +160,6 @@ impl Engine {
             return Err(Error::Stopping);
         }
         Ok(dispatch::take_up_to_tell(&self.shared, Arc::new(operation), command))
-    }
-
-    /// Closes a note about an operation that has ended; nothing else changes. Closing it again changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is no such note; [`Error::NotPossible`] while the operation runs: then what the note asks
-    /// for closes it; the store's errors.
-    pub async fn acknowledge(&self, id: AttentionId, by: String, remark: Option<String>) -> Result<(), Error> {
-        let note = self.shared.store.note(id).await?.ok_or(Error::NotFound)?;
-        let operation = self.operation(note.operation).await?.ok_or(Error::NotFound)?;
-        if operation.end().is_none() {
-            return Err(Error::NotPossible(IllegalEvent { event: "acknowledging", state: operation.in_words() }));
-        }
-        let at = self.shared.clock.now();
-        self.shared.store.acknowledge(id, Closed { at, by, remark }).await?;
-        Ok(())
     }
 
     /// Takes a dead notice up again: it is sent at once, its tries counted anew.

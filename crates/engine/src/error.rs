@@ -11,6 +11,12 @@ pub enum Error {
     /// Not in the operation's present state.
     #[error(transparent)]
     NotPossible(#[from] IllegalEvent),
+    /// A note does not take this answer; it says which ones it does.
+    #[error("{0}")]
+    WrongAnswer(String),
+    /// A note takes no answer, or is not to be acknowledged yet; it says what it waits for.
+    #[error("{0}")]
+    NotAsked(String),
     /// The operation is being changed too quickly, or its changes cannot be recorded at the moment; try again.
     #[error("the operation is busy; try again")]
     Busy,

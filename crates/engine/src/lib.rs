@@ -7,6 +7,7 @@
 
 mod accept;
 mod allow;
+mod attention;
 mod clock;
 mod config;
 mod dispatch;
@@ -23,6 +24,7 @@ mod upkeep;
 
 pub use accept::{AcceptOutcome, AcceptRequest};
 pub use allow::AllowRule;
+pub use attention::Resolution;
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, NoticeRules};
 pub use engine::{CancelOutcome, Engine};

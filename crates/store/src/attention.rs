@@ -53,6 +53,8 @@ pub struct Note {
     pub attention: Attention,
     /// Since when.
     pub opened_at: Timestamp,
+    /// Whether the operation has ended, as of when this was read.
+    pub ended: bool,
     /// That it is closed.
     pub closed: Option<Closed>,
 }

@@ -136,7 +136,14 @@ impl Api {
         serde_json::from_str(json.get()).map_err(|error| self.not_understood(error.to_string()))
     }
 
-    fn pages(&self, path: String, member: &'static str, query: Vec<(String, String)>, limit: usize) -> Pages<'_> {
+    /// Any list of the API.
+    pub(crate) fn pages(
+        &self,
+        path: String,
+        member: &'static str,
+        query: Vec<(String, String)>,
+        limit: usize,
+    ) -> Pages<'_> {
         Pages { api: self, path, member, query, left: limit, entries: VecDeque::new(), next: Next::First }
     }
 

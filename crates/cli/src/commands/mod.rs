@@ -5,6 +5,7 @@
 //! that ask a running server know nothing but its native API ([`crate::client`]). What a server is made of is put together in
 //! [`crate::assemble`].
 
+mod attention;
 mod check;
 mod init;
 mod notices;
@@ -56,6 +57,8 @@ enum Command {
     Schema,
     /// List, show, watch and cancel operations
     Ops(ops::Ops),
+    /// List and answer notes that a person is needed
+    Attention(attention::Attention),
     /// Show targets, hold them back and release them
     Targets(targets::Targets),
     /// Show who is told of ends, and send dead letters again
@@ -132,6 +135,7 @@ impl Command {
             Self::Schema => Ok(output::print_line(&format!("{:#}", config::schema()))?),
             Self::Completions { shell } => print_completions(shell),
             Self::Ops(ops) => ask(ops::run(ops)),
+            Self::Attention(attention) => ask(attention::run(attention)),
             Self::Targets(targets) => ask(targets::run(targets)),
             Self::Notices(notices) => ask(notices::run(notices)),
             Self::Routes(routes) => ask(routes::run(routes)),

@@ -46,6 +46,15 @@ async fn help_of_notices() {
 }
 
 #[tokio::test]
+async fn help_of_attention() {
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        help(&["attention", "--help"]).await,
+        help(&["attention", "resolve", "--help"]).await
+    ));
+}
+
+#[tokio::test]
 async fn help_of_send() {
     insta::assert_snapshot!(help(&["send", "--help"]).await);
 }
@@ -59,7 +68,7 @@ async fn versions_are_told() {
 async fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = help(&["completions", shell]).await;
-        for command in ["serve", "check", "ops", "targets", "notices", "send"] {
+        for command in ["serve", "check", "ops", "attention", "targets", "notices", "send"] {
             assert!(script.contains(command), "{shell} lacks {command}");
         }
     }

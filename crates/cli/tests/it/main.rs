@@ -1,6 +1,7 @@
 //! The program as a process, over real sockets, with fake targets.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attention;
 mod check;
 mod demo;
 mod example;

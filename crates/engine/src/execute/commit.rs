@@ -38,6 +38,7 @@ impl Actor {
         };
         let Some(committed) = self.record(&commit).await else { return false };
         self.op = Arc::new(*committed.operation);
+        self.hold_targets(&commit.effects);
         self.shared.residents.publish(&self.op);
         self.follow_up(&commit, committed.granted);
         for reply in draft.replies {
@@ -51,17 +52,29 @@ impl Actor {
         true
     }
 
+    /// Before anybody hears of the change: who does may send to the target next.
+    fn hold_targets(&self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::HoldTarget { target, reason } = effect {
+                self.shared.targets.get(target).hold(reason.clone());
+            }
+        }
+    }
+
     fn follow_up(&self, commit: &Commit, granted: Option<fanfold_core::OperationId>) {
         for effect in &commit.effects {
             match effect {
-                Effect::HoldTarget { target, reason } => self.shared.targets.get(target).hold(reason.clone()),
                 Effect::OpenAttention(note) => tracing::warn!(
                     operation.id = %self.op.id,
                     reason = note.reason.as_str(),
                     detail = %note.detail,
                     "a person is needed"
                 ),
-                Effect::Begin(_) | Effect::ReleaseLock | Effect::CloseAttention { .. } | Effect::Finish => {}
+                Effect::Begin(_)
+                | Effect::ReleaseLock
+                | Effect::CloseAttention { .. }
+                | Effect::HoldTarget { .. }
+                | Effect::Finish => {}
             }
         }
         if let Stage::Ended { end, .. } = &self.op.stage {

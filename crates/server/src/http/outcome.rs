@@ -72,6 +72,8 @@ fn of_engine(error: &fanfold_engine::Error) -> Refusal {
     match error {
         EngineError::NotFound => Refusal::NotFound { detail: "there is no such operation".to_owned() },
         EngineError::NotPossible(illegal) => Refusal::NotPossible { detail: illegal.to_string() },
+        EngineError::WrongAnswer(detail) => Refusal::BadValue { detail: detail.clone() },
+        EngineError::NotAsked(detail) => Refusal::NotPossible { detail: detail.clone() },
         EngineError::Busy => Refusal::Unavailable { detail: error.to_string(), retry_after: RETRY_BUSY },
         EngineError::Stopping => Refusal::Unavailable { detail: error.to_string(), retry_after: RETRY_STOPPING },
         EngineError::Store(error) => of_store(error),

@@ -24,6 +24,7 @@ pub(super) async fn notes_are_opened_closed_and_acknowledged(fresh: Factory<'_>)
     assert_eq!(ids.len(), 3);
     let first = store.note(ids[0]).await.unwrap().unwrap();
     assert_eq!((first.operation, &first.attention, first.opened_at), (operation.id, &opened[0], at(2)));
+    assert!(!first.ended);
 
     // A commit closes what is open about one step.
     let close = Effect::CloseAttention { step: Some(StepIndex(0)), by: "anna".to_owned(), remark: None };
@@ -35,6 +36,7 @@ pub(super) async fn notes_are_opened_closed_and_acknowledged(fresh: Factory<'_>)
 
     // A person acknowledges what an ended operation left open; the first one counts.
     end(&*store, &operation, at(4)).await;
+    assert!(store.note(ids[0]).await.unwrap().unwrap().ended);
     assert_eq!(store.acknowledge(ids[1], by("bert", 5)).await, Ok(Change::Made));
     assert_eq!(store.acknowledge(ids[1], by("carl", 6)).await, Ok(Change::AlreadySo));
     assert_eq!(store.note(ids[1]).await.unwrap().unwrap().closed, Some(by("bert", 5)));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::list::cut_page;
-use super::{Model, cut};
+use super::{Model, State, cut};
 use crate::{AttentionId, Change, Closed, Error, Note, NoteFilter, Notes, Page, ReadNotes};
 
 #[async_trait]
@@ -30,10 +30,19 @@ impl ReadNotes for Model {
                 && filter.target.as_ref().is_none_or(|target| note.attention.target.as_ref() == Some(target))
         };
         let state = self.state();
-        Ok(cut_page(state.notes.iter().filter(|(_, note)| lets_through(note)), page).into_iter().cloned().collect())
+        let found = cut_page(state.notes.iter().filter(|(_, note)| lets_through(note)), page);
+        Ok(found.into_iter().map(|note| state.as_read(note)).collect())
     }
 
     async fn note(&self, id: AttentionId) -> Result<Option<Note>, Error> {
-        Ok(self.state().notes.get(&id.0).cloned())
+        let state = self.state();
+        Ok(state.notes.get(&id.0).map(|note| state.as_read(note)))
+    }
+}
+
+impl State {
+    fn as_read(&self, note: &Note) -> Note {
+        let operation = self.operations.get(&note.operation);
+        Note { ended: operation.is_some_and(|row| row.operation.end().is_some()), ..note.clone() }
     }
 }

@@ -183,6 +183,8 @@ impl State {
             operation: operation.id,
             attention,
             opened_at: cut(operation.updated_at),
+            // Filled in whenever the note is read.
+            ended: false,
             closed: None,
         };
         self.notes.insert(self.notes_total, note);

@@ -88,7 +88,7 @@ impl Notes for Sqlite {
 
 const SELECT: &str =
     "SELECT a.id, a.tenant, o.id, a.step, a.target, a.reason, a.detail, a.opened_at, a.closed_at, a.closed_by,
-    a.remark FROM attention a JOIN operations o ON o.serial = a.operation";
+    a.remark, o.ended_at IS NOT NULL FROM attention a JOIN operations o ON o.serial = a.operation";
 
 #[async_trait]
 impl ReadNotes for Sqlite {
@@ -160,6 +160,7 @@ fn note(row: &Row<'_>) -> rusqlite::Result<Note> {
             detail: row.get(6)?,
         },
         opened_at: timestamp(row, 7)?,
+        ended: row.get(11)?,
         closed,
     })
 }

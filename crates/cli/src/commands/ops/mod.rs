@@ -6,11 +6,11 @@ mod show;
 
 use fanfold_core::OperationId;
 
-use super::ServerOption;
+use super::{ServerOption, attention};
 use crate::client::api::{Api, Shown};
 use crate::client::follow::{self, Progress};
 use crate::failure::Failure;
-use crate::output::{Format, print_line, say};
+use crate::output::{Format, print_line, printable, say};
 
 pub(super) use list::print_json;
 pub(super) use show::{print_operation, time};
@@ -58,8 +58,20 @@ pub(super) async fn run(ops: Ops) -> Result<(), Failure> {
 }
 
 async fn get(one: One) -> Result<(), Failure> {
-    let shown = Api::new(one.server.url).operation(one.id).await?;
-    print(&shown, one.server.output)
+    let api = Api::new(one.server.url);
+    let shown = api.operation(one.id).await?;
+    print(&shown, one.server.output)?;
+    if one.server.output == Format::Json {
+        return Ok(());
+    }
+    let notes = attention::open_of(&api, one.id).await?;
+    if !notes.is_empty() {
+        print_line("")?;
+    }
+    for line in notes.iter().flat_map(attention::Note::lines) {
+        print_line(&printable(&line))?;
+    }
+    Ok(())
 }
 
 async fn watch(one: One) -> Result<(), Failure> {

@@ -57,7 +57,7 @@ impl From<Verb> for plan::Verb {
 pub(crate) enum OnLocked {
     /// It is refused.
     Reject,
-    /// It is accepted and waits its turn. Not performed by this version.
+    /// It is accepted and waits its turn.
     Queue,
 }
 
@@ -95,7 +95,7 @@ impl From<Order> for plan::Order {
 pub(crate) enum OnFailure {
     /// What succeeded is undone.
     Rollback,
-    /// The operation stays open until a person chooses. Not performed by this version.
+    /// The operation stays open until a person chooses.
     Hold,
 }
 
@@ -116,7 +116,7 @@ pub(crate) enum OnUnknown {
     Fail,
     /// That target is undone like those that succeeded.
     Undo,
-    /// The operation stays open until a person says what happened. Not performed by this version.
+    /// The operation stays open until a person says what happened.
     Hold,
 }
 
@@ -136,7 +136,7 @@ impl From<OnUnknown> for plan::OnUnknown {
 pub(crate) enum OnUndoFailure {
     /// A person is asked for.
     Attention,
-    /// A person is asked for, and the target is put on hold. Not performed by this version.
+    /// A person is asked for, and the target is put on hold.
     Hold,
 }
 

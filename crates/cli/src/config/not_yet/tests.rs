@@ -19,9 +19,6 @@ monitor = "location"
 monitor = { poll = { path = "/", done = "true", success = "true" } }
 [[routes]]
 probe = { path = "/", applied = "true" }
-on_failure = "hold"
-on_unknown = "hold"
-on_undo_failure = "hold"
 on_locked = "queue"
 dedupe = "{{ path.x }}"
 delay = "1h"
@@ -53,7 +50,7 @@ fn everything_on_the_list_is_refused_with_its_line() {
 
 #[test]
 fn other_values_of_the_same_keys_are_not() {
-    let other = "[store]\nurl = \"sqlite:postgres\"\n[targets.a]\nmonitor = \"msf\"\n[[routes]]\non_unknown = \"undo\"\n\
-                 on_failure = \"rollback\"\non_locked = \"reject\"\nlock = \"x\"\n";
+    let other = "[store]\nurl = \"sqlite:postgres\"\n[targets.a]\nmonitor = \"msf\"\n[[routes]]\non_unknown = \"hold\"\n\
+                 on_failure = \"hold\"\non_locked = \"reject\"\nlock = \"x\"\n";
     assert_eq!(refused(other), Vec::<String>::new());
 }

@@ -34,7 +34,8 @@ const READ: [Method; 2] = [Method::GET, Method::HEAD];
 pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let segments = segments(&visit).ok_or_else(nothing)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let [what @ .., verb @ ("acknowledge" | "cancel" | "hold" | "release" | "replay")] = segments.as_slice()
+    if let [what @ .., verb @ ("acknowledge" | "cancel" | "hold" | "release" | "replay" | "resolve")] =
+        segments.as_slice()
         && matches!(what, ["attention" | "notices" | "operations" | "targets", _])
     {
         return change(shared, visit, what, verb).await;
@@ -45,6 +46,7 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Sto
     only(&visit.head.method, &READ)?;
     match segments.as_slice() {
         ["attention"] => attention::list(shared, &visit).await,
+        ["attention", id] => attention::show(shared, &visit, id).await,
         ["notices"] => notices::list(shared, &visit).await,
         ["notices", id] => notices::show(shared, &visit, id).await,
         ["operations"] => operations::list(shared, &visit).await,
@@ -63,7 +65,7 @@ fn is_read(segments: &[&str]) -> bool {
     matches!(
         segments,
         ["attention" | "notices" | "operations" | "routes" | "status" | "targets"]
-            | ["notices" | "operations" | "targets", _]
+            | ["attention" | "notices" | "operations" | "targets", _]
             | ["operations", _, "history"]
     )
 }
@@ -78,6 +80,10 @@ async fn change(shared: &Shared, visit: Visit, what: &[&str], verb: &str) -> Res
         (["notices", id], "replay") => {
             only(&visit.head.method, &[Method::POST])?;
             notices::replay(shared, visit, id).await
+        }
+        (["attention", id], "resolve") => {
+            only(&visit.head.method, &[Method::POST])?;
+            attention::resolve(shared, visit, id).await
         }
         (["operations", id], "cancel") => {
             only(&visit.head.method, &[Method::POST])?;
