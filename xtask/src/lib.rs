@@ -1,3 +1,4 @@
 //! Developer commands, and the rules of the house that a program can check.
 
 pub mod tidy;
+pub mod torn;

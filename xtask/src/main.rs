@@ -1,30 +1,100 @@
 //! `cargo xtask COMMAND`.
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use xtask::{tidy, torn};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  tidy                     checks the rules of the house: arrows, module cycles, file lengths, names
+  torn-writes [OPTIONS]    loses power at many instants of a recorded run, and looks what is left (needs strace)
+      --seed S             what the run and the losses are drawn from (1)
+      --operations N       operations accepted in the run (150)
+      --states N           states rebuilt and opened (1000)
+";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1);
-    match command.as_deref() {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let done = match command.as_deref() {
         Some("tidy") => tidy(),
+        Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
         _ => {
-            say("usage: cargo xtask tidy    checks the rules of the house: arrows, module cycles, file lengths, names");
-            ExitCode::from(2)
+            say(USAGE);
+            return ExitCode::from(2);
         }
+    };
+    done.unwrap_or_else(|error| {
+        say(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// `--name number` pairs.
+struct Options(Vec<(String, u64)>);
+
+impl Options {
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Vec::new();
+        while let Some(name) = arguments.next() {
+            let number = arguments.next().with_context(|| format!("{name} needs a number"))?;
+            options.push((name, number.parse().with_context(|| format!("{number} is not a number"))?));
+        }
+        Ok(Self(options))
+    }
+
+    /// The value of an option, or its default. Whatever is not asked for by name is refused by [`Options::only`].
+    fn number(&self, name: &str, default: u64) -> u64 {
+        self.0.iter().find(|(given, _)| given == name).map_or(default, |(_, number)| *number)
+    }
+
+    fn only(&self, known: &[&str]) -> Result<()> {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => bail!("{name} is not known here; known are: {}", known.join(", ")),
+            None => Ok(()),
+        }
+    }
+
+    fn count(&self, name: &str, default: u64) -> usize {
+        usize::try_from(self.number(name, default)).unwrap_or(usize::MAX)
     }
 }
 
-fn tidy() -> ExitCode {
-    match xtask::tidy::problems(&xtask::tidy::workspace_root()) {
-        Ok(problems) if problems.is_empty() => ExitCode::SUCCESS,
-        Ok(problems) => {
-            problems.iter().for_each(|problem| say(problem));
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            say(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+fn tidy() -> Result<ExitCode> {
+    let problems = tidy::problems(&tidy::workspace_root())?;
+    problems.iter().for_each(|problem| say(problem));
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn torn_writes(options: &Options) -> Result<ExitCode> {
+    options.only(&["--seed", "--operations", "--states"])?;
+    if !torn::can_trace() {
+        bail!("strace is not there; on Debian: apt-get install strace");
     }
+    let effort = torn::Effort {
+        seed: options.number("--seed", 1),
+        operations: options.count("--operations", 150),
+        states: options.count("--states", 1_000),
+    };
+    let findings = torn::run(&program()?, effort)?;
+    findings.examples.iter().for_each(|example| say(example));
+    say(&format!("torn-writes seed={}: {findings}", effort.seed));
+    Ok(if findings.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the program under test, and tells where it is.
+fn program() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = tidy::workspace_root();
+    let built = Command::new(cargo).args(["build", "--quiet", "--package", "fanfold"]).current_dir(&root).status()?;
+    if !built.success() {
+        bail!("the program cannot be built");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("debug/fanfold"))
 }
 
 #[expect(clippy::print_stderr, reason = "this is a command for developers")]

@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("server", &["fanfold-core", "fanfold-store", "fanfold-engine"]),
     ("cli", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-server"]),
     ("testkit", &["fanfold-core"]),
-    ("../xtask", &[]),
+    ("../xtask", &["fanfold-core", "fanfold-store", "fanfold-testkit"]),
 ];
 
 /// What core decides without: anything that waits, talks or guesses.
