@@ -360,7 +360,7 @@ pub enum Deadline {
     From(#[serde(with = "crate::text::millis")] Duration),
     /// Until then.
     At(Timestamp),
-    /// A person is awaited; so much is left once they have answered.
+    /// A person is awaited (their answer, or a target to be released or configured); so much is left once that has come.
     Paused(#[serde(with = "crate::text::millis")] Duration),
     /// It has passed, and has had its consequences.
     Passed,

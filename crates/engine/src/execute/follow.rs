@@ -68,7 +68,7 @@ async fn poll(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Poll, 
     };
     let outgoing = outgoing(context, step, leg, address)?;
     let target = context.target(step);
-    let permit = target.ticket(permit_kind(leg)).permit().await;
+    let permit = target.ticket(permit_kind(leg), context.op.id).permit().await;
     match target.send(permit, &outgoing).await {
         Ok(received) => {
             let headers = from_wire(&received.headers);

@@ -65,7 +65,7 @@ impl From<Trouble> for NotReady {
 
 /// Takes a place in the target's queue and waits for the turn.
 pub(super) async fn wait_for_turn(context: TaskContext, step: StepIndex, leg: Leg, attempt: u32) -> Input {
-    let ticket = context.target(step).ticket(permit_kind(leg));
+    let ticket = context.target(step).ticket(permit_kind(leg), context.op.id);
     go_on_waiting(context, step, leg, Waiting { ticket, attempt }).await
 }
 

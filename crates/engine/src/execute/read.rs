@@ -28,7 +28,7 @@ pub(super) async fn read(context: TaskContext, step: StepIndex, purpose: Purpose
     };
     let read = match outgoing(&context, step) {
         Ok(outgoing) => {
-            let permit = target.ticket(kind).permit().await;
+            let permit = target.ticket(kind, context.op.id).permit().await;
             match target.send(permit, &outgoing).await {
                 Ok(received) => seen(&context, &received),
                 Err(broke) => ReadSeen::failed(broke.trouble, None),

@@ -1,8 +1,9 @@
 //! Who may send to a target, and when: permits, the breaker, and hold.
 //!
 //! Whoever wants to send takes a [`Ticket`], which is a place in a queue, and waits for its [`Turn`]. Undos have permits of
-//! their own and go first; steps and passed-through requests share the others and take turns. Within a queue the order is
-//! that of arrival, over holds and open breakers too. A ticket or permit that is dropped gives its place back at once.
+//! their own and go first; steps and passed-through requests share the others and take turns. Within a queue operations go in
+//! the order in which they were accepted, over holds, open breakers and restarts too; what has the same rank goes in the
+//! order of arrival. A ticket or permit that is dropped gives its place back at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +52,7 @@ impl PermitKind {
 pub struct Ticket {
     admission: Arc<Admission>,
     kind: PermitKind,
-    number: u64,
+    place: Place,
     wake: Arc<Notify>,
     signal: watch::Receiver<Signal>,
     told: Gate,
@@ -92,6 +93,12 @@ pub(super) struct Admission {
     gauges: Gauges,
 }
 
+/// Where somebody stands in a queue: the lowest goes first. Ids of operations sort by the time of acceptance.
+type Rank = [u8; 16];
+
+/// A place in a queue: by rank, then by arrival. The number is unique.
+type Place = (Rank, u64);
+
 /// How many of each kind, by [`PermitKind::index`].
 pub(super) type Counts = [usize; 3];
 
@@ -111,7 +118,7 @@ struct State {
     allowance: Option<Allowance>,
     held: Option<String>,
     breaker: Breaker,
-    queues: [BTreeMap<u64, Arc<Notify>>; 3],
+    queues: [BTreeMap<Place, Arc<Notify>>; 3],
     /// Tickets whose turn has come and that have not noticed yet.
     granted: HashMap<u64, Pass>,
     in_flight: Counts,
@@ -169,7 +176,7 @@ impl Ticket {
     }
 
     fn claim(&mut self) -> Option<Permit> {
-        let pass = self.admission.lock().granted.remove(&self.number)?;
+        let pass = self.admission.lock().granted.remove(&self.place.1)?;
         self.spent = true;
         Some(Permit { admission: Arc::clone(&self.admission), kind: self.kind, pass: Some(pass) })
     }
@@ -181,8 +188,8 @@ impl Drop for Ticket {
             return;
         }
         self.admission.update(|state| {
-            state.queues[self.kind.index()].remove(&self.number);
-            if let Some(pass) = state.granted.remove(&self.number) {
+            state.queues[self.kind.index()].remove(&self.place);
+            if let Some(pass) = state.granted.remove(&self.place.1) {
                 state.in_flight[self.kind.index()] -= 1;
                 state.breaker.abandoned(pass);
             }
@@ -261,31 +268,36 @@ impl Admission {
         self.update(|state| state.held = None);
     }
 
-    /// Takes a place at the end of a queue.
-    pub(super) fn ticket(self: &Arc<Self>, kind: PermitKind) -> Ticket {
-        self.ticket_if(kind, |_| true).expect("no condition was given")
+    /// Takes a place in a queue, behind everybody of a lower or the same rank.
+    pub(super) fn ticket(self: &Arc<Self>, kind: PermitKind, rank: Rank) -> Ticket {
+        self.ticket_if(kind, rank, |_| true).expect("no condition was given")
     }
 
     /// Takes a place at the end of the queue of passed-through requests, unless that is full.
     pub(super) fn pass_ticket(self: &Arc<Self>) -> Option<Ticket> {
-        self.ticket_if(PermitKind::Pass, |state| {
+        self.ticket_if(PermitKind::Pass, Rank::default(), |state| {
             let room = state.allowance.map_or(0, |allowance| allowance.pass_waiting_max);
             state.queues[PermitKind::Pass.index()].len() < room
         })
     }
 
-    fn ticket_if(self: &Arc<Self>, kind: PermitKind, condition: impl FnOnce(&State) -> bool) -> Option<Ticket> {
+    fn ticket_if(
+        self: &Arc<Self>,
+        kind: PermitKind,
+        rank: Rank,
+        condition: impl FnOnce(&State) -> bool,
+    ) -> Option<Ticket> {
         let wake = Arc::new(Notify::new());
-        let number = self.update(|state| {
-            let number = state.next_number;
+        let place = self.update(|state| {
+            let place = (rank, state.next_number);
             condition(state).then(|| {
                 state.next_number += 1;
-                state.queues[kind.index()].insert(number, Arc::clone(&wake));
-                number
+                state.queues[kind.index()].insert(place, Arc::clone(&wake));
+                place
             })
         })?;
         let signal = self.signal.subscribe();
-        Some(Ticket { admission: Arc::clone(self), kind, number, wake, signal, told: Gate::Permit, spent: false })
+        Some(Ticket { admission: Arc::clone(self), kind, place, wake, signal, told: Gate::Permit, spent: false })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -329,7 +341,7 @@ impl State {
     fn let_go(&mut self, now: Instant) {
         while let Some(kind) = self.next_kind() {
             let Some(pass) = self.breaker.admit(now) else { return };
-            let Some((number, wake)) = self.queues[kind.index()].pop_first() else { return };
+            let Some(((_, number), wake)) = self.queues[kind.index()].pop_first() else { return };
             self.in_flight[kind.index()] += 1;
             self.granted.insert(number, pass);
             wake.notify_one();

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use fanfold_core::TargetName;
 use fanfold_core::operation::{Gate, Sent, TroubleKind};
+use fanfold_core::{OperationId, TargetName};
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -196,9 +196,9 @@ impl Target {
         self.link().map(|link| link.url.clone())
     }
 
-    /// Takes a place in the queue of those who want to send.
-    pub fn ticket(&self, kind: PermitKind) -> Ticket {
-        self.admission.ticket(kind)
+    /// Takes a place in the queue of those who want to send: behind the operations that were accepted before this one.
+    pub fn ticket(&self, kind: PermitKind, operation: OperationId) -> Ticket {
+        self.admission.ticket(kind, *operation.as_bytes())
     }
 
     /// What a request would wait for now, beside its place in the queue.

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attention;
+mod hold;
 mod operations;
+mod restore;
 mod stage;
 mod target;

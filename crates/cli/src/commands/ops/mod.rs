@@ -5,6 +5,7 @@ mod list;
 mod show;
 
 use fanfold_core::OperationId;
+use fanfold_core::operation::WaitingFor;
 
 use super::{ServerOption, attention};
 use crate::client::api::{Api, Shown};
@@ -99,6 +100,9 @@ async fn cancel(one: One) -> Result<(), Failure> {
         say(&format!("operation {} is {}", summary.id, summary.status));
     } else {
         say(&format!("operation {} is being canceled; \"fanfold ops watch {0}\" follows it", summary.id));
+        if shown.detail.waiting_for.iter().any(|waiting| matches!(waiting, WaitingFor::Person { .. })) {
+            say(&format!("a person has to answer first; \"fanfold ops get {}\" tells what", summary.id));
+        }
     }
     Ok(())
 }

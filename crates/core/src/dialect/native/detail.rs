@@ -59,8 +59,8 @@ pub struct OperationDetail {
     pub summary: OperationSummary,
     /// Everything that it waits for; empty once it has ended.
     pub waiting_for: Vec<WaitingFor>,
-    /// Until when forward work may go on; null before its start, while a person is awaited, once it has passed, and after
-    /// the end.
+    /// Until when forward work may go on; null before its start, while a person is awaited or a target is on hold or
+    /// missing, once it has passed, and after the end.
     pub deadline_at: Option<Timestamp>,
     /// The id that was issued for the resource.
     pub resource_id: Option<String>,

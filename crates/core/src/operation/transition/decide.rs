@@ -157,7 +157,6 @@ impl Change {
         let hold = self.plan.policy.on_failure == OnFailure::Hold && !canceled;
         if hold && to_undo > 0 {
             self.op.stage = Stage::Deciding { cause, since: self.now };
-            self.pause_deadline();
             let detail = "some targets are changed and some are not; choose: retry, roll back, or end as it is";
             self.open_attention(None, AttentionReason::ChoiceNeeded, detail.to_owned());
         } else {
@@ -336,19 +335,28 @@ impl Change {
         Ok(())
     }
 
-    /// The deadline stands still while a person is awaited.
-    pub(super) fn pause_deadline(&mut self) {
-        if let Deadline::At(until) = self.op.deadline {
-            let left = std::time::Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
-            self.op.deadline = Deadline::Paused(left);
+    /// The deadline stands still while a person is awaited: their answer about a step, their choice, a target that they hold
+    /// back to be released, or a missing one to be configured again. It goes on once none of that is so.
+    pub(super) fn keep_deadline(&mut self) {
+        match (self.op.deadline, self.awaits_person()) {
+            (Deadline::At(until), true) => {
+                let left = std::time::Duration::try_from(until.duration_since(self.now)).unwrap_or_default();
+                self.op.deadline = Deadline::Paused(left);
+            }
+            (Deadline::Paused(left), false) => self.op.deadline = Deadline::At(after_or_never(self.now, left)),
+            (Deadline::At(_) | Deadline::Paused(_) | Deadline::From(_) | Deadline::Passed, _) => {}
         }
     }
 
-    /// It goes on once nobody is awaited any more.
-    pub(super) fn resume_deadline(&mut self) {
-        let awaited = self.op.steps.iter().any(|step| matches!(step.phase, StepPhase::AwaitingPerson { .. }));
-        if let (Deadline::Paused(left), false) = (self.op.deadline, awaited) {
-            self.op.deadline = Deadline::At(after_or_never(self.now, left));
+    fn awaits_person(&self) -> bool {
+        match &self.op.stage {
+            Stage::Deciding { .. } => true,
+            Stage::Forward | Stage::Closing(_) => self.indices().any(|index| {
+                let asked = matches!(self.op.steps[index.get()].phase, StepPhase::AwaitingPerson { .. });
+                let gates = [Leg::Forward, Leg::Probe].map(|leg| self.op.due_gate(index, leg));
+                asked || gates.iter().any(|gate| matches!(gate, Some(Gate::Held | Gate::Missing)))
+            }),
+            Stage::Unexecuted { .. } | Stage::RollingBack { .. } | Stage::Finishing(_) | Stage::Ended { .. } => false,
         }
     }
 }

@@ -8,6 +8,8 @@ mod step;
 mod undo;
 
 #[cfg(test)]
+mod cancel_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod table;
@@ -42,6 +44,7 @@ pub fn transition(operation: &Operation, event: Event, context: Context) -> Resu
         return Err(IllegalEvent { event: name, state: operation.in_words() });
     }
     change.advance();
+    change.keep_deadline();
     change.op.updated_at = change.now;
     let before = operation.work();
     let begun = change.op.work().into_iter().filter(|work| !before.contains(work)).map(Effect::Begin);

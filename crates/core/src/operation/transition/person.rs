@@ -23,7 +23,6 @@ impl Change {
             step.phase = StepPhase::Ended(Outcome::Failed { consistency: Consistency::RolledBack });
         }
         self.close_attention(Some(index), &by, remark);
-        self.resume_deadline();
         Ok(())
     }
 
@@ -52,6 +51,5 @@ impl Change {
         if self.op.deadline == Deadline::Passed {
             self.op.deadline = Deadline::At(after_or_never(self.now, self.plan.policy.deadline));
         }
-        self.resume_deadline();
     }
 }

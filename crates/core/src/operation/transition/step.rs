@@ -167,7 +167,6 @@ impl Change {
             OnUnknown::Fail | OnUnknown::Undo => self.set_phase(index, StepPhase::Ended(Outcome::Unknown)),
             OnUnknown::Hold => {
                 self.set_phase(index, StepPhase::AwaitingPerson { since: self.now });
-                self.pause_deadline();
                 let target = self.plan.steps[index.get()].target.clone();
                 let detail = format!("it is not known whether {target} applied the request; say whether it did");
                 self.open_attention(Some(index), AttentionReason::OutcomeUnknown, detail);

@@ -30,7 +30,7 @@ fn got(ticket: &mut Ticket) -> Option<Permit> {
 }
 
 fn get(admission: &Arc<Admission>, kind: PermitKind) -> Permit {
-    got(&mut admission.ticket(kind)).expect("a free permit")
+    got(&mut admission.ticket(kind, Rank::default())).expect("a free permit")
 }
 
 fn open_breaker(admission: &Arc<Admission>) {
@@ -41,12 +41,27 @@ fn open_breaker(admission: &Arc<Admission>) {
 }
 
 #[tokio::test]
+async fn operations_go_in_the_order_of_acceptance_whenever_they_arrive() {
+    let admission = configured();
+    admission.hold("maintenance".to_owned());
+    let mut tickets: Vec<_> =
+        [3, 1, 2].map(|rank| (rank, admission.ticket(PermitKind::Forward, [rank; 16]))).into_iter().collect();
+    admission.configure(Some(Allowance { max_in_flight: 1, ..allowance() }));
+    admission.release();
+    let mut order = Vec::new();
+    while let Some(index) = tickets.iter_mut().position(|(_, ticket)| got(ticket).is_some()) {
+        order.push(tickets.remove(index).0);
+    }
+    assert_eq!(order, [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn permits_are_given_in_order_of_arrival() {
     let admission = configured();
     let first = get(&admission, PermitKind::Forward);
     let second = get(&admission, PermitKind::Forward);
-    let mut third = admission.ticket(PermitKind::Forward);
-    let mut fourth = admission.ticket(PermitKind::Forward);
+    let mut third = admission.ticket(PermitKind::Forward, Rank::default());
+    let mut fourth = admission.ticket(PermitKind::Forward, Rank::default());
     // The fourth asks first: asking does not change the order.
     assert!(got(&mut fourth).is_none() && got(&mut third).is_none());
     drop(first);
@@ -62,7 +77,7 @@ async fn undos_have_permits_of_their_own_and_go_first() {
     let admission = configured();
     let forward = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
     let undo = get(&admission, PermitKind::Undo);
-    let mut waiting = [PermitKind::Forward, PermitKind::Undo].map(|kind| admission.ticket(kind));
+    let mut waiting = [PermitKind::Forward, PermitKind::Undo].map(|kind| admission.ticket(kind, Rank::default()));
     assert_eq!(admission.snapshot().waiting, [1, 1, 0]);
     drop(forward);
     assert!(got(&mut waiting[1]).is_none(), "an undo does not take a step's permit");
@@ -71,7 +86,7 @@ async fn undos_have_permits_of_their_own_and_go_first() {
     assert!(got(&mut waiting[1]).is_some());
 
     admission.hold("maintenance".to_owned());
-    let mut waiting = [PermitKind::Forward, PermitKind::Undo].map(|kind| admission.ticket(kind));
+    let mut waiting = [PermitKind::Forward, PermitKind::Undo].map(|kind| admission.ticket(kind, Rank::default()));
     open_after_release(&admission);
     // With a single trial to give, it is the undo's.
     assert!(got(&mut waiting[1]).is_some());
@@ -95,7 +110,7 @@ fn open_after_release(admission: &Arc<Admission>) {
 async fn steps_and_passed_through_requests_take_turns() {
     let admission = configured();
     let held = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
-    let mut steps: Vec<_> = (0..3).map(|_| admission.ticket(PermitKind::Forward)).collect();
+    let mut steps: Vec<_> = (0..3).map(|_| admission.ticket(PermitKind::Forward, Rank::default())).collect();
     let mut passes: Vec<_> = (0..3).map(|_| admission.pass_ticket().expect("room in the queue")).collect();
     assert!(admission.pass_ticket().is_none(), "the queue of passed-through requests is bounded");
     drop(held);
@@ -109,9 +124,9 @@ async fn steps_and_passed_through_requests_take_turns() {
 async fn a_ticket_or_permit_that_is_dropped_gives_its_place_back() {
     let admission = configured();
     let permits = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
-    let gone = admission.ticket(PermitKind::Forward);
-    let granted = admission.ticket(PermitKind::Forward);
-    let mut last = admission.ticket(PermitKind::Forward);
+    let gone = admission.ticket(PermitKind::Forward, Rank::default());
+    let granted = admission.ticket(PermitKind::Forward, Rank::default());
+    let mut last = admission.ticket(PermitKind::Forward, Rank::default());
     drop(gone);
     drop(permits);
     // Both of these were granted by now; the one that never looks must not keep its permit.
@@ -126,11 +141,11 @@ async fn a_ticket_or_permit_that_is_dropped_gives_its_place_back() {
 async fn a_wait_that_is_given_up_and_taken_up_again_keeps_its_place() {
     let admission = configured();
     let permits = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
-    let mut ticket = admission.ticket(PermitKind::Forward);
+    let mut ticket = admission.ticket(PermitKind::Forward, Rank::default());
     for _ in 0..3 {
         assert!(ticket.turn().now_or_never().is_none());
     }
-    let mut later = admission.ticket(PermitKind::Forward);
+    let mut later = admission.ticket(PermitKind::Forward, Rank::default());
     let [one, other] = permits;
     drop(one);
     assert!(got(&mut later).is_none());
@@ -142,7 +157,7 @@ async fn a_wait_that_is_given_up_and_taken_up_again_keeps_its_place() {
 async fn whoever_waits_is_told_what_for() {
     let admission = configured();
     let _permits = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
-    let mut ticket = admission.ticket(PermitKind::Forward);
+    let mut ticket = admission.ticket(PermitKind::Forward, Rank::default());
     assert!(ticket.turn().now_or_never().is_none(), "a permit is what everybody expects to wait for");
     admission.hold("maintenance".to_owned());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Held)));
@@ -158,7 +173,7 @@ async fn whoever_waits_is_told_what_for() {
 async fn what_waited_for_a_held_target_goes_on_in_order() {
     let admission = configured();
     admission.hold("maintenance".to_owned());
-    let mut tickets: Vec<_> = (0..4).map(|_| admission.ticket(PermitKind::Forward)).collect();
+    let mut tickets: Vec<_> = (0..4).map(|_| admission.ticket(PermitKind::Forward, Rank::default())).collect();
     assert!(tickets.iter_mut().rev().all(|ticket| got(ticket).is_none()));
     admission.release();
     for ticket in &mut tickets {
@@ -173,8 +188,8 @@ async fn an_open_breaker_lets_one_through_after_its_time_and_the_others_after_th
     let admission = configured();
     open_breaker(&admission);
     let opened = Instant::now();
-    let mut first = admission.ticket(PermitKind::Forward);
-    let mut second = admission.ticket(PermitKind::Forward);
+    let mut first = admission.ticket(PermitKind::Forward, Rank::default());
+    let mut second = admission.ticket(PermitKind::Forward, Rank::default());
     assert!(matches!(first.turn().await, Turn::Waits(Gate::Breaker)));
     assert!(matches!(second.turn().await, Turn::Waits(Gate::Breaker)));
     let Turn::Go(mut trial) = first.turn().await else { panic!("the gate did not change") };
@@ -191,13 +206,13 @@ async fn a_trial_that_breaks_opens_the_breaker_again() {
     open_breaker(&admission);
     let opened = Instant::now();
     for round in 1..=3 {
-        let mut trial = admission.ticket(PermitKind::Forward).permit().await;
+        let mut trial = admission.ticket(PermitKind::Forward, Rank::default()).permit().await;
         assert_eq!(opened.elapsed().as_secs(), 10 * round);
         trial.broke();
     }
     // One that is given up tells nothing: the next one tries at once.
-    drop(admission.ticket(PermitKind::Forward).permit().await);
-    drop(admission.ticket(PermitKind::Forward).permit().await);
+    drop(admission.ticket(PermitKind::Forward, Rank::default()).permit().await);
+    drop(admission.ticket(PermitKind::Forward, Rank::default()).permit().await);
     assert_eq!(opened.elapsed().as_secs(), 40);
 }
 
@@ -208,7 +223,7 @@ async fn a_full_target_whose_breaker_has_had_its_time_waits_quietly_for_a_permit
     for permit in &mut permits {
         permit.broke();
     }
-    let mut ticket = admission.ticket(PermitKind::Forward);
+    let mut ticket = admission.ticket(PermitKind::Forward, Rank::default());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Breaker)));
     // If it did not wait quietly, this would never end.
     assert!(tokio::time::timeout(Duration::from_secs(60), ticket.turn()).await.is_err());
@@ -220,13 +235,13 @@ async fn a_full_target_whose_breaker_has_had_its_time_waits_quietly_for_a_permit
 async fn other_limits_take_effect_at_once_and_keep_the_queue() {
     let admission = configured();
     let permits = [get(&admission, PermitKind::Forward), get(&admission, PermitKind::Forward)];
-    let mut ticket = admission.ticket(PermitKind::Forward);
+    let mut ticket = admission.ticket(PermitKind::Forward, Rank::default());
     admission.configure(Some(Allowance { max_in_flight: 3, ..allowance() }));
     let third = got(&mut ticket).expect("there is room now");
     admission.configure(Some(Allowance { max_in_flight: 1, ..allowance() }));
-    let mut ticket = admission.ticket(PermitKind::Forward);
+    let mut ticket = admission.ticket(PermitKind::Forward, Rank::default());
     drop((permits, third));
     let only = got(&mut ticket).expect("none is in flight");
-    assert!(got(&mut admission.ticket(PermitKind::Forward)).is_none());
+    assert!(got(&mut admission.ticket(PermitKind::Forward, Rank::default())).is_none());
     drop(only);
 }

@@ -172,7 +172,7 @@ async fn a_target_that_takes_nothing_is_told_at_once() {
     assert_eq!(held, ForwardError::NotNow { gate: Gate::Held, retry_in: None });
     target.release();
 
-    let permit = target.ticket(PermitKind::Forward).permit().await;
+    let permit = target.ticket(PermitKind::Forward, operation()).permit().await;
     let full = target.forward(request(Method::GET, "/x"), PassLimits { connect: SHORT, ..LIMITS }).await.unwrap_err();
     assert_eq!(full, ForwardError::NotNow { gate: Gate::Permit, retry_in: None });
     drop(permit);

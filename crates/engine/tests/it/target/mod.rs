@@ -8,6 +8,7 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfold_core::OperationId;
 use fanfold_engine::target::{
     Broke, Metrics, Outgoing, PerKind, PermitKind, Received, Target, TargetConfig, TargetState, Targets, Turn,
 };
@@ -62,7 +63,12 @@ fn post(path: &str) -> Outgoing {
     Outgoing { fresh: true, ..outgoing(Method::POST, path, "{}") }
 }
 
+/// Whoever waits for a turn here.
+fn operation() -> OperationId {
+    OperationId::new(jiff::Timestamp::UNIX_EPOCH, [7; 10])
+}
+
 async fn send(target: &Target, outgoing: &Outgoing) -> Result<Received, Broke> {
-    let permit = target.ticket(PermitKind::Forward).permit().await;
+    let permit = target.ticket(PermitKind::Forward, operation()).permit().await;
     target.send(permit, outgoing).await
 }

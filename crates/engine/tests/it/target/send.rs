@@ -223,7 +223,7 @@ async fn sending_can_be_called_off_at_the_last_moment() {
     let fake = FakeTarget::start().await;
     let target = target_with(&fake.url(), |config| config.breaker.after = 1);
     let asked = AtomicUsize::new(0);
-    let permit = target.ticket(PermitKind::Forward).permit().await;
+    let permit = target.ticket(PermitKind::Forward, operation()).permit().await;
     let never = || {
         asked.fetch_add(1, Ordering::Relaxed);
         false
@@ -280,7 +280,7 @@ async fn a_target_that_breaks_again_and_again_is_left_alone_for_a_while() {
     fake.stop().await;
     assert_eq!(send(&target, &post("/x")).await.unwrap_err().sent, Sent::No);
     assert!(matches!(target.status().state, TargetState::BreakerOpen { .. }));
-    let mut ticket = target.ticket(PermitKind::Forward);
+    let mut ticket = target.ticket(PermitKind::Forward, operation());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Breaker)));
     let totals = target.status().totals;
     assert_eq!((totals.answered, totals.server_errors, totals.broke, totals.not_sent), (0, 4, 1, 1));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::native::OperationDetail;
 use fanfold_core::dialect::{Refusal, Reply};
-use fanfold_core::operation::WaitingFor;
+use fanfold_core::operation::{Gate, WaitingFor};
 use fanfold_core::{Operation, OperationId};
 use fanfold_engine::CancelOutcome;
 use fanfold_store::LockPlace;
@@ -86,8 +86,28 @@ async fn detail(shared: &Shared, front: &Front, status: StatusCode, operation: A
     let full = shared.full(operation).await?;
     let mut form = OperationDetail::of(front.native(), full.view());
     for wait in &mut form.waiting_for {
-        if let WaitingFor::Lock { position, .. } = wait {
-            *position = lock_position(shared, full.operation.id).await?;
+        match wait {
+            WaitingFor::Lock { position, .. } => *position = lock_position(shared, full.operation.id).await?,
+            // Reads are not recorded, so that only the target knows what they wait for.
+            WaitingFor::Resource { call, .. } => match shared.engine.targets().get(&call.target).gate() {
+                Gate::Permit => {}
+                Gate::Breaker => *wait = WaitingFor::Breaker(call.clone()),
+                Gate::Held => *wait = WaitingFor::HeldTarget(call.clone()),
+                Gate::Missing => *wait = WaitingFor::MissingTarget(call.clone()),
+            },
+            WaitingFor::StartTime { .. }
+            | WaitingFor::Dispatch
+            | WaitingFor::Permit(_)
+            | WaitingFor::Breaker(_)
+            | WaitingFor::HeldTarget(_)
+            | WaitingFor::MissingTarget(_)
+            | WaitingFor::Backoff { .. }
+            | WaitingFor::Settle { .. }
+            | WaitingFor::Answer { .. }
+            | WaitingFor::LowerOperation { .. }
+            | WaitingFor::Probe { .. }
+            | WaitingFor::Person { .. }
+            | WaitingFor::Response => {}
         }
     }
     let reply = uncached(Reply::json(status, &form)).with("etag", entity::tag(&full.operation));

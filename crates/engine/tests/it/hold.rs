@@ -1,0 +1,102 @@
+//! Targets on hold: nothing of any kind is sent to them, what waits goes on when they are released.
+
+use fanfold_core::operation::{Consistency, Deadline, Gate, Leg, Outcome, Status};
+use fanfold_core::plan::{Monitor, UndoRule};
+use fanfold_core::{Operation, StepIndex};
+use fanfold_engine::target::PerKind;
+use fanfold_testkit::fake::{Answer, Controller, Reply, Resources};
+use fanfold_testkit::{Latch, PATIENCE};
+
+use super::stage::{NAMES, Setting, Stage, fakes, spec};
+
+const ONE: StepIndex = StepIndex(0);
+
+async fn hold(stage: &Stage) {
+    stage.engine.hold(&NAMES[0].into(), "ann".to_owned(), "maintenance".to_owned()).await.unwrap();
+}
+
+async fn release(stage: &Stage) {
+    stage.engine.release(&NAMES[0].into()).await.unwrap();
+}
+
+/// Waits until so many requests wait for the first target.
+async fn waiting(stage: &Stage, wanted: PerKind) {
+    let target = stage.engine.targets().get(&NAMES[0].into());
+    let waiting = async {
+        while target.status().waiting != wanted {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("so many wait");
+}
+
+const ONE_FORWARD: PerKind = PerKind { forward: 1, undo: 0, pass: 0 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_waits_and_its_deadline_stands_still() {
+    let fakes = fakes().await;
+    let stage = Stage::new(&fakes[..1], spec(&NAMES[..1])).await;
+    hold(&stage).await;
+    let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+    let is_held = |operation: &Operation| operation.due_gate(ONE, Leg::Forward) == Some(Gate::Held);
+    let held = stage.until(id, is_held).await;
+    assert!(matches!(held.deadline, Deadline::Paused(_)), "{:?}", held.deadline);
+    let stage = stage.restarted().await;
+    waiting(&stage, ONE_FORWARD).await;
+    assert!(fakes[0].seen().is_empty());
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.status(), Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_waits() {
+    let fakes = fakes().await;
+    let first = Latch::new();
+    fakes[1].on("POST", "/things", Reply::from(Answer::empty(409)).after(&first));
+    let stage = Stage::new(&fakes[..2], spec(&NAMES[..2])).await;
+    let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+    stage.until(id, |operation| operation.steps[0].outcome() == Some(Outcome::Succeeded)).await;
+    hold(&stage).await;
+    first.open();
+    stage.until(id, |operation| operation.due_gate(ONE, Leg::Undo) == Some(Gate::Held)).await;
+    assert_eq!(fakes[0].seen().len(), 1);
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.end().unwrap().consistency, Consistency::RolledBack);
+    assert_eq!(fakes[0].seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_for_a_later_restore_waits() {
+    let fakes = fakes().await;
+    fakes[0].serve(Resources::new());
+    let mut route = spec(&NAMES[..1]);
+    route.undo = Some(UndoRule::Restore);
+    let mut setting = Setting::new(&fakes[..1], route);
+    (setting.method, setting.pattern) = ("PUT", "/things/{id}");
+    let stage = Stage::of(setting).await;
+    hold(&stage).await;
+    let id = stage.accept("PUT", "/things/1", "{}").await.unwrap().operation.id;
+    waiting(&stage, ONE_FORWARD).await;
+    assert!(fakes[0].seen().is_empty());
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.status(), Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_of_a_lower_operation_wait() {
+    let fakes = fakes().await;
+    let lower = Controller::new().polls(3);
+    fakes[0].serve(lower.clone());
+    let mut route = spec(&NAMES[..1]);
+    route.undo = None;
+    let mut setting = Setting::new(&fakes[..1], route);
+    (setting.pattern, setting.target.monitor) = ("/slices", Monitor::Msf);
+    let stage = Stage::of(setting).await;
+    let id = stage.accept("POST", "/slices", "{}").await.unwrap().operation.id;
+    fakes[0].wait_for(2).await;
+    hold(&stage).await;
+    waiting(&stage, ONE_FORWARD).await;
+    assert!(stage.engine.operation(id).await.unwrap().unwrap().end().is_none());
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.status(), Status::Completed);
+}
