@@ -102,7 +102,6 @@ pub(crate) fn fixed_changes(before: &Settings, after: &Settings) -> Vec<&'static
         ("[server] callback", old.callback != new.callback),
         ("[auth]", before.auth != after.auth),
         ("[store]", before.store != after.store),
-        ("[notices]", before.notices != after.notices),
     ];
     changes.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect()
 }
@@ -122,6 +121,7 @@ impl Running {
         // The last thing that can fail; and targets go first, so that no new route meets a target that is not there yet.
         self.engine.targets().replace(target_configs(settings))?;
         self.engine.replace_mounts(settings.mounts.clone());
+        self.engine.replace_notice_rules(notice_rules(&settings.notices));
         self.server.replace_front(front);
         Ok(())
     }
@@ -197,6 +197,10 @@ fn notice_rules(settings: &NoticeSettings) -> NoticeRules {
         backoff: settings.backoff,
         backoff_max: settings.backoff_max,
         timeout: settings.connect + settings.response,
+        secrets: settings.secrets.clone(),
+        callbacks: settings.callbacks.clone(),
+        public_url: settings.public_url.clone(),
+        tls: settings.tls.clone(),
     }
 }
 

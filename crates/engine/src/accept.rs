@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::{Accepting, Mount, Refusal};
 use fanfold_core::plan::Plan;
-use fanfold_core::route::{Incoming, Issued, OperationRoute, seal};
+use fanfold_core::route::{CALLBACK, Incoming, Issued, OperationRoute, seal};
 use fanfold_core::{Headers, Operation, OperationId, TenantId};
 use fanfold_store::{Acceptance, Accepted, Error as StoreError, IdempotencyKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -15,6 +15,8 @@ use sha2::Sha256;
 use crate::Engine;
 use crate::dispatch;
 use crate::execute::{TRACE_ATTRIBUTE, sealed_form};
+use crate::notify::{CALLBACK_ATTRIBUTE, allowed_callback};
+use crate::receiver::WebhookUrl;
 
 /// The longest idempotency key of a client, in octets.
 const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -63,12 +65,15 @@ impl Engine {
         let given = own_headers(&incoming.headers, now)?;
         let read =
             mount.wire().accept(&Accepting { query: incoming.query.as_deref(), captures: &incoming.captures })?;
-        if let Some(to) = read.notify.filter(|to| !shared.config.notices.permit(*to)) {
+        if let Some(to) = read.notify.filter(|to| !shared.notices.load().permit(None, *to)) {
             let detail = format!("{to} may not be notified; `[notices] allow` lists what may");
             return Err(Refusal::BadValue { detail });
         }
         incoming.target_query = read.query;
         let mut attributes = read.attributes;
+        if let Some(callback) = self.callback(&mut incoming.headers).await? {
+            attributes.insert(CALLBACK_ATTRIBUTE.to_owned(), callback.text());
+        }
         attributes.extend(given.trace.map(|trace| (TRACE_ATTRIBUTE.to_owned(), trace)));
         let id = self.new_id(now);
         let issued = Issued {
@@ -136,6 +141,22 @@ impl Engine {
                 Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER })
             }
         }
+    }
+
+    /// Who is to be told in a webhook, where the client asks for one. What stays among its headers is what may be shown.
+    async fn callback(&self, headers: &mut Headers) -> Result<Option<WebhookUrl>, Refusal> {
+        let given: Vec<&str> =
+            headers.iter().filter(|(name, _)| name == CALLBACK).map(|(_, value)| value.as_str()).collect();
+        let text = match given.as_slice() {
+            [] => return Ok(None),
+            [text] => (*text).to_owned(),
+            _ => return Err(Refusal::BadValue { detail: "Fanfold-Callback-Url is given more than once".to_owned() }),
+        };
+        let callback = allowed_callback(&self.shared, &text).await?;
+        for (_, value) in headers.iter_mut().filter(|(name, _)| name == CALLBACK) {
+            *value = callback.public();
+        }
+        Ok(Some(callback))
     }
 
     fn new_id(&self, now: Timestamp) -> OperationId {

@@ -1,23 +1,93 @@
 //! Which addresses that a caller gives may be notified.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// One rule of `[notices] allow`: a destination that fits is allowed. Host names are not among the rules: a name says nothing
-/// about the address that is connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One rule of `[notices] allow`: a destination that fits is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowRule {
-    /// The first address of the network.
-    pub address: IpAddr,
-    /// The length of its prefix, 0 to 32 or 128.
-    pub bits: u8,
+    /// Which hosts.
+    pub host: AllowedHost,
     /// Which port; `None`: every port.
     pub port: Option<u16>,
 }
 
+/// Which hosts a rule allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedHost {
+    /// Every address of a network. Addresses that are not public only if the network lies within what makes them so.
+    Network {
+        /// The first address of the network.
+        address: IpAddr,
+        /// The length of its prefix, 0 to 32 or 128.
+        bits: u8,
+    },
+    /// The host of this name, in lower case, as long as its address is a public one.
+    Name(String),
+    /// As [`AllowedHost::Name`], for every host below this domain.
+    Below(String),
+}
+
+/// Addresses of this machine, of the networks around it, of no host at all, and of the services through which clouds tell
+/// their machines secrets. A name may lead to any of them, and 0.0.0.0/0 contains them: neither means them.
+const NOT_PUBLIC: [(IpAddr, u8); 27] = [
+    v4([0, 0, 0, 0], 8),
+    v4([10, 0, 0, 0], 8),
+    v4([100, 64, 0, 0], 10),
+    v4([100, 100, 100, 200], 32),
+    v4([127, 0, 0, 0], 8),
+    v4([168, 63, 129, 16], 32),
+    v4([169, 254, 0, 0], 16),
+    v4([169, 254, 169, 254], 32),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 0, 0, 0], 24),
+    v4([192, 0, 0, 192], 32),
+    v4([192, 0, 2, 0], 24),
+    v4([192, 168, 0, 0], 16),
+    v4([198, 18, 0, 0], 15),
+    v4([198, 51, 100, 0], 24),
+    v4([203, 0, 113, 0], 24),
+    v4([224, 0, 0, 0], 4),
+    v4([240, 0, 0, 0], 4),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
+    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
+    v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+    v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+    v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
+const fn v4(octets: [u8; 4], bits: u8) -> (IpAddr, u8) {
+    let [a, b, c, d] = octets;
+    (IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)
+}
+
+const fn v6(parts: [u16; 8], bits: u8) -> (IpAddr, u8) {
+    let [a, b, c, d, e, f, g, h] = parts;
+    (IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), bits)
+}
+
 impl AllowRule {
-    /// Whether the address may be connected to.
-    pub fn permits(&self, to: SocketAddr) -> bool {
-        self.port.is_none_or(|port| port == to.port()) && contains(self.address, self.bits, to.ip())
+    /// Whether `to` may be connected to, as the address of the host of this name; `None`: the address itself was given.
+    pub fn permits(&self, name: Option<&str>, to: SocketAddr) -> bool {
+        // An IPv4 address in IPv6 clothes is the IPv4 address.
+        let ip = to.ip().to_canonical();
+        let mut around = NOT_PUBLIC.into_iter().filter(|(network, bits)| contains(*network, *bits, ip));
+        self.port.is_none_or(|port| port == to.port())
+            && match &self.host {
+                AllowedHost::Network { address, bits } => {
+                    let is_named =
+                        |(network, outer): (IpAddr, u8)| outer <= *bits && contains(network, outer, *address);
+                    contains(*address, *bits, ip) && around.all(is_named)
+                }
+                AllowedHost::Name(allowed) => around.next().is_none() && name == Some(allowed),
+                AllowedHost::Below(domain) => {
+                    let host = name.and_then(|name| name.strip_suffix(domain.as_str()));
+                    around.next().is_none() && host.is_some_and(|host| host.len() > 1 && host.ends_with('.'))
+                }
+            }
     }
 }
 
@@ -31,9 +101,7 @@ fn contains(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
             let mask = u128::MAX.checked_shl(u32::from(128_u8.saturating_sub(bits))).unwrap_or(0);
             u128::from(network) & mask == u128::from(ip) & mask
         }
-        // An IPv4 address in IPv6 clothes is the IPv4 address.
-        (IpAddr::V4(_), IpAddr::V6(ip)) => ip.to_ipv4_mapped().is_some_and(|ip| contains(network, bits, ip.into())),
-        (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
 
@@ -41,21 +109,77 @@ fn contains(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    fn network(address: &str, bits: u8, port: Option<u16>) -> AllowRule {
+        AllowRule { host: AllowedHost::Network { address: address.parse().unwrap(), bits }, port }
+    }
+
     #[test]
     fn networks_and_ports_bound_what_is_allowed() {
-        let rule = |address: &str, bits, port| AllowRule { address: address.parse().unwrap(), bits, port };
         for (rule, to, allowed) in [
-            (rule("192.168.100.0", 24, Some(65000)), "192.168.100.7:65000", true),
-            (rule("192.168.100.0", 24, Some(65000)), "192.168.100.7:65001", false),
-            (rule("192.168.100.0", 24, Some(65000)), "192.168.101.7:65000", false),
-            (rule("192.168.100.0", 24, None), "192.168.100.7:1", true),
-            (rule("0.0.0.0", 0, None), "8.8.8.8:1", true),
-            (rule("0.0.0.0", 0, None), "[2001:db8::1]:1", false),
-            (rule("10.0.0.5", 32, None), "[::ffff:10.0.0.5]:80", true),
-            (rule("fd00::", 8, None), "[fd12::1]:80", true),
-            (rule("::", 0, None), "10.0.0.1:80", false),
+            (network("192.168.100.0", 24, Some(65000)), "192.168.100.7:65000", true),
+            (network("192.168.100.0", 24, Some(65000)), "192.168.100.7:65001", false),
+            (network("192.168.100.0", 24, Some(65000)), "192.168.101.7:65000", false),
+            (network("192.168.100.0", 24, None), "192.168.100.7:1", true),
+            (network("0.0.0.0", 0, None), "8.8.8.8:1", true),
+            (network("0.0.0.0", 0, None), "[2001:db8::1]:1", false),
+            (network("10.0.0.5", 32, None), "[::ffff:10.0.0.5]:80", true),
+            (network("fd00::", 8, None), "[fd12::1]:80", true),
+            (network("::", 0, None), "10.0.0.1:80", false),
         ] {
-            assert_eq!(rule.permits(to.parse().unwrap()), allowed, "{rule:?} {to}");
+            assert_eq!(rule.permits(None, to.parse().unwrap()), allowed, "{rule:?} {to}");
         }
+    }
+
+    #[test]
+    fn what_is_not_public_is_allowed_only_where_it_is_named() {
+        let everything = [network("0.0.0.0", 0, None), network("::", 0, None)];
+        for to in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.100.100.200",
+            "0.0.0.0",
+            "168.63.129.16",
+            "[::1]",
+            "[::]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "255.255.255.255",
+            "224.0.0.1",
+        ] {
+            let to: SocketAddr = format!("{to}:80").parse().unwrap();
+            assert!(!everything.iter().any(|rule| rule.permits(None, to)), "{to}");
+        }
+        let to = |text: &str| text.parse().unwrap();
+        assert!(network("127.0.0.0", 8, None).permits(None, to("127.0.0.1:80")));
+        assert!(network("127.0.0.1", 32, None).permits(Some("any.example"), to("127.0.0.1:80")));
+        assert!(network("169.254.0.0", 16, None).permits(None, to("169.254.1.1:80")));
+        assert!(
+            !network("169.254.0.0", 16, None).permits(None, to("169.254.169.254:80")),
+            "it is more than a neighbour"
+        );
+        assert!(network("169.254.169.254", 32, None).permits(None, to("169.254.169.254:80")));
+    }
+
+    #[test]
+    fn a_name_opens_nothing_but_public_addresses() {
+        let rule = |host| AllowRule { host, port: Some(443) };
+        let (exact, below) =
+            (rule(AllowedHost::Name("hooks.example".to_owned())), rule(AllowedHost::Below("example".to_owned())));
+        let (public, private) = ("9.9.9.9:443".parse().unwrap(), "10.0.0.1:443".parse().unwrap());
+        assert!(exact.permits(Some("hooks.example"), public) && below.permits(Some("hooks.example"), public));
+        for name in [None, Some("a.hooks.example"), Some("evil-hooks.example"), Some("example")] {
+            assert!(!exact.permits(name, public), "{name:?}");
+        }
+        for name in [None, Some("example"), Some(".example"), Some("badexample"), Some("example.org")] {
+            assert!(!below.permits(name, public), "{name:?}");
+        }
+        assert!(!exact.permits(Some("hooks.example"), private) && !below.permits(Some("hooks.example"), private));
+        assert!(!exact.permits(Some("hooks.example"), "9.9.9.9:80".parse().unwrap()));
     }
 }

@@ -1,8 +1,12 @@
 //! The limits of the engine, as configuration gives them. Everything that could grow has one.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allow::AllowRule;
+use crate::receiver::{Resolve, SigningSecret, SystemResolver, WebhookUrl};
+use crate::target::Tls;
 
 /// The limits of the engine. Everything that could grow has one.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct Config {
     pub retention_every: Duration,
     /// How notices are sent.
     pub notices: NoticeRules,
+    /// How the hosts of webhooks are found.
+    pub resolver: Arc<dyn Resolve>,
     /// The key of idempotency fingerprints; the same over restarts.
     pub fingerprint_key: [u8; 32],
 }
@@ -36,6 +42,7 @@ impl Config {
             sweep_every: Duration::from_secs(5),
             retention_every: Duration::from_secs(60),
             notices: NoticeRules::default(),
+            resolver: Arc::new(SystemResolver),
             fingerprint_key,
         }
     }
@@ -54,6 +61,23 @@ pub struct NoticeRules {
     pub backoff_max: Duration,
     /// How long one try may take.
     pub timeout: Duration,
+    /// What webhooks are signed with that have no secrets of their own, all of them at once. Empty: callers may ask for none.
+    pub secrets: Vec<SigningSecret>,
+    /// Who is told of every end of a route's operations, by the name of the route.
+    pub callbacks: BTreeMap<String, RouteCallback>,
+    /// What stands before a path to make a link absolute; empty: links are relative.
+    pub public_url: String,
+    /// How certificates are checked; `None`: as the platform does.
+    pub tls: Option<Tls>,
+}
+
+/// Who is told of every end of a route's operations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteCallback {
+    /// Where.
+    pub url: WebhookUrl,
+    /// What is signed with; empty: [`NoticeRules::secrets`].
+    pub secrets: Vec<SigningSecret>,
 }
 
 impl Default for NoticeRules {
@@ -64,13 +88,24 @@ impl Default for NoticeRules {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(600),
             timeout: Duration::from_secs(13),
+            secrets: Vec::new(),
+            callbacks: BTreeMap::new(),
+            public_url: String::new(),
+            tls: None,
         }
     }
 }
 
 impl NoticeRules {
-    /// Whether a caller may ask for notices to this address.
-    pub fn permit(&self, to: std::net::SocketAddr) -> bool {
-        self.allow.iter().any(|rule| rule.permits(to))
+    /// Whether a caller may ask for notices to this address, as that of the host of this name (`None`: the address itself was
+    /// given).
+    pub(crate) fn permit(&self, name: Option<&str>, to: std::net::SocketAddr) -> bool {
+        self.allow.iter().any(|rule| rule.permits(name, to))
+    }
+
+    /// What the webhooks of this route are signed with.
+    pub(crate) fn secrets_of(&self, route: &str) -> &[SigningSecret] {
+        let own = self.callbacks.get(route).map(|callback| callback.secrets.as_slice());
+        own.filter(|secrets| !secrets.is_empty()).unwrap_or(&self.secrets)
     }
 }

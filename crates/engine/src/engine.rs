@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, NoticeRules};
 use crate::metrics::Metrics;
 use crate::residents::Command;
 use crate::shared::Shared;
@@ -85,6 +85,11 @@ impl Engine {
     /// Puts the mounts of a reloaded configuration in place.
     pub fn replace_mounts(&self, mounts: Vec<Mount>) {
         self.shared.mounts.store(Arc::new(mounts));
+    }
+
+    /// Puts the rules of notices of a reloaded configuration in place; what is on the wire ends by the old ones.
+    pub fn replace_notice_rules(&self, rules: NoticeRules) {
+        self.shared.notices.store(Arc::new(rules));
     }
 
     /// The latest recorded state of an operation, if it is in memory.

@@ -3,10 +3,12 @@
 use fanfold_core::Operation;
 use fanfold_core::operation::{End, Status};
 use fanfold_core::plan::DialectName;
-use fanfold_store::NoticeOutcome;
+use fanfold_store::{NoticeOutcome, OutboxState};
+use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -17,6 +19,8 @@ pub struct Metrics {
     ended: Family<EndLabels, Counter>,
     duration: Family<RouteLabels, Histogram>,
     notices: Family<NoticeLabels, Counter>,
+    oldest_notice: Gauge<f64, std::sync::atomic::AtomicU64>,
+    dead_letters: Gauge,
 }
 
 /// Routes are configured, so there are as many labels as routes.
@@ -70,6 +74,8 @@ impl Default for Metrics {
             ended: Family::default(),
             duration: Family::new_with_constructor(durations),
             notices: Family::default(),
+            oldest_notice: Gauge::default(),
+            dead_letters: Gauge::default(),
         }
     }
 }
@@ -91,6 +97,17 @@ impl Metrics {
             self.duration.clone(),
         );
         registry.register("fanfold_notice_tries", "Tries to deliver a notice, by result", self.notices.clone());
+        registry.register_with_unit(
+            "fanfold_notice_oldest_age",
+            "Age of the oldest notice that is still to be delivered, 0 if there is none",
+            Unit::Seconds,
+            self.oldest_notice.clone(),
+        );
+        registry.register(
+            "fanfold_notices_dead",
+            "Dead letters: notices that were given up and not replayed",
+            self.dead_letters.clone(),
+        );
     }
 
     pub(crate) fn accepted(&self, operation: &Operation) {
@@ -103,6 +120,12 @@ impl Metrics {
         self.duration.get_or_create(&labels).observe(took);
         let RouteLabels { route, dialect } = labels;
         self.ended.get_or_create(&EndLabels { route, dialect, status: StatusLabel(end.status) }).inc();
+    }
+
+    pub(crate) fn outbox(&self, state: OutboxState, now: Timestamp) {
+        let age = state.oldest_pending.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
+        self.oldest_notice.set(age.max(0.0));
+        self.dead_letters.set(i64::try_from(state.dead).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn noticed(&self, outcome: &NoticeOutcome) {

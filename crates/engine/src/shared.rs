@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, NoticeRules};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};
@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) policies: Policies,
     pub(crate) metrics: Metrics,
     pub(crate) mounts: ArcSwap<Vec<Mount>>,
+    pub(crate) notices: ArcSwap<NoticeRules>,
     /// The tasks of operations.
     pub(crate) actors: Mutex<JoinSet<()>>,
     stopping: watch::Sender<bool>,
@@ -50,6 +51,7 @@ impl Shared {
             policies: Policies::default(),
             metrics: Metrics::default(),
             mounts: ArcSwap::from_pointee(mounts),
+            notices: ArcSwap::from_pointee(config.notices.clone()),
             actors: Mutex::default(),
             stopping: watch::Sender::new(false),
             draining: AtomicBool::new(false),

@@ -38,7 +38,9 @@ pub use history::{EventNumber, Events, ReadHistory, Recorded};
 pub use holds::{Hold, Holds, ReadHolds};
 pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};
 pub use locks::{LockOutcome, LockPlace, Locks};
-pub use notices::{NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, ReadNotices};
+pub use notices::{
+    DueNotices, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, OutboxState, ReadNotices,
+};
 pub use operations::{
     Acceptance, Accepted, Commit, Committed, Counts, Filter, IdempotencyKey, Operations, ReadOperations,
 };

@@ -13,10 +13,11 @@ use crate::{Error, Page};
 /// Sends notices on their way.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Notices to send now, those first that have been due longest; at most `limit`, and at most [`crate::DUE_MAX`]. Of one
-    /// operation only the first that is still pending. Handing one out changes nothing: it stays due until
-    /// [`Outbox::record_notice`].
-    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<Notice>, Error>;
+    /// Notices to send now, receiver by receiver: the receivers take turns in the order of their names, beginning with the
+    /// one after [`DueNotices::after`] and going round, so that none is passed over for ever however much waits for the
+    /// others. Of each receiver those first that have been due longest; of what one operation has for one receiver only the
+    /// first that is still pending. Handing one out changes nothing: it stays due until [`Outbox::record_notice`].
+    async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error>;
 
     /// The earliest time after `after` at which a notice is to be sent, whether or not another one stands before it.
     async fn next_notice(&self, after: Timestamp) -> Result<Option<Timestamp>, Error>;
@@ -41,8 +42,33 @@ pub trait ReadNotices: Send + Sync {
     /// those of the state [`NoticeState::Dead`].
     async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error>;
 
+    /// How the outbox is doing.
+    async fn outbox(&self) -> Result<OutboxState, Error>;
+
     /// One notice.
     async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error>;
+}
+
+/// Which due notices are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueNotices {
+    /// What is due by then.
+    pub now: Timestamp,
+    /// The receiver whose turn was last; empty: begin with the first.
+    pub after: String,
+    /// At most so many for each receiver.
+    pub each: usize,
+    /// At most so many in all, and at most [`crate::DUE_MAX`].
+    pub limit: usize,
+}
+
+/// How the outbox is doing, over all tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxState {
+    /// When the oldest notice was recorded that is still pending.
+    pub oldest_pending: Option<Timestamp>,
+    /// Dead letters.
+    pub dead: u64,
 }
 
 /// Identifies a notice: a text, unique, the same for every try to deliver it.
@@ -66,6 +92,8 @@ pub struct NewNotice {
     pub method: String,
     /// Where it goes.
     pub url: String,
+    /// Who gets it: the host and the port in [`NewNotice::url`]. Notices to one receiver are bounded together.
+    pub receiver: String,
     /// The fields of the request; no secrets, they are shown.
     pub headers: Headers,
     /// The body of the request.

@@ -39,11 +39,6 @@ const NOT_YET: &[Rule] = &[
     Rule { keys: &["routes", "*", "on_locked"], when: When::Word("queue"), instead: "use \"reject\"" },
     Rule { keys: &["routes", "*", "dedupe"], when: When::Set, instead: "let clients send Idempotency-Key" },
     Rule { keys: &["routes", "*", "delay"], when: When::Set, instead: "leave it out: operations start at once" },
-    Rule {
-        keys: &["routes", "*", "callback"],
-        when: When::Set,
-        instead: "leave it out: let clients ask for the operation",
-    },
 ];
 
 /// Refuses everything in the file that is on the list.

@@ -1,9 +1,10 @@
-//! Header values that a target is sent: `${env:NAME}` and `${file:PATH}` are put in here, and the result is never shown.
+//! Header values that a target is sent, and what webhooks are signed with: `${env:NAME}` and `${file:PATH}` are put in here, and the result is never shown.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use fanfold_engine::SigningSecret;
 use http::HeaderValue;
 
 use super::finding::Wrong;
@@ -19,8 +20,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// The value of a header field. Whatever goes wrong, the message tells names only.
-pub(crate) fn header_value(text: &str, surroundings: &Surroundings<'_>) -> Result<HeaderValue, Wrong> {
+/// The text with everything put in. Whatever goes wrong, the message tells names only.
+fn filled(text: &str, surroundings: &Surroundings<'_>) -> Result<String, Wrong> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -31,6 +32,18 @@ pub(crate) fn header_value(text: &str, surroundings: &Surroundings<'_>) -> Resul
         rest = after;
     }
     filled.push_str(rest);
+    Ok(filled)
+}
+
+/// A secret that webhooks are signed with.
+pub(crate) fn signing_secret(text: &str, surroundings: &Surroundings<'_>) -> Result<SigningSecret, Wrong> {
+    let hint = "make one with: echo whsec_$(openssl rand -base64 32)";
+    SigningSecret::read(&filled(text, surroundings)?).map_err(|bad| Wrong::new(bad.to_string()).hint(hint))
+}
+
+/// The value of a header field.
+pub(crate) fn header_value(text: &str, surroundings: &Surroundings<'_>) -> Result<HeaderValue, Wrong> {
+    let filled = filled(text, surroundings)?;
     let mut value = HeaderValue::from_str(&filled).map_err(|_| {
         Wrong::new("the value has characters that a header cannot carry")
             .hint("it must be one line of visible ASCII characters and spaces")

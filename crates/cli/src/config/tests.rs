@@ -11,6 +11,7 @@ use super::*;
 
 mod example;
 mod mistakes;
+mod notices;
 mod schema;
 
 /// Two targets and a mount, for tests to add to: what is added begins in line 8, and has its first key in line 9.

@@ -3,7 +3,7 @@
 use fanfold_testkit::{Answer, FakeTarget, Home, PATIENCE};
 use serde_json::{Value, json};
 
-use crate::program::{Server, config, run, text};
+use crate::program::{Server, config, database, run, text, things};
 
 /// A server in front of one target whose `msf` clients may be told at this machine.
 fn msf(tokyo: &FakeTarget) -> String {
@@ -97,4 +97,72 @@ async fn all_dead_letters_are_replayed_by_one_command() {
     notice(&server, &other, "delivered").await;
     let none = server.run(&home, &["notices", "replay", "--all-dead"]).await;
     assert_eq!((none.code, none.stderr.as_str()), (Some(0), "no dead letters\n"));
+}
+
+/// 32 octets each.
+const OLD: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const NEW: &str = "whsec_Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=";
+
+#[tokio::test]
+async fn webhooks_are_signed_with_what_is_configured_now_and_show_no_secret() {
+    let (tokyo, receiver) = (FakeTarget::start().await, FakeTarget::start().await);
+    let signed_with = |secrets: &str| {
+        let notices = format!("[notices]\nallow = [\"127.0.0.1\"]\nsecrets = [{secrets}]\n");
+        config(&[("tokyo", &tokyo)], &format!("{notices}{}", things(&["tokyo"])))
+    };
+    let home = Home::new(&signed_with("\"${file:old}\""));
+    std::fs::write(home.path().join("old"), OLD).unwrap();
+    std::fs::write(home.path().join("new"), NEW).unwrap();
+    let server = Server::start(&home).await;
+    let asking = server.http.clone().with("fanfold-callback-url", &format!("{}/a?token=s3cret", receiver.url()));
+    let put = async || {
+        let answer = asking.put("/things/1", &json!({})).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        text(&answer.json()["id"])
+    };
+    let operation = put().await;
+    let delivered = notice(&server, &operation, "delivered").await;
+    assert_eq!(delivered["kind"], "callback");
+    assert_eq!(delivered["url"], format!("{}/a?token=%5Bredacted%5D", receiver.url()));
+    for path in [format!("/api/v1/operations/{operation}"), format!("/api/v1/operations/{operation}/history")] {
+        let shown = server.get(&path).await.text();
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    home.configure(&signed_with("\"${file:new}\", \"${file:old}\""));
+    server.process.reload();
+    server.process.line("the configuration was reloaded").await;
+    let other = put().await;
+    notice(&server, &other, "delivered").await;
+    let seen = receiver.seen();
+    let signatures = |index: usize| seen[index].header("webhook-signature").unwrap().split(' ').count();
+    assert_eq!((signatures(0), signatures(1)), (1, 2));
+    assert_eq!((seen[0].uri.as_str(), text(&seen[0].json()["subject"])), ("/a?token=s3cret", operation));
+    assert!(tokyo.seen().iter().all(|request| request.header("fanfold-callback-url").is_none()));
+
+    let metrics = server.get("/metrics").await.text();
+    for line in [
+        "fanfold_notice_tries_total{result=\"Delivered\"} 2",
+        "fanfold_notices_dead 0",
+        "fanfold_notice_oldest_age_seconds 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    server.stop().await;
+    let kept = std::fs::read(database(&home)).unwrap();
+    for secret in [OLD, NEW] {
+        assert!(!kept.windows(20).any(|octets| octets == &secret.as_bytes()[6..26]), "a secret was recorded");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_any_dialect_may_ask_only_for_what_is_allowed() {
+    let tokyo = FakeTarget::start().await;
+    let home = Home::new(&msf(&tokyo));
+    let server = Server::start(&home).await;
+    let asking = server.http.clone().with("fanfold-callback-url", "http://127.0.0.1:1/");
+    let refused = asking.put("/v1/things/1", &json!({})).await;
+    assert_eq!((refused.status, text(&refused.json()["error_code"]).as_str()), (400, "010002"), "{}", refused.text());
+    assert!(refused.text().contains("[notices] secrets"), "{}", refused.text());
+    assert_eq!(tokyo.connections(), 0);
 }

@@ -29,6 +29,9 @@ const HOP_BY_HOP: [&str; 12] = [
 const OWN: [&str; 5] =
     ["fanfold-attempt", "fanfold-epoch", "fanfold-operation-id", "fanfold-resource-id", "traceparent"];
 
+/// In which a client says who is to be told of the end of its operation: nobody else's business.
+pub const CALLBACK: &str = "fanfold-callback-url";
+
 /// What to do about a name that no header can have.
 pub(crate) const NAME_HINT: &str = "use letters, digits and `-`, as in `x-request-id`";
 
@@ -55,6 +58,9 @@ pub(crate) fn why_not_forwarded(name: &str) -> Option<&'static str> {
     }
     if name == "host" {
         return Some("names the target and is never forwarded");
+    }
+    if name == CALLBACK {
+        return Some("is meant for Fanfold and never forwarded");
     }
     if OWN.contains(&name) {
         return Some("is set by Fanfold on every attempt");
@@ -145,7 +151,7 @@ mod tests {
         let named: Vec<String> = ["authorization", "if-match", "x-hop", "x-custom"].map(str::to_owned).into();
         let forwarded = forwarded(&recorded(&headers(&SENT), &named), &named);
         assert_eq!(names(&forwarded)[6..], ["authorization", "if-match", "x-custom"]);
-        for name in ["host", "connection", "te", "transfer-encoding", "fanfold-attempt"] {
+        for name in ["host", "connection", "te", "transfer-encoding", "fanfold-attempt", "fanfold-callback-url"] {
             assert!(why_not_forwarded(name).is_some(), "{name}");
         }
         assert_eq!(why_not_forwarded("idempotency-key"), None);

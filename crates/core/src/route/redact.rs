@@ -92,6 +92,11 @@ impl Redaction {
         self.keys.iter().any(|key| name.contains(key.as_str()))
     }
 
+    /// The public form of a web address.
+    pub fn address(&self, address: &str) -> String {
+        self.uri(address).unwrap_or_else(|| address.to_owned())
+    }
+
     fn uri(&self, uri: &str) -> Option<String> {
         let (path, query) = uri.split_once('?')?;
         self.pairs(query).map(|query| format!("{path}?{query}"))

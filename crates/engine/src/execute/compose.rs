@@ -3,11 +3,13 @@
 use fanfold_core::dialect::{Bodies, Mount, View};
 use fanfold_core::operation::{Outcome, Stage, Status, Trouble};
 use fanfold_core::route::{Answered, OperationValues, TargetResult};
-use fanfold_core::{Answer, Event, Slot};
+use fanfold_core::{Answer, Event, OperationId, Slot};
 use fanfold_store::{Error as StoreError, NewNotice, NoticeId};
 
 use super::Actor;
 use crate::Error;
+use crate::notify::webhooks;
+use crate::receiver::WebhookUrl;
 
 impl Actor {
     /// Composes the final response of an operation whose end is decided, and the notices of it.
@@ -25,7 +27,9 @@ impl Actor {
         // An ended operation keeps no originals, so there is nothing to seal.
         let response = self.public(&response).unwrap_or(response);
         self.take(Event::ResponseComposed { response });
-        self.draft.notices.extend(self.notice(&mount, &bodies));
+        let rules = self.shared.notices.load_full();
+        let webhooks = webhooks(&rules, View { operation: &self.op, bodies: &bodies }, &end, || self.new_notice_id());
+        self.draft.notices.extend(self.notice(&mount, &bodies).into_iter().chain(webhooks));
         Ok(())
     }
 
@@ -78,20 +82,27 @@ impl Actor {
         ours.cloned().unwrap_or_else(|| Mount::new(front.dialect, front.mount.clone()))
     }
 
+    /// What the dialect itself provides for.
     fn notice(&self, mount: &Mount, bodies: &Bodies) -> Option<NewNotice> {
         let request = mount.wire().notice(mount, View { operation: &self.op, bodies })?;
-        let mut random = [0; 10];
-        self.shared.clock.fill(&mut random);
-        let now = self.shared.clock.now();
+        let receiver = request.url.parse().map(|url: WebhookUrl| url.receiver());
         Some(NewNotice {
-            id: NoticeId(fanfold_core::OperationId::new(now, random).to_string()),
+            id: NoticeId(self.new_notice_id().to_string()),
             kind: mount.dialect.to_string(),
             method: request.method.to_string(),
+            // An address that cannot be used is a dead letter in the end, and says so.
+            receiver: receiver.unwrap_or_else(|_| "unknown".to_owned()),
             url: request.url,
             headers: request.headers,
             body: request.body,
-            due_at: now,
+            due_at: self.shared.clock.now(),
         })
+    }
+
+    fn new_notice_id(&self) -> OperationId {
+        let mut random = [0; 10];
+        self.shared.clock.fill(&mut random);
+        OperationId::new(self.shared.clock.now(), random)
     }
 
     /// The bodies that stand apart from the record, if there are any.

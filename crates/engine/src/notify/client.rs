@@ -1,62 +1,175 @@
 //! One try to deliver a notice.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use fanfold_store::NewNotice;
-use http::{HeaderName, HeaderValue, Request, Uri};
+use fanfold_core::Headers;
+use fanfold_core::route::retry_after;
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
 
 use crate::config::NoticeRules;
+use crate::receiver::{Host, Resolve, WebhookUrl};
+use crate::target::{Tls, from_wire};
 
 /// How much of an answer's body is read before the connection is closed, in octets.
 const ANSWER_BODY_MAX: usize = 64 * 1024;
 
-/// Sends a notice once, over a connection of its own: receivers are many, and each hears from us rarely. `Err` says in words
-/// why it was not confirmed.
-pub(super) async fn deliver(notice: &NewNotice, rules: &NoticeRules) -> Result<(), String> {
-    let try_once = async {
-        let uri: Uri = notice.url.parse().map_err(|error| format!("the address cannot be used: {error}"))?;
-        let to = address(&uri)?;
-        if !rules.permit(to) {
-            return Err(format!("{to} is not allowed by `[notices] allow`"));
-        }
-        exchange(notice, &uri, to).await
-    };
-    tokio::time::timeout(rules.timeout, try_once)
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {:?}", rules.timeout)))
+/// How many addresses of one host are tried.
+const ADDRESSES_MAX: usize = 4;
+
+/// What is sent.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) url: &'a WebhookUrl,
+    pub(super) method: &'a str,
+    pub(super) headers: Headers,
+    pub(super) body: bytes::Bytes,
+    /// Whether a caller gave the address, so that `[notices] allow` decides.
+    pub(super) is_callers: bool,
 }
 
-fn address(uri: &Uri) -> Result<SocketAddr, String> {
-    if uri.scheme_str() != Some("http") {
-        return Err("only http:// addresses are notified".to_owned());
+/// Why a try was not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missed {
+    /// It may be taken another time.
+    Failed {
+        /// What was wrong.
+        error: String,
+        /// How long the receiver asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The receiver wants no more of it.
+    Gone {
+        /// What it said.
+        error: String,
+    },
+}
+
+impl From<String> for Missed {
+    fn from(error: String) -> Self {
+        Self::Failed { error, retry_after: None }
     }
-    let host = uri.host().ok_or("the address has no host")?;
-    let ip = host.trim_matches(['[', ']']).parse().map_err(|_| format!("{host} is not an IP address"))?;
-    Ok(SocketAddr::new(ip, uri.port_u16().unwrap_or(80)))
 }
 
-async fn exchange(notice: &NewNotice, uri: &Uri, to: SocketAddr) -> Result<(), String> {
-    let stream = TcpStream::connect(to).await.map_err(|error| format!("cannot connect to {to}: {error}"))?;
+/// Sends notices.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    /// Trusts the authorities of the platform; made when it is needed first.
+    platform: OnceCell<Tls>,
+}
+
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Client {
+    /// Sends a notice once, over a connection of its own: receivers are many, and each hears from us rarely.
+    pub(super) async fn deliver(
+        &self,
+        outgoing: Outgoing<'_>,
+        rules: &NoticeRules,
+        resolver: &dyn Resolve,
+        now: Timestamp,
+    ) -> Result<(), Missed> {
+        let try_once = async {
+            let stream = self.connect(&outgoing, rules, resolver).await?;
+            exchange(outgoing, stream, now).await
+        };
+        tokio::time::timeout(rules.timeout, try_once)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {:?}", rules.timeout).into()))
+    }
+
+    async fn connect(
+        &self,
+        outgoing: &Outgoing<'_>,
+        rules: &NoticeRules,
+        resolver: &dyn Resolve,
+    ) -> Result<Box<dyn Stream>, String> {
+        let url = outgoing.url;
+        let mut addresses = addresses(url, resolver).await?;
+        if outgoing.is_callers {
+            // What is allowed here is what is connected to: the name is not resolved again.
+            let first = addresses.first().copied();
+            addresses.retain(|to| rules.permit(url.name(), *to));
+            if let (true, Some(first)) = (addresses.is_empty(), first) {
+                return Err(format!("{first} is not allowed by `[notices] allow`"));
+            }
+        }
+        let stream = connect_to_one(&addresses).await?;
+        if !url.is_secure() {
+            return Ok(Box::new(stream));
+        }
+        let tls = self.tls(rules).await?;
+        let name = match url.host() {
+            Host::Address(ip) => ServerName::from(*ip),
+            Host::Name(name) => ServerName::try_from(name.clone()).map_err(|error| error.to_string())?,
+        };
+        let shaken = TlsConnector::from(tls.config()).connect(name, stream).await;
+        Ok(Box::new(shaken.map_err(|error| format!("no TLS connection: {error}"))?))
+    }
+
+    async fn tls(&self, rules: &NoticeRules) -> Result<Tls, String> {
+        if let Some(tls) = &rules.tls {
+            return Ok(tls.clone());
+        }
+        let platform = self.platform.get_or_try_init(async || Tls::new(&[], None)).await;
+        platform.cloned().map_err(|error| error.to_string())
+    }
+}
+
+/// The addresses of the host, at least one.
+pub(super) async fn addresses(url: &WebhookUrl, resolver: &dyn Resolve) -> Result<Vec<SocketAddr>, String> {
+    match url.host() {
+        Host::Address(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
+        Host::Name(name) => {
+            let found = resolver.resolve(name, url.port()).await;
+            let found = found.map_err(|error| format!("{name} cannot be resolved: {error}"))?;
+            if found.is_empty() { Err(format!("{name} has no address")) } else { Ok(found) }
+        }
+    }
+}
+
+async fn connect_to_one(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
+    let mut last = "the host has no address".to_owned();
+    for to in addresses.iter().take(ADDRESSES_MAX) {
+        match TcpStream::connect(to).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = format!("cannot connect to {to}: {error}"),
+        }
+    }
+    Err(last)
+}
+
+async fn exchange(outgoing: Outgoing<'_>, stream: Box<dyn Stream>, now: Timestamp) -> Result<(), Missed> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| format!("no HTTP connection to {to}: {error}"))?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder().method(notice.method.as_str()).uri(path).header("host", to.to_string());
-    for (name, value) in &notice.headers {
+        .map_err(|error| format!("no HTTP connection: {error}"))?;
+    let mut request = Request::builder()
+        .method(outgoing.method)
+        .uri(outgoing.url.path_and_query())
+        .header("host", outgoing.url.authority());
+    for (name, value) in &outgoing.headers {
         let name = HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?;
         let value = HeaderValue::try_from(value.as_str()).map_err(|error| error.to_string())?;
         request = request.header(name, value);
     }
-    let request = request.body(Full::new(notice.body.clone())).map_err(|error| error.to_string())?;
+    let request = request.body(Full::new(outgoing.body)).map_err(|error| error.to_string())?;
     let answered = async {
         let response = sender.send_request(request).await.map_err(|error| format!("no answer: {error}"))?;
-        let status = response.status();
+        let read = read(response.status(), &from_wire(response.headers()), now);
         // The answer's body tells nothing; reading it to its end lets the receiver finish its write.
         drop(Limited::new(response.into_body(), ANSWER_BODY_MAX).collect().await);
-        if status.is_success() { Ok(()) } else { Err(format!("answered {status}")) }
+        read
     };
     tokio::pin!(answered);
     tokio::select! {
@@ -64,7 +177,18 @@ async fn exchange(notice: &NewNotice, uri: &Uri, to: SocketAddr) -> Result<(), S
         ended = connection => match ended {
             // The connection may end just when its answer has come in.
             Ok(()) => answered.await,
-            Err(error) => Err(format!("the connection broke: {error}")),
+            Err(error) => Err(format!("the connection broke: {error}").into()),
         },
     }
+}
+
+fn read(status: StatusCode, headers: &Headers, now: Timestamp) -> Result<(), Missed> {
+    if status.is_success() {
+        return Ok(());
+    }
+    if status == StatusCode::GONE {
+        return Err(Missed::Gone { error: format!("answered {status}: the receiver wants no more notices") });
+    }
+    let redirected = if status.is_redirection() { "; redirects are not followed" } else { "" };
+    Err(Missed::Failed { error: format!("answered {status}{redirected}"), retry_after: retry_after(headers, now) })
 }

@@ -1,87 +1,137 @@
-//! Sends notices from the outbox: in order per operation, at least once, again with backoff until they are confirmed or given
-//! up. Where they may go is checked at acceptance and again here, on the very address that is connected to.
+//! Sends notices from the outbox: in order for each operation and receiver, at least once, again with backoff until they are
+//! confirmed or given up. Where callers may have them sent is checked at acceptance and again here, on the very address that
+//! is connected to. Receivers take turns, and have no more than their share on the wire, so that one that does not answer holds
+//! up nobody else.
 
 mod client;
+mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_store::{Notice, NoticeId, NoticeOutcome};
+use fanfold_core::Headers;
+use fanfold_store::{DueNotices, Notice, NoticeId, NoticeOutcome};
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+pub(crate) use webhook::{CALLBACK_ATTRIBUTE, allowed_callback, webhooks};
 
 use crate::Error;
 use crate::clock::jitter;
 use crate::config::NoticeRules;
 use crate::shared::Shared;
+use client::{Client, Missed, Outgoing};
+use webhook::Kind;
 
 /// How many notices are on the wire at once.
 const SENDING_MAX: usize = 32;
 
+/// How many of them to the same receiver.
+const SENDING_TO_ONE_MAX: usize = 4;
+
+/// What is on the wire.
+#[derive(Debug, Default)]
+struct Sending {
+    tasks: JoinSet<()>,
+    /// The id and the receiver of each notice.
+    notices: HashMap<Id, (NoticeId, String)>,
+    client: Arc<Client>,
+    /// The receiver whose turn was last.
+    last_turn: String,
+}
+
 /// Runs until the engine stops. What is on the wire then is sent again by the next start.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stopping = shared.stopping();
-    let mut sending = JoinSet::new();
-    let mut ids = HashMap::new();
+    let mut sending = Sending::default();
+    let mut told = Instant::now();
+    tell(&shared).await;
     loop {
-        let pause = match begin(&shared, &mut sending, &mut ids).await {
+        let pause = match sending.begin(&shared).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(%error, "cannot read notices to be sent");
                 shared.config.sweep_every
             }
         };
+        if told.elapsed() >= shared.config.sweep_every {
+            told = Instant::now();
+            tell(&shared).await;
+        }
         tokio::select! {
             () = shared.notifier_woken() => {}
             () = tokio::time::sleep(pause) => {}
-            Some(ended) = sending.join_next_with_id() => {
-                let task = match ended {
-                    Ok((task, ())) => task,
-                    Err(error) => {
-                        tracing::error!(%error, "sending a notice met a mistake in the program; it will be sent again");
-                        error.id()
-                    }
-                };
-                ids.remove(&task);
-            }
+            () = sending.ended() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
     }
 }
 
-async fn begin(
-    shared: &Arc<Shared>,
-    sending: &mut JoinSet<()>,
-    ids: &mut HashMap<Id, NoticeId>,
-) -> Result<Duration, Error> {
-    let now = shared.clock.now();
-    // Those on the wire stay due until their outcome is recorded.
-    for notice in shared.store.due_notices(now, SENDING_MAX).await? {
-        let id = notice.notice.id.clone();
-        if ids.len() < SENDING_MAX && !ids.values().any(|other| *other == id) {
-            let task = sending.spawn(send(Arc::clone(shared), notice));
-            ids.insert(task.id(), id);
-        }
+/// Puts how the outbox is doing into the metrics.
+async fn tell(shared: &Shared) {
+    match shared.store.outbox().await {
+        Ok(state) => shared.metrics.outbox(state, shared.clock.now()),
+        Err(error) => tracing::error!(%error, "cannot read how the outbox is doing"),
     }
-    let next = shared.store.next_notice(now).await?;
-    let until_next = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
-    Ok(until_next.unwrap_or(shared.config.sweep_every).min(shared.config.sweep_every))
 }
 
-async fn send(shared: Arc<Shared>, notice: Notice) {
+impl Sending {
+    /// Begins to send what is due and has room; gives how long nothing else will be.
+    async fn begin(&mut self, shared: &Arc<Shared>) -> Result<Duration, Error> {
+        let now = shared.clock.now();
+        // Those on the wire stay due until their outcome is recorded, and are handed out with the others.
+        let wanted =
+            DueNotices { now, after: self.last_turn.clone(), each: SENDING_TO_ONE_MAX, limit: 2 * SENDING_MAX };
+        for notice in shared.store.due_notices(wanted).await? {
+            if self.notices.len() == SENDING_MAX {
+                break;
+            }
+            let (id, receiver) = (notice.notice.id.clone(), notice.notice.receiver.clone());
+            let to_it = self.notices.values().filter(|(_, other)| *other == receiver).count();
+            if to_it < SENDING_TO_ONE_MAX && !self.notices.values().any(|(other, _)| *other == id) {
+                let task = self.tasks.spawn(send(Arc::clone(shared), Arc::clone(&self.client), notice));
+                self.notices.insert(task.id(), (id, receiver.clone()));
+                self.last_turn = receiver;
+            }
+        }
+        let next = shared.store.next_notice(now).await?;
+        let until_next = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        Ok(until_next.unwrap_or(shared.config.sweep_every).min(shared.config.sweep_every))
+    }
+
+    /// Waits for one to be off the wire.
+    async fn ended(&mut self) {
+        let task = match self.tasks.join_next_with_id().await {
+            None => std::future::pending().await,
+            Some(Ok((task, ()))) => task,
+            Some(Err(error)) => {
+                tracing::error!(%error, "sending a notice met a mistake in the program; it will be sent again");
+                error.id()
+            }
+        };
+        self.notices.remove(&task);
+    }
+}
+
+async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
     let id = &notice.notice.id;
-    let rules = &shared.config.notices;
-    let result = client::deliver(&notice.notice, rules).await;
+    let rules = shared.notices.load_full();
+    let result = deliver(&shared, &client, &rules, &notice).await;
     let now = shared.clock.now();
     let outcome = match result {
         Ok(()) => NoticeOutcome::Delivered { at: now },
-        Err(error) if notice.attempts + 1 >= rules.attempts => {
+        Err(Missed::Gone { error }) => {
             tracing::warn!(notice.id = %id, operation.id = %notice.operation, %error, "a notice was given up");
             NoticeOutcome::Dead { error, at: now }
         }
-        Err(error) => {
-            let again_at = again_at(rules, notice.attempts + 1, now, jitter(shared.clock.as_ref()));
+        Err(Missed::Failed { error, .. }) if notice.attempts + 1 >= rules.attempts => {
+            tracing::warn!(notice.id = %id, operation.id = %notice.operation, %error, "a notice was given up");
+            NoticeOutcome::Dead { error, at: now }
+        }
+        Err(Missed::Failed { error, retry_after }) => {
+            let again_at = again_at(&rules, notice.attempts + 1, retry_after, now, jitter(shared.clock.as_ref()));
             NoticeOutcome::Failed { error, again_at }
         }
     };
@@ -93,10 +143,41 @@ async fn send(shared: Arc<Shared>, notice: Notice) {
     }
 }
 
-/// When a notice is sent again after its `attempts`th try failed.
-fn again_at(rules: &NoticeRules, attempts: u32, now: Timestamp, jitter: f64) -> Timestamp {
+/// Sends a notice once. Webhooks are signed now, with the secrets of now: a rotation takes effect on what is sent again, too.
+async fn deliver(shared: &Shared, client: &Client, rules: &NoticeRules, notice: &Notice) -> Result<(), Missed> {
+    let new = &notice.notice;
+    let kind = Kind::of(new);
+    let now = shared.clock.now();
+    let mut headers: Headers = new.headers.clone();
+    match kind {
+        Kind::Dialect => {}
+        Kind::OfCaller => headers.extend(webhook::signed(&rules.secrets, new, now)?),
+        Kind::OfRoute => {
+            let operation = shared.store.operation(notice.operation).await;
+            let operation = operation.map_err(|error| format!("the operation cannot be read: {error}"))?;
+            let secrets =
+                operation.map_or(rules.secrets.as_slice(), |operation| rules.secrets_of(&operation.plan.route));
+            headers.extend(webhook::signed(secrets, new, now)?);
+        }
+    }
+    let url = new.url.parse().map_err(|error| format!("the address {error}"))?;
+    let outgoing =
+        Outgoing { url: &url, method: &new.method, headers, body: new.body.clone(), is_callers: kind != Kind::OfRoute };
+    client.deliver(outgoing, rules, shared.config.resolver.as_ref(), now).await
+}
+
+/// When a notice is sent again after its `attempts`th try failed: not before the receiver asks for it, but never later than the
+/// longest wait.
+fn again_at(
+    rules: &NoticeRules,
+    attempts: u32,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+    jitter: f64,
+) -> Timestamp {
     let bound = rules.backoff.saturating_mul(1 << attempts.saturating_sub(1).min(31)).min(rules.backoff_max);
-    let wait = jiff::SignedDuration::try_from(bound.mul_f64(jitter)).unwrap_or(jiff::SignedDuration::MAX);
+    let asked = retry_after.unwrap_or_default().min(rules.backoff_max);
+    let wait = jiff::SignedDuration::try_from(bound.mul_f64(jitter).max(asked)).unwrap_or(jiff::SignedDuration::MAX);
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
@@ -108,8 +189,16 @@ mod tests {
     fn waits_double_up_to_their_bound() {
         let rules = NoticeRules::default();
         let now = Timestamp::UNIX_EPOCH;
-        let wait = |attempts| again_at(&rules, attempts, now, 1.0).as_second();
+        let wait = |attempts| again_at(&rules, attempts, None, now, 1.0).as_second();
         assert_eq!([wait(1), wait(2), wait(3), wait(11), wait(40)], [1, 2, 4, 600, 600]);
-        assert_eq!(again_at(&rules, 5, now, 0.0), now);
+        assert_eq!(again_at(&rules, 5, None, now, 0.0), now);
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_a_longer_wait_within_the_bound() {
+        let rules = NoticeRules::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let wait = |seconds, jitter| again_at(&rules, 5, Some(Duration::from_secs(seconds)), now, jitter).as_second();
+        assert_eq!([wait(30, 0.0), wait(1, 1.0), wait(86_400, 0.0)], [30, 16, 600]);
     }
 }

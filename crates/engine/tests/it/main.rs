@@ -7,3 +7,4 @@ mod operations;
 mod restore;
 mod stage;
 mod target;
+mod webhooks;

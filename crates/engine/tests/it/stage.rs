@@ -14,7 +14,7 @@ use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec
 use fanfold_core::route::{Found, Handling, Incoming, RouteTable};
 use fanfold_core::{Operation, OperationId, TargetName, TenantId};
 use fanfold_engine::target::{Metrics, TargetConfig, Targets};
-use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowRule, Config, Engine, SystemClock};
+use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowRule, AllowedHost, Config, Engine, SystemClock};
 use fanfold_store::Store;
 use fanfold_store::model::Model;
 use fanfold_testkit::fake::FakeTarget;
@@ -28,6 +28,7 @@ pub(crate) struct Stage {
     routes: RouteTable,
     mount: Mount,
     targets: Vec<(String, String)>,
+    pub(crate) config: Config,
 }
 
 pub(crate) fn limits() -> Limits {
@@ -111,6 +112,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) target: TargetSpec,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) dialect: DialectName,
+    pub(crate) config: Config,
 }
 
 impl<'a> Setting<'a> {
@@ -123,8 +125,18 @@ impl<'a> Setting<'a> {
             target: target_spec(""),
             store: None,
             dialect: DialectName::Native,
+            config: config(),
         }
     }
+}
+
+/// The defaults, with notices to this machine allowed and sent again at once.
+pub(crate) fn config() -> Config {
+    let mut config = Config::new([7; 32]);
+    let host = AllowedHost::Network { address: "127.0.0.0".parse().unwrap(), bits: 8 };
+    config.notices.allow = vec![AllowRule { host, port: None }];
+    config.notices.backoff = Duration::from_millis(10);
+    config
 }
 
 impl Stage {
@@ -155,17 +167,18 @@ impl Stage {
         let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
         let targets: Vec<(String, String)> =
             NAMES.iter().zip(setting.fakes).map(|(name, fake)| ((*name).to_owned(), fake.url())).collect();
-        let engine = start(&store, &targets, &mount).await;
-        Self { engine, store, routes, mount, targets }
+        let config = setting.config;
+        let engine = start(&store, &targets, &mount, config.clone()).await;
+        Self { engine, store, routes, mount, targets, config }
     }
 
     /// Another process on the same store, after this one has ended without a word.
     pub(crate) async fn restarted(self) -> Self {
-        let Self { engine, store, routes, mount, targets } = self;
+        let Self { engine, store, routes, mount, targets, config } = self;
         engine.stop(Duration::ZERO).await;
         drop(engine);
-        let engine = start(&store, &targets, &mount).await;
-        Self { engine, store, routes, mount, targets }
+        let engine = start(&store, &targets, &mount, config.clone()).await;
+        Self { engine, store, routes, mount, targets, config }
     }
 
     pub(crate) async fn accept(&self, method: &str, uri: &str, body: &str) -> Result<AcceptOutcome, Refusal> {
@@ -228,13 +241,10 @@ impl Stage {
     }
 }
 
-async fn start(store: &Arc<dyn Store>, targets: &[(String, String)], mount: &Mount) -> Engine {
+async fn start(store: &Arc<dyn Store>, targets: &[(String, String)], mount: &Mount, config: Config) -> Engine {
     let all = Targets::new(Metrics::default());
     let configs = targets.iter().map(|(name, url)| TargetConfig::new(name.as_str().into(), url.parse().unwrap()));
     all.replace(configs.collect()).unwrap();
-    let mut config = Config::new([7; 32]);
-    config.notices.allow = vec![AllowRule { address: "127.0.0.0".parse().unwrap(), bits: 8, port: None }];
-    config.notices.backoff = Duration::from_millis(10);
     let mounts = vec![mount.clone()];
     Engine::start(Arc::clone(store), Arc::new(all), Arc::new(SystemClock), mounts, config).await.unwrap()
 }

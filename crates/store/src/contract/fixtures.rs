@@ -205,6 +205,7 @@ pub fn notice(id: &str, due_at: Timestamp) -> NewNotice {
         kind: "msf".to_owned(),
         method: "PUT".to_owned(),
         url: "http://192.0.2.1:65000/v1/operations".to_owned(),
+        receiver: "192.0.2.1:65000".to_owned(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Bytes::from_static(b"{\"status\":\"completed\"}"),
         due_at,

@@ -123,6 +123,8 @@ suite! {
     /// Notices.
     notices:
         notices_of_an_operation_go_in_order,
+        receivers_take_turns,
+        the_outbox_tells_how_it_is,
         a_dead_notice_is_replayed,
         notices_are_listed,
         a_notice_is_recorded_once,

@@ -3,7 +3,10 @@ use jiff::Timestamp;
 
 use super::Factory;
 use super::fixtures::{accept_plain, at, begun, commit, notice};
-use crate::{Commit, Error, Limits, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order, Page, Store};
+use crate::{
+    Commit, DueNotices, Error, Limits, NewNotice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order,
+    OutboxState, Page, Store,
+};
 
 fn name(id: &str) -> NoticeId {
     NoticeId(id.to_owned())
@@ -17,7 +20,11 @@ async fn with_notices(store: &dyn Store, number: u64, ids: &[&str]) -> Operation
 }
 
 async fn due(store: &dyn Store, now: Timestamp) -> Vec<String> {
-    store.due_notices(now, 100).await.unwrap().into_iter().map(|due| due.notice.id.0).collect()
+    store.due_notices(wanted(now)).await.unwrap().into_iter().map(|due| due.notice.id.0).collect()
+}
+
+fn wanted(now: Timestamp) -> DueNotices {
+    DueNotices { now, after: String::new(), each: 100, limit: 100 }
 }
 
 fn delivered(second: i64) -> NoticeOutcome {
@@ -43,7 +50,7 @@ pub(super) async fn notices_of_an_operation_go_in_order(fresh: Factory<'_>) {
     store.record_notice(&name("a1"), failed(20)).await.unwrap();
     assert_eq!(due(&*store, at(19)).await, ["b1"]);
     assert_eq!(store.next_notice(at(10)).await.unwrap(), Some(at(20)));
-    let again = store.due_notices(at(20), 100).await.unwrap();
+    let again = store.due_notices(wanted(at(20))).await.unwrap();
     let a1 = again.iter().find(|notice| notice.notice.id == name("a1")).unwrap();
     assert_eq!((a1.attempts, a1.last_error.as_deref()), (1, Some("connection refused")));
     store.record_notice(&name("a1"), delivered(21)).await.unwrap();
@@ -52,10 +59,58 @@ pub(super) async fn notices_of_an_operation_go_in_order(fresh: Factory<'_>) {
     store.record_notice(&name("a2"), dead(22)).await.unwrap();
     store.record_notice(&name("b1"), delivered(22)).await.unwrap();
     assert_eq!(due(&*store, at(22)).await, ["a3"]);
-    assert_eq!(store.due_notices(at(22), 0).await.unwrap(), []);
+    assert_eq!(store.due_notices(DueNotices { limit: 0, ..wanted(at(22)) }).await.unwrap(), []);
     store.record_notice(&name("a3"), delivered(23)).await.unwrap();
     assert!(due(&*store, at(99)).await.is_empty());
     assert_eq!(store.next_notice(at(0)).await.unwrap(), None);
+}
+
+/// As `with_notices`, with the receiver of each.
+async fn with_receivers(store: &dyn Store, number: u64, notices: &[(&str, &str, i64)]) {
+    let operation = accept_plain(store, number).await;
+    let to = |(id, receiver, due): &(&str, &str, i64)| NewNotice {
+        receiver: (*receiver).to_owned(),
+        ..notice(id, at(*due))
+    };
+    let notices = notices.iter().map(to).collect();
+    commit(store, Commit { notices, ..Commit::new(begun(&operation, at(5))) }).await;
+}
+
+pub(super) async fn receivers_take_turns(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let ids = async |after: &str, each, limit| {
+        let wanted = DueNotices { now: at(50), after: after.to_owned(), each, limit };
+        let due = store.due_notices(wanted).await.unwrap();
+        due.into_iter().map(|due| due.notice.id.0).collect::<Vec<_>>()
+    };
+    // A backlog that has been due for long, at a receiver that does not answer.
+    for number in 1..=5 {
+        with_receivers(&*store, number, &[(&format!("b{number}"), "b:80", 10 + i64::try_from(number).unwrap())]).await;
+    }
+    with_receivers(&*store, 6, &[("c1", "c:80", 40), ("a1", "a:80", 41), ("a2", "a:80", 20), ("d1", "d:80", 90)]).await;
+    with_receivers(&*store, 7, &[("a3", "a:80", 30)]).await;
+    // Each gets its turn, with so many at the most; what is first of an operation for a receiver keeps the next one waiting.
+    assert_eq!(ids("", 2, 100).await, ["a3", "a1", "b1", "b2", "c1"]);
+    assert_eq!(ids("", 2, 3).await, ["a3", "a1", "b1"]);
+    assert_eq!(ids("a:80", 2, 3).await, ["b1", "b2", "c1"]);
+    assert_eq!(ids("b:80", 1, 2).await, ["c1", "a3"], "they go round");
+    assert_eq!(ids("c:80", 1, 100).await, ["a3", "b1", "c1"], "one with nothing due is passed over");
+    assert_eq!(ids("b", 1, 1).await, ["b1"], "the last one may be gone");
+    // One that is not delivered holds up nothing but what the operation has for the same receiver.
+    store.record_notice(&name("a1"), failed(99)).await.unwrap();
+    assert_eq!(ids("", 9, 100).await, ["a3", "b1", "b2", "b3", "b4", "b5", "c1"]);
+}
+
+pub(super) async fn the_outbox_tells_how_it_is(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    assert_eq!(store.outbox().await.unwrap(), OutboxState::default());
+    with_notices(&*store, 1, &["a1", "a2"]).await;
+    assert_eq!(store.outbox().await.unwrap(), OutboxState { oldest_pending: Some(at(5)), dead: 0 });
+    store.record_notice(&name("a1"), delivered(11)).await.unwrap();
+    store.record_notice(&name("a2"), dead(12)).await.unwrap();
+    assert_eq!(store.outbox().await.unwrap(), OutboxState { oldest_pending: None, dead: 1 });
+    store.replay_notice(&name("a2"), at(13)).await.unwrap();
+    assert_eq!(store.outbox().await.unwrap(), OutboxState { oldest_pending: Some(at(5)), dead: 0 });
 }
 
 pub(super) async fn a_dead_notice_is_replayed(fresh: Factory<'_>) {

@@ -1,26 +1,40 @@
 //! Notices.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::list::cut_page;
 use super::{Model, State, cut};
 use crate::{
-    DUE_MAX, Error, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, Page, ReadNotices, time,
+    DUE_MAX, DueNotices, Error, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, OutboxState, Page,
+    ReadNotices, time,
 };
 
 #[async_trait]
 impl Outbox for Model {
-    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<Notice>, Error> {
+    async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error> {
         let state = self.state();
         let pending = || state.notices.values().filter(|notice| notice.state == NoticeState::Pending);
         let is_first = |notice: &&Notice| {
-            !pending().any(|other| other.operation == notice.operation && other.number < notice.number)
+            !pending().any(|other| {
+                other.operation == notice.operation
+                    && other.notice.receiver == notice.notice.receiver
+                    && other.number < notice.number
+            })
         };
-        let mut due: Vec<_> =
-            pending().filter(|notice| notice.notice.due_at <= now).filter(is_first).cloned().collect();
-        due.sort_by_key(|notice| (notice.notice.due_at, notice.number));
-        due.truncate(limit.min(DUE_MAX));
+        let mut receivers: BTreeMap<(bool, &str), Vec<&Notice>> = BTreeMap::new();
+        for notice in pending().filter(|notice| notice.notice.due_at <= wanted.now).filter(is_first) {
+            let receiver = notice.notice.receiver.as_str();
+            receivers.entry((receiver <= wanted.after.as_str(), receiver)).or_default().push(notice);
+        }
+        let mut due = Vec::new();
+        for (_, mut of_receiver) in receivers {
+            of_receiver.sort_by_key(|notice| (notice.notice.due_at, notice.number));
+            due.extend(of_receiver.into_iter().take(wanted.each).cloned());
+        }
+        due.truncate(wanted.limit.min(DUE_MAX));
         Ok(due)
     }
 
@@ -89,6 +103,16 @@ impl ReadNotices for Model {
             .into_iter()
             .cloned()
             .collect())
+    }
+
+    async fn outbox(&self) -> Result<OutboxState, Error> {
+        let state = self.state();
+        let of = |wanted| state.notices.values().filter(move |notice| notice.state == wanted);
+        let dead = of(NoticeState::Dead).count();
+        Ok(OutboxState {
+            oldest_pending: of(NoticeState::Pending).map(|notice| notice.created_at).min(),
+            dead: u64::try_from(dead).unwrap_or(u64::MAX),
+        })
     }
 
     async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use fanfold_core::Operation;
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Sqlite;
 use super::commit::json;
@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::operations::{limit, octets, operation_id, optional_timestamp, timestamp, unreadable, unsigned};
 use super::writer::{Tx, Write};
 use crate::{
-    DUE_MAX, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order, Outbox,
-    Page, ReadNotices, time,
+    DUE_MAX, DueNotices, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order,
+    Outbox, OutboxState, Page, ReadNotices, time,
 };
 
 /// Refuses a notice whose id is taken.
@@ -29,8 +29,8 @@ pub(super) fn refuse_known(tx: &Tx<'_>, notices: &[NewNotice]) -> Result<(), Fai
 
 pub(super) fn insert(tx: &Tx<'_>, serial: i64, operation: &Operation, notices: &[NewNotice]) -> Result<(), Failure> {
     let insert =
-        "INSERT INTO notices (id, tenant, operation, state, kind, method, url, headers, body, due_at, created_at)
-                  VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        "INSERT INTO notices (id, tenant, operation, state, kind, method, url, headers, body, due_at, created_at,
+                  receiver) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     for notice in notices {
         tx.execute(
             insert,
@@ -44,7 +44,8 @@ pub(super) fn insert(tx: &Tx<'_>, serial: i64, operation: &Operation, notices: &
                 json(&notice.headers)?,
                 &notice.body[..],
                 time::ceil(notice.due_at),
-                time::floor(operation.updated_at)
+                time::floor(operation.updated_at),
+                notice.receiver
             ],
         )?;
     }
@@ -110,7 +111,7 @@ impl Write for ReplayNotice {
 
 const COLUMNS: &str =
     "SELECT n.number, n.id, n.tenant, o.id, n.state, n.kind, n.method, n.url, n.headers, n.body, n.attempts,
-    n.due_at, n.last_error, n.created_at, n.settled_at";
+    n.due_at, n.last_error, n.created_at, n.settled_at, n.receiver";
 
 const OF_OPERATION: &str = "FROM notices n JOIN operations o ON o.serial = n.operation";
 
@@ -119,16 +120,28 @@ const IN_ORDER: &str = "FROM notices n NOT INDEXED CROSS JOIN operations o ON o.
 
 #[async_trait]
 impl Outbox for Sqlite {
-    async fn due_notices(&self, now: Timestamp, wanted: usize) -> Result<Vec<Notice>, Error> {
+    async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error> {
         self.read(move |snapshot| {
-            let select = format!(
-                "{COLUMNS} {OF_OPERATION} WHERE n.state = 'pending' AND n.due_at <= ?1 AND NOT EXISTS (
-                     SELECT 1 FROM notices b WHERE b.operation = n.operation AND b.state = 'pending' AND b.number < n.number)
-                 ORDER BY n.due_at, n.number LIMIT ?2"
-            );
-            let mut statement = snapshot.sql.prepare_cached(&select)?;
-            let rows = statement.query_map(params![time::floor(now), limit(wanted, DUE_MAX)], notice)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let most = wanted.limit.min(DUE_MAX);
+            let mut found = Vec::new();
+            let mut turn = next_receiver(snapshot.sql, &wanted.after)?;
+            let mut went_round = false;
+            while found.len() < most {
+                let Some(receiver) = turn else {
+                    if went_round {
+                        break;
+                    }
+                    went_round = true;
+                    turn = next_receiver(snapshot.sql, "")?;
+                    continue;
+                };
+                if went_round && receiver > wanted.after {
+                    break;
+                }
+                due_at_receiver(snapshot.sql, &wanted, &receiver, most - found.len(), &mut found)?;
+                turn = next_receiver(snapshot.sql, &receiver)?;
+            }
+            Ok(found)
         })
         .await
     }
@@ -151,8 +164,48 @@ impl Outbox for Sqlite {
     }
 }
 
+/// The first receiver after this one, by name, that a notice is pending for.
+fn next_receiver(sql: &Connection, after: &str) -> rusqlite::Result<Option<String>> {
+    let select = "SELECT min(receiver) FROM notices WHERE state = 'pending' AND receiver > ?1";
+    sql.prepare_cached(select)?.query_row([after], |row| row.get(0))
+}
+
+fn due_at_receiver(
+    sql: &Connection,
+    wanted: &DueNotices,
+    receiver: &str,
+    room: usize,
+    found: &mut Vec<Notice>,
+) -> rusqlite::Result<()> {
+    let select = format!(
+        "{COLUMNS} {OF_OPERATION} WHERE n.state = 'pending' AND n.receiver = ?1 AND n.due_at <= ?2 AND NOT EXISTS (
+             SELECT 1 FROM notices b WHERE b.operation = n.operation AND b.state = 'pending' AND b.receiver = n.receiver
+                AND b.number < n.number)
+         ORDER BY n.due_at, n.number LIMIT ?3"
+    );
+    let mut statement = sql.prepare_cached(&select)?;
+    let rows = statement.query_map(params![receiver, time::floor(wanted.now), limit(wanted.each, room)], notice)?;
+    rows.into_iter().try_for_each(|notice| {
+        found.push(notice?);
+        Ok(())
+    })
+}
+
 #[async_trait]
 impl ReadNotices for Sqlite {
+    async fn outbox(&self) -> Result<OutboxState, Error> {
+        self.read(move |snapshot| {
+            let select = "SELECT (SELECT min(created_at) FROM notices WHERE state = 'pending'),
+                                 (SELECT count(*) FROM notices WHERE state = 'dead')";
+            let mut statement = snapshot.sql.prepare_cached(select)?;
+            let state = |row: &Row<'_>| {
+                Ok(OutboxState { oldest_pending: optional_timestamp(row, 0)?, dead: unsigned(row, 1)? })
+            };
+            Ok(statement.query_row([], state)?)
+        })
+        .await
+    }
+
     async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
         let (sql, values) = query(filter, page);
         self.read(move |snapshot| {
@@ -207,6 +260,7 @@ fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
             kind: row.get(5)?,
             method: row.get(6)?,
             url: row.get(7)?,
+            receiver: row.get(15)?,
             headers: headers.map_err(|error| unreadable(8, error.to_string()))?,
             body: octets(row, 9)?,
             due_at: timestamp(row, 11)?,

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 pub(crate) use choice::OnUnknown;
-pub(crate) use route::{Body, Probe, Redact, RequestParts, Require, Route, Undo};
-pub(crate) use server::{Auth, Mount, MountDialect, Notices, Server, Store};
+pub(crate) use route::{Body, Callback, Probe, Redact, RequestParts, Require, Route, Undo};
+pub(crate) use server::{Auth, Mount, MountDialect, Notices, SecretText, Server, Store};
 pub(crate) use target::{Defaults, HeaderText, Monitor, Retry, Target, TargetTls, Timeouts};
 
 /// The configuration of Fanfold.

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use fanfold_engine::WebhookUrl;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::choice::{Dialect, OnFailure, OnLocked, OnUndoFailure, OnUnknown, Order, Verb};
+use super::server::SecretText;
 use super::target::{Retry, Timeouts};
-use crate::config::value::{HeaderField, Pointer, RouteMatch, RouteName, Size, Span, Text, WebhookUrl};
+use crate::config::value::{HeaderField, Pointer, RouteMatch, RouteName, Size, Span, Text};
 
 /// `[[routes]]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -43,8 +45,8 @@ pub(crate) struct Route {
     /// How long after acceptance the operation starts. Not performed by this version.
     #[schemars(extend("x-range" = ["0s", "365d"]))]
     pub(crate) delay: Option<Text<Span>>,
-    /// Address that is told of every end. Not performed by this version.
-    pub(crate) callback: Option<Text<WebhookUrl>>,
+    /// Address that is told of every end in a signed webhook.
+    pub(crate) callback: Option<Callback>,
     /// Parts of the forward request that are not as the client sent them.
     pub(crate) request: Option<RequestParts>,
     /// What is different at single targets, by name.
@@ -99,6 +101,28 @@ pub(crate) struct Route {
     /// How much of an answer's body is read; goes before the target's.
     #[schemars(extend("x-range" = ["1KiB", "64MiB"]))]
     pub(crate) response_body_max: Option<Size>,
+}
+
+/// Who is told of every end.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Callback {
+    /// At this address, signed with what stands in `[notices]`.
+    Url(Text<WebhookUrl>),
+    /// With secrets of its own.
+    Table(CallbackParts),
+}
+
+/// Who is told of every end, with secrets of its own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CallbackParts {
+    /// The address.
+    #[schemars(required)]
+    pub(crate) url: Option<Text<WebhookUrl>>,
+    /// What is signed with instead of what stands in `[notices]`.
+    #[serde(default)]
+    pub(crate) secrets: Vec<SecretText>,
 }
 
 /// `[routes.on.NAME]`

@@ -96,8 +96,8 @@ pub(crate) struct Store {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Notices {
-    /// Which addresses that a caller gives may be notified: networks and addresses, each with or without a port.
-    /// Default: none.
+    /// Which addresses that a caller gives may be notified: networks, addresses and names of hosts, each with or without a
+    /// port. Default: none.
     #[serde(default)]
     pub(crate) allow: Vec<Text<AllowRule>>,
     /// How often a notice is tried before it is put on the list of dead letters. Default: 20.
@@ -111,6 +111,24 @@ pub(crate) struct Notices {
     pub(crate) backoff_max: Option<Text<Span>>,
     /// How long one attempt may take.
     pub(crate) timeouts: Option<NoticeTimeouts>,
+    /// What webhooks are signed with, all of them at once, so that receivers can change from one to the other: each
+    /// "whsec_" and base64, put in with ${env:NAME} or ${file:PATH}. Default: none, and no client can ask for a webhook.
+    #[serde(default)]
+    pub(crate) secrets: Vec<SecretText>,
+    /// File with authorities in PEM form that receivers are trusted by, beside those of the platform.
+    pub(crate) authorities: Option<String>,
+}
+
+/// A secret as it stands in the file: it is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText(..)")
+    }
 }
 
 /// `[notices] timeouts`

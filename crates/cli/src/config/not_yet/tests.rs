@@ -22,7 +22,6 @@ probe = { path = "/", applied = "true" }
 on_locked = "queue"
 dedupe = "{{ path.x }}"
 delay = "1h"
-callback = "https://a.example"
 [routes.on.a]
 probe = { path = "/", applied = "true" }
 "#;

@@ -4,6 +4,7 @@
 //! together.
 
 mod defaults;
+mod notices;
 mod redaction;
 mod route;
 mod server;
@@ -20,9 +21,8 @@ use fanfold_core::TargetName;
 use fanfold_core::dialect::Mount;
 use fanfold_core::route::RouteTable;
 use fanfold_core::route::spec::{RouteSpec, TargetSpec};
-use fanfold_engine::AllowRule;
-use fanfold_engine::target::TargetConfig;
-use http::Uri;
+use fanfold_engine::target::{TargetConfig, Tls};
+use fanfold_engine::{AllowRule, RouteCallback, SigningSecret};
 
 use super::document::Place;
 use super::file::File;
@@ -110,8 +110,14 @@ pub(crate) struct NoticeSettings {
     pub(crate) connect: Duration,
     /// How long the answer may take.
     pub(crate) response: Duration,
-    /// Addresses that are told of every end of an operation, by the name of its route.
-    pub(crate) callbacks: BTreeMap<String, Uri>,
+    /// Who is told of every end of an operation, by the name of its route.
+    pub(crate) callbacks: BTreeMap<String, RouteCallback>,
+    /// What webhooks are signed with that have no secrets of their own.
+    pub(crate) secrets: Vec<SigningSecret>,
+    /// How certificates of receivers are checked; `None`: as the platform does.
+    pub(crate) tls: Option<Tls>,
+    /// What stands before a path to make a link absolute.
+    pub(crate) public_url: String,
 }
 
 /// `[targets.NAME]`
@@ -130,8 +136,8 @@ pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findi
     let routes = route::routes(&file, &mounts, &targets, findings);
     let auth = file.auth.as_ref().map(|auth| server::auth(auth, findings));
     let server = server::server(&file, routes.longest_attempt(&targets), around, findings);
+    let notices = notices::notices(&file, &routes.names, around, findings);
     let store = server::store(file.store.unwrap_or_default(), around, findings);
-    let notices = server::notices(file.notices.unwrap_or_default(), routes.callbacks.clone(), findings);
     if file.routes.is_empty() {
         let wrong = Wrong::new("there are no routes, so that nothing would be accepted");
         let hint = "add a [[routes]] table; \"fanfold init\" writes a file to start from";

@@ -13,7 +13,7 @@ use fanfold_core::plan::{
     Require, ResultTemplate, UndoRule, Verb,
 };
 use fanfold_core::route::spec::{Action, OperationSpec, Override, RouteSpec, Selection};
-use http::{Method, Uri};
+use http::Method;
 
 use super::defaults::{self, level, span};
 use super::redaction::redaction;
@@ -29,8 +29,8 @@ use crate::config::value::{RouteMatch, Text};
 pub(super) struct Routes {
     /// All of them, in the order of the file: those with mistakes too, as far as they are right.
     pub(super) specs: Vec<RouteSpec>,
-    /// Addresses that are told of every end of an operation, by the name of its route.
-    pub(super) callbacks: BTreeMap<String, Uri>,
+    /// Their names, in the order of the file.
+    pub(super) names: Vec<String>,
 }
 
 impl Routes {
@@ -66,9 +66,7 @@ pub(super) fn routes(
         let place = Place::of(["routes"]).index(index);
         let name = name(route, &names);
         names.insert(name.clone());
-        if let Some(callback) = &route.callback {
-            routes.callbacks.insert(name.clone(), callback.0.0.clone());
-        }
+        routes.names.push(name.clone());
         let mut reader = Reader { route, place, common, mounts, targets, findings };
         routes.specs.push(reader.read(name));
     }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use fanfold_core::dialect::{self, Mount};
 use fanfold_core::plan::DialectName;
-use http::Uri;
 
 use super::defaults::{self, span};
-use super::{AuthSettings, NoticeSettings, ServerSettings, ServerTls, StoreSettings};
+use super::{AuthSettings, ServerSettings, ServerTls, StoreSettings};
 use crate::config::document::Place;
 use crate::config::file::{self, MountDialect};
 use crate::config::finding::{Findings, Wrong};
@@ -203,30 +202,6 @@ fn resolve(url: StoreUrl, folder: &Path) -> StoreUrl {
     match url {
         StoreUrl::Sqlite { path } => StoreUrl::Sqlite { path: folder.join(path) },
         StoreUrl::Postgres { url } => StoreUrl::Postgres { url },
-    }
-}
-
-/// `[notices]`
-pub(super) fn notices(
-    notices: file::Notices,
-    callbacks: BTreeMap<String, Uri>,
-    findings: &mut Findings<'_>,
-) -> NoticeSettings {
-    let place = Place::of(["notices"]);
-    let timeouts = notices.timeouts.unwrap_or_default();
-    let backoff = span(&notices.backoff).unwrap_or(defaults::NOTICE_BACKOFF);
-    let backoff_max = span(&notices.backoff_max).unwrap_or(defaults::NOTICE_BACKOFF_MAX);
-    if backoff > backoff_max {
-        findings.mistake(&place.key("backoff"), Wrong::new("backoff is longer than backoff_max"));
-    }
-    NoticeSettings {
-        allow: notices.allow.into_iter().map(|rule| rule.0).collect(),
-        attempts: notices.attempts.unwrap_or(defaults::NOTICE_ATTEMPTS),
-        backoff,
-        backoff_max,
-        connect: span(&timeouts.connect).unwrap_or(defaults::CONNECT),
-        response: span(&timeouts.response).unwrap_or(defaults::NOTICE_RESPONSE),
-        callbacks,
     }
 }
 

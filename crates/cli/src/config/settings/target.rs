@@ -226,7 +226,7 @@ fn tls(files: &file::TargetTls, place: &Place, around: &Surroundings<'_>, findin
     Tls::new(&authorities, identity).map_err(|bad| findings.mistake(place, Wrong::new(bad.to_string()))).ok()
 }
 
-fn read_pem(path: &std::path::Path) -> Result<Vec<u8>, Wrong> {
+pub(super) fn read_pem(path: &std::path::Path) -> Result<Vec<u8>, Wrong> {
     use std::io::Read as _;
     let cannot = |why: &dyn std::fmt::Display| Wrong::new(format!("cannot read {}: {why}", path.display()));
     let mut octets = Vec::new();

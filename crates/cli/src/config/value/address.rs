@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, SocketAddrV4};
 
+use fanfold_engine::WebhookUrl;
 use fanfold_engine::target::{BadUrl, TargetUrl};
 use http::Uri;
 
@@ -11,10 +12,6 @@ use crate::config::finding::Wrong;
 /// `http` or `https`, host, port, and a path prefix; without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl(pub(crate) String);
-
-/// Any `http` or `https` address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WebhookUrl(pub(crate) Uri);
 
 impl TextForm for SocketAddr {
     const FORMAT: &'static str = "fanfold-address-and-port";
@@ -78,7 +75,7 @@ impl TextForm for WebhookUrl {
     const EXAMPLE: &'static str = "https://hooks.example/fanfold";
 
     fn read(text: &str) -> Result<Self, Wrong> {
-        web_address(text).map(Self)
+        text.parse().map_err(|bad| Wrong::new(format!("the address {bad}")).hint(WEBHOOK_HINT))
     }
 }
 
@@ -98,6 +95,8 @@ fn web_address(text: &str) -> Result<Uri, Wrong> {
         _ => Err(not_a_web_address()),
     }
 }
+
+const WEBHOOK_HINT: &str = "write it as in \"https://hooks.example/fanfold\"";
 
 const ADDRESS_HINT: &str = "write it as in \"http://10.0.1.1:18080\" or \"https://api.example/v2\"";
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fanfold_engine::AllowRule;
+use fanfold_engine::{AllowRule, AllowedHost};
 
 use super::TextForm;
 use crate::config::finding::Wrong;
@@ -13,19 +13,31 @@ impl TextForm for AllowRule {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         let (host, port) = split_port(text).ok_or_else(|| unreadable(text))?;
-        let (address, bits) = match host.split_once('/') {
-            Some((address, bits)) => network(text, address, Some(bits))?,
-            None => network(text, host, None)?,
+        let host = match (host.split_once('/'), host.strip_prefix("*.")) {
+            (Some((address, bits)), _) => network(text, address, Some(bits))?,
+            (None, Some(domain)) if is_name(domain) => AllowedHost::Below(domain.to_ascii_lowercase()),
+            (None, None) if is_name(host) => AllowedHost::Name(host.to_ascii_lowercase()),
+            (None, _) => network(text, host, None)?,
         };
-        Ok(Self { address, bits, port })
+        Ok(Self { host, port })
     }
 }
 
 fn unreadable(text: &str) -> Wrong {
-    Wrong::new(format!("{text:?} is neither a network nor an address")).hint(
-        "write it as in \"192.168.100.0/24\", \"10.0.0.5:65000\" or \"[fd00::/8]:443\"; without a port every port is \
-         allowed; host names are not possible here",
+    Wrong::new(format!("{text:?} is neither a network nor an address nor the name of a host")).hint(
+        "write it as in \"192.168.100.0/24\", \"10.0.0.5:65000\", \"[fd00::/8]:443\", \"hooks.example:443\" or \
+         \"*.example:443\"; without a port every port is allowed",
     )
+}
+
+/// Whether it is a name that no address could be taken for.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_fit = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        is_fit && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.split('.').all(is_label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// The host part, and the port if there is one. IPv6 stands in brackets if a port follows.
@@ -46,7 +58,7 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-fn network(text: &str, address: &str, bits: Option<&str>) -> Result<(IpAddr, u8), Wrong> {
+fn network(text: &str, address: &str, bits: Option<&str>) -> Result<AllowedHost, Wrong> {
     let address: IpAddr = address.parse().map_err(|_| unreadable(text))?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let bits = match bits {
@@ -61,7 +73,7 @@ fn network(text: &str, address: &str, bits: Option<&str>) -> Result<(IpAddr, u8)
         return Err(Wrong::new(format!("{text:?} has bits set beyond its prefix"))
             .hint(format!("write \"{first}/{bits}\" for the network, or \"{address}\" for the one address")));
     }
-    Ok((address, bits))
+    Ok(AllowedHost::Network { address, bits })
 }
 
 fn first_address(address: IpAddr, bits: u8) -> IpAddr {
@@ -82,7 +94,19 @@ mod tests {
     use super::*;
 
     fn network(address: &str, bits: u8, port: Option<u16>) -> AllowRule {
-        AllowRule { address: address.parse().unwrap(), bits, port }
+        AllowRule { host: AllowedHost::Network { address: address.parse().unwrap(), bits }, port }
+    }
+
+    #[test]
+    fn names_are_read() {
+        let named = |host, port| AllowRule { host, port };
+        for (text, rule) in [
+            ("Hooks.Example:443", named(AllowedHost::Name("hooks.example".to_owned()), Some(443))),
+            ("localhost", named(AllowedHost::Name("localhost".to_owned()), None)),
+            ("*.example", named(AllowedHost::Below("example".to_owned()), None)),
+        ] {
+            assert_eq!(AllowRule::read(text), Ok(rule), "{text}");
+        }
     }
 
     #[test]
@@ -110,7 +134,11 @@ mod tests {
             "10.0.0.5:99999",
             "http://a",
             "a b",
-            "hooks.example:443",
+            "hooks..example",
+            "*",
+            "*.",
+            "a.*.example",
+            "0x7f.1",
             "[::1",
             "-a",
         ] {

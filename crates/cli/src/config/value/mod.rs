@@ -13,14 +13,14 @@ mod time;
 use std::borrow::Cow;
 use std::fmt;
 
-use fanfold_engine::AllowRule;
+use fanfold_engine::{AllowRule, WebhookUrl};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::finding::Wrong;
 
-pub(crate) use address::{BaseUrl, WebhookUrl};
+pub(crate) use address::BaseUrl;
 pub(crate) use name::{HeaderField, Pointer, Prefix, RouteMatch, RouteName, is_target_name};
 pub(crate) use size::Size;
 pub(crate) use store_url::StoreUrl;

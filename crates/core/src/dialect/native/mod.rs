@@ -5,6 +5,7 @@
 mod code;
 mod content;
 mod detail;
+mod event;
 mod history;
 mod problem;
 mod target;
@@ -12,6 +13,7 @@ mod target;
 pub use code::Code;
 pub use content::{AnswerForm, Content, RequestForm};
 pub use detail::{CauseForm, Links, OperationDetail, OperationSummary, RollbackForm, TroubleForm};
+pub use event::{CLOUD_EVENT_JSON, CloudEvent, EventData, EventTarget};
 pub use history::HistoryEntry;
 use http::StatusCode;
 pub use problem::{OperationResult, OutcomeWord, PROBLEM_JSON, Problem, TargetResult};

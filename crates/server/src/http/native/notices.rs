@@ -1,6 +1,7 @@
 //! Notices: who is told of the end of operations, the newest first. Their bodies are not shown; the operation's detail says
 //! the same.
 
+use fanfold_core::plan::Redaction;
 use fanfold_core::{OperationId, TenantId};
 use fanfold_store::{Notice, NoticeFilter, NoticeId, NoticeState, Order, Page};
 use jiff::Timestamp;
@@ -98,7 +99,7 @@ impl NoticeForm {
             kind: sent.kind,
             state: state.as_str(),
             method: sent.method,
-            url: sent.url,
+            url: Redaction::standard().address(&sent.url),
             attempts,
             last_error,
             created_at,

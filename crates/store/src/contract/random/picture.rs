@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use fanfold_core::{OperationId, Slot, StepIndex, TenantId};
 
 use crate::contract::fixtures::at;
-use crate::{AttentionId, EventNumber, Filter, LIST_MAX, NoteFilter, NoticeFilter, Order, Page, Store};
+use crate::{AttentionId, DueNotices, EventNumber, Filter, LIST_MAX, NoteFilter, NoticeFilter, Order, Page, Store};
 
 /// Everything that can be read of a store, line by line.
 pub(super) struct Picture {
@@ -31,7 +31,13 @@ impl Picture {
         for lane in ["a", "b", "c"] {
             picture.add(lane, store.due(lane, far, usize::MAX).await.unwrap());
         }
-        picture.add("due notices", store.due_notices(far, usize::MAX).await.unwrap());
+        picture.add(
+            "due notices",
+            store
+                .due_notices(DueNotices { now: far, after: String::new(), each: usize::MAX, limit: usize::MAX })
+                .await
+                .unwrap(),
+        );
         picture
     }
 

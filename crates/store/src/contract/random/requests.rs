@@ -11,7 +11,7 @@ use super::generator::Generator;
 use super::states::{random_acceptance, random_commit};
 use crate::model::Model;
 use crate::{
-    Acceptance, Accepted, AttentionId, Change, Closed, Commit, Error, Filter, Hold, NoticeFilter, NoticeId,
+    Acceptance, Accepted, AttentionId, Change, Closed, Commit, DueNotices, Error, Filter, Hold, NoticeFilter, NoticeId,
     NoticeOutcome, NoticeState, Order, Page, Queue, ReadHolds, ReadNotes, ReadNotices, ReadOperations, Store,
 };
 
@@ -30,7 +30,7 @@ pub(super) enum Request {
     Sealed(OperationId, Slot),
     List(Box<Filter>, Page<OperationId>),
     Acknowledge(AttentionId, Closed),
-    DueNotices(Timestamp, usize),
+    DueNotices(DueNotices),
     NextNotice(Timestamp),
     RecordNotice(NoticeId, NoticeOutcome),
     Replay(NoticeId, Timestamp),
@@ -161,7 +161,10 @@ impl Request {
             (5, Some(id)) => Self::LockPlace(id),
             (6, Some(id)) => Self::Read(id),
             (7, Some(id)) => Self::Sealed(id, generator.one_of(&[Slot::Request, Slot::Before(step)])),
-            (8, _) => Self::DueNotices(now, limit),
+            (8, _) => {
+                let after = generator.one_of(&["", "a:80", "b:80", "z"]).to_owned();
+                Self::DueNotices(DueNotices { now, after, each: limit / 2, limit })
+            }
             (9, _) => Self::NextNotice(now),
             (10, _) => Self::Counts(generator.perhaps(2, Generator::tenant)),
             _ => {
@@ -286,7 +289,7 @@ impl Request {
             Self::Acknowledge(id, closed) => {
                 reply(store.acknowledge(*id, closed.clone()).await, if_made(Kind::Acknowledge))
             }
-            Self::DueNotices(now, limit) => reply(store.due_notices(*now, *limit).await, if_any(Kind::DueNotices)),
+            Self::DueNotices(wanted) => reply(store.due_notices(wanted.clone()).await, if_any(Kind::DueNotices)),
             Self::NextNotice(after) => reply(store.next_notice(*after).await, if_some(Kind::NextNotice)),
             Self::RecordNotice(id, outcome) => {
                 reply(store.record_notice(id, outcome.clone()).await, |()| Some(Kind::RecordNotice))

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::generator::Generator;
 use crate::contract::fixtures::{acceptance, answer, ended, note, notice, plan, policy, request};
-use crate::{Acceptance, Commit, IdempotencyKey};
+use crate::{Acceptance, Commit, IdempotencyKey, NewNotice};
 
 /// Small, at the bound or large.
 fn octets(generator: &mut Generator) -> Bytes {
@@ -104,7 +104,8 @@ pub(super) fn random_commit(generator: &mut Generator, operation: &Operation) ->
         sealed: generator.some(1, |generator| (Slot::Before(step(generator)), octets(generator))),
         notices: generator.some(1, |generator| {
             let id = format!("notice/{}", generator.fresh_number());
-            notice(&id, generator.soon())
+            let receiver = generator.one_of(&["a:80", "b:80", "c:80"]).to_owned();
+            NewNotice { receiver, ..notice(&id, generator.soon()) }
         }),
         wake_at: generator.perhaps(2, Generator::soon),
         free_idempotency_key: generator.once_in(20),
