@@ -120,6 +120,7 @@ impl Engine {
         let accepted = shared.store.accept(acceptance).await.map_err(store_refusal)?;
         match accepted {
             Accepted::New { operation, lock: _ } => {
+                shared.residents.note_recorded();
                 let operation = Arc::new(*operation);
                 if start_at.is_none() {
                     dispatch::take_up(shared, Arc::clone(&operation));

@@ -113,6 +113,11 @@ impl Engine {
         self.shared.residents.follow(id)
     }
 
+    /// A receiver that is notified of everything that is recorded from now on, on any operation. Read the events after this.
+    pub fn follow_all(&self) -> watch::Receiver<u64> {
+        self.shared.residents.follow_all()
+    }
+
     /// Requests that an operation be canceled. Asking again changes nothing.
     ///
     /// # Errors

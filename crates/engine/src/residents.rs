@@ -21,6 +21,8 @@ pub(crate) struct Command {
 #[derive(Debug)]
 pub(crate) struct Residents {
     state: Mutex<State>,
+    /// Counts what was recorded, on any operation.
+    recorded: watch::Sender<u64>,
     ended_max: usize,
 }
 
@@ -60,7 +62,7 @@ pub(crate) struct Place {
 
 impl Residents {
     pub(crate) fn new(ended_max: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), ended_max })
+        Arc::new(Self { state: Mutex::default(), recorded: watch::Sender::new(0), ended_max })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,8 +136,23 @@ impl Residents {
         self.state().followers.entry(id).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
+    /// A receiver that is notified of everything that is recorded from now on, on any operation.
+    pub(crate) fn follow_all(&self) -> watch::Receiver<u64> {
+        self.recorded.subscribe()
+    }
+
+    /// Makes it known that events were recorded.
+    pub(crate) fn note_recorded(&self) {
+        self.recorded.send_modify(|count| *count += 1);
+    }
+
     /// Makes a recorded state known.
     pub(crate) fn publish(&self, operation: &Arc<Operation>) {
+        self.publish_to_followers(operation);
+        self.note_recorded();
+    }
+
+    fn publish_to_followers(&self, operation: &Arc<Operation>) {
         let mut state = self.state();
         if let Some(resident) = state.running.get_mut(&operation.id) {
             resident.recorded = Arc::clone(operation);

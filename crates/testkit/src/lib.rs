@@ -12,7 +12,7 @@ pub mod process;
 mod wire;
 
 pub use fake::{Answer, Controller, Ending, FakeTarget, Reply, Resources, Seen};
-pub use http::{Http, HttpAnswer};
+pub use http::{Http, HttpAnswer, RawConnection};
 pub use latch::Latch;
 pub use patience::PATIENCE;
 pub use process::{Home, Process};

@@ -142,7 +142,27 @@ pub enum Event {
 }
 
 impl Event {
-    /// Its name, as it stands in the history.
+    /// All names, in the order of the alphabet.
+    pub const NAMES: [&'static str; 16] = [
+        "attempt_answered",
+        "attempt_broke",
+        "attempt_started",
+        "cancel_requested",
+        "deadline_extended",
+        "dispatched",
+        "gate_changed",
+        "lock_granted",
+        "lower_ended",
+        "person_chose",
+        "person_resolved",
+        "probe_answered",
+        "resource_read",
+        "response_composed",
+        "time_came",
+        "undo_not_rendered",
+    ];
+
+    /// Its name (one of [`Event::NAMES`]), as it stands in the history.
     pub fn name(&self) -> &'static str {
         match self {
             Self::LockGranted => "lock_granted",

@@ -48,7 +48,12 @@ pub(super) async fn accept(
     let id = accepted.id;
     let mut response = match wait {
         Some(patience) => {
-            let operation = shared.wait_for(&caller, id, patience, |_| false).await?;
+            // It is accepted: where too many wait already, this one does not.
+            let waited = shared.wait_for(&caller, id, patience, |_| false).await;
+            let operation = match waited {
+                Err(Stop::Refused(Refusal::Unavailable { .. })) => accepted,
+                waited => waited?,
+            };
             match operation.end() {
                 Some(_) => in_time(shared, front.native(), operation, patience).await?,
                 None => outcome::reply(mount.wire().accepted(&mount, &operation)),

@@ -27,6 +27,13 @@ pub struct ServerConfig {
     pub prefer_wait_max: Duration,
     /// What `?wait=` of the native API can ask for.
     pub poll_wait_max: Duration,
+    /// Who may follow at the same time, with streams of events and with waits: fewer than there may be connections, so that
+    /// others are still answered. Further ones are refused.
+    pub followers_max: usize,
+    /// Who may follow one operation at the same time.
+    pub operation_followers_max: usize,
+    /// After this time without an event, a stream says that it is still there.
+    pub heartbeat: Duration,
     /// For requests in progress to end once the server is asked to stop. Those that merely wait for an operation are answered
     /// at once.
     pub shutdown_grace: Duration,
@@ -42,9 +49,12 @@ impl Default for ServerConfig {
             body_time_max: Duration::from_secs(60),
             upload_idle_max: Duration::from_secs(10),
             write_idle_max: Duration::from_secs(30),
-            connections_max: 4_096,
+            connections_max: 16_384,
             prefer_wait_max: Duration::from_secs(300),
             poll_wait_max: Duration::from_secs(300),
+            followers_max: 12_288,
+            operation_followers_max: 1_024,
+            heartbeat: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(30),
         }
     }

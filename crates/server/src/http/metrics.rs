@@ -24,6 +24,8 @@ pub(super) struct Metrics {
     in_flight: Gauge,
     connections: Gauge,
     rejected: Family<RejectedLabels, Counter>,
+    followers: Family<FollowerLabels, Gauge>,
+    events_sent: Counter,
 }
 
 /// What kind of request it is: a closed set, whatever is configured.
@@ -58,6 +60,22 @@ enum Kind {
     Nothing,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FollowerLabels {
+    kind: Following,
+}
+
+/// How somebody follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Following {
+    /// All operations, by a stream of events.
+    All,
+    /// One operation, by a stream of events.
+    Operation,
+    /// One operation, by a request that waits.
+    Wait,
+}
+
 /// The first digit of the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Class {
@@ -82,6 +100,8 @@ pub(super) enum Rejected {
     TooSlow,
     /// Not HTTP.
     Malformed,
+    /// Too many follow already.
+    TooManyFollowers,
 }
 
 /// A request that is being answered. Counts it as long as it is not dropped.
@@ -102,6 +122,8 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             rejected: Family::default(),
+            followers: Family::default(),
+            events_sent: Counter::default(),
         }
     }
 }
@@ -125,6 +147,9 @@ impl Metrics {
         registry.register("fanfold_http_in_flight", "Requests that are being answered", self.in_flight.clone());
         registry.register("fanfold_http_connections", "Open connections", self.connections.clone());
         registry.register("fanfold_http_rejected", "Requests turned away at the door", self.rejected.clone());
+        let followers = "Who follows operations, by streams of events and by waits";
+        registry.register("fanfold_http_followers", followers, self.followers.clone());
+        registry.register("fanfold_http_events_sent", "Events sent in streams", self.events_sent.clone());
     }
 
     pub(super) fn begun(&self) -> InFlight {
@@ -133,6 +158,14 @@ impl Metrics {
 
     pub(super) fn connected(&self) -> InFlight {
         InFlight::counted_by(&self.connections)
+    }
+
+    pub(super) fn follows(&self, kind: Following) -> InFlight {
+        InFlight::counted_by(&self.followers.get_or_create(&FollowerLabels { kind }))
+    }
+
+    pub(super) fn events_sent(&self, count: usize) {
+        self.events_sent.inc_by(count as u64);
     }
 
     pub(super) fn answered(&self, labels: DoorLabels, status: StatusCode, took: Duration) {

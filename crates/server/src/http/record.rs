@@ -9,6 +9,7 @@ use fanfold_core::{Operation, OperationId, Slot};
 use tokio::time::{Instant, timeout_at};
 
 use super::auth::Caller;
+use super::metrics::Following;
 use super::outcome::Stop;
 use super::server::Shared;
 
@@ -49,6 +50,9 @@ impl Shared {
 
     /// Waits until `is_enough` is true of an operation, for as long as `patience` lasts and the server is not stopping, and gives
     /// its latest state.
+    ///
+    /// # Errors
+    /// If there is none; [`Refusal::Unavailable`](fanfold_core::dialect::Refusal) if too many wait already.
     pub(super) async fn wait_for(
         &self,
         caller: &Caller,
@@ -57,12 +61,16 @@ impl Shared {
         is_enough: impl Fn(&Operation) -> bool,
     ) -> Result<Arc<Operation>, Stop> {
         let deadline = Instant::now() + patience;
+        let mut place = None;
         loop {
             // Before it is read, so that no change gets lost in between.
             let mut changes = self.engine.follow(id);
             let operation = self.operation(caller, id).await?;
             if is_enough(&operation) || operation.end().is_some() || self.is_stopping() {
                 return Ok(operation);
+            }
+            if place.is_none() {
+                place = Some(self.live.followers.admit(Following::Wait, Some(id))?);
             }
             let changed = async {
                 tokio::select! {

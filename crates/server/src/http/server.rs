@@ -13,6 +13,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::auth::Authenticator;
+use super::feed::Source;
+use super::followers::Followers;
+use super::live::Live;
 use super::metrics::Metrics;
 use super::{Front, ServerConfig, listen};
 
@@ -42,6 +45,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) authenticator: Authenticator,
     pub(super) connections: Arc<Semaphore>,
+    pub(super) live: Arc<Live>,
     pub(super) started_at: Timestamp,
     front: ArcSwap<Front>,
     stopping: watch::Sender<bool>,
@@ -56,10 +60,15 @@ impl Server {
         let Parts { engine, store, clock, mut registry } = parts;
         let metrics = Metrics::default();
         metrics.register(&mut registry);
+        let stopping = watch::Sender::new(false);
+        let followers = Followers::new(config.followers_max, config.operation_followers_max, metrics.clone());
+        let source = Source { engine: engine.clone(), store: Arc::clone(&store) };
+        let live = Live::new(source, followers, metrics.clone(), config.heartbeat, stopping.subscribe());
         let permits = || Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
         Self(Arc::new(Shared {
             connections: permits(),
             task_permits: permits(),
+            live,
             config,
             engine,
             store,
@@ -69,7 +78,7 @@ impl Server {
             metrics,
             authenticator: Authenticator::default(),
             front: ArcSwap::from_pointee(front),
-            stopping: watch::Sender::new(false),
+            stopping,
             tasks: Mutex::default(),
         }))
     }

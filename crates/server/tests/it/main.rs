@@ -5,6 +5,7 @@ mod acceptance;
 mod admin;
 mod browsers;
 mod clients;
+mod events;
 mod lists;
 mod operation;
 mod pass;

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{AnswerForm, RequestForm};
 use super::detail::TroubleForm;
-use crate::operation::{Choice, Event, Found, Gate, Image, Leg, ProbeVerdict, Purpose, Reading, Sent, Timer, Trouble};
-use crate::{Answer, Plan, StepIndex};
+use crate::operation::{
+    Choice, Event, Found, Gate, Image, Leg, ProbeVerdict, Purpose, Reading, Sent, Status, Timer, Trouble,
+};
+use crate::{Answer, OperationId, Plan, StepIndex};
 
 /// One entry. Members that an event has no use for are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,21 @@ pub struct HistoryEntry {
     /// What the target asked to wait, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+}
+
+/// One entry in a stream of events: as in the history, and which operation it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveEntry {
+    /// Its number among all events of the server: what a stream goes on after.
+    pub number: u64,
+    /// The operation.
+    pub operation: OperationId,
+    /// How the operation ended, on the event that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// The entry of its history.
+    #[serde(flatten)]
+    pub entry: HistoryEntry,
 }
 
 impl HistoryEntry {

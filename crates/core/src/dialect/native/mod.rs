@@ -14,7 +14,7 @@ pub use code::Code;
 pub use content::{AnswerForm, Content, RequestForm};
 pub use detail::{CauseForm, Links, OperationDetail, OperationSummary, RollbackForm, TroubleForm};
 pub use event::{CLOUD_EVENT_JSON, CloudEvent, EventData, EventTarget};
-pub use history::HistoryEntry;
+pub use history::{HistoryEntry, LiveEntry};
 use http::StatusCode;
 pub use problem::{OperationResult, OutcomeWord, PROBLEM_JSON, Problem, TargetResult};
 pub use target::{TargetForm, TargetPhase, UndoForm};

@@ -5,6 +5,7 @@
 
 mod attention;
 mod entity;
+mod events;
 mod history;
 mod notices;
 mod operation;
@@ -47,10 +48,12 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Sto
     match segments.as_slice() {
         ["attention"] => attention::list(shared, &visit).await,
         ["attention", id] => attention::show(shared, &visit, id).await,
+        ["events"] => events::of_all(shared, &visit).await,
         ["notices"] => notices::list(shared, &visit).await,
         ["notices", id] => notices::show(shared, &visit, id).await,
         ["operations"] => operations::list(shared, &visit).await,
         ["operations", id] => operation::show(shared, &visit, operation_id(id)?).await,
+        ["operations", id, "events"] => events::of_one(shared, &visit, operation_id(id)?).await,
         ["operations", id, "history"] => history::list(shared, &visit, operation_id(id)?).await,
         ["routes"] => routes::list(&visit),
         ["status"] => status::show(shared, &visit).await,
@@ -64,9 +67,9 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Sto
 fn is_read(segments: &[&str]) -> bool {
     matches!(
         segments,
-        ["attention" | "notices" | "operations" | "routes" | "status" | "targets"]
+        ["attention" | "events" | "notices" | "operations" | "routes" | "status" | "targets"]
             | ["attention" | "notices" | "operations" | "targets", _]
-            | ["operations", _, "history"]
+            | ["operations", _, "events" | "history"]
     )
 }
 
