@@ -116,12 +116,6 @@ impl Table {
         self.rows.iter().map(|row| line(row, &widths, paint)).collect()
     }
 
-    /// The lines, each cell as wide as it is itself.
-    pub(crate) fn ragged_lines(&self, paint: Paint) -> Vec<String> {
-        let widths = |row: &[Cell]| row.iter().map(Cell::width).collect::<Vec<_>>();
-        self.rows.iter().map(|row| line(row, &widths(row), paint)).collect()
-    }
-
     /// Prints it to standard output.
     pub(crate) fn print(&self) -> io::Result<()> {
         self.lines(Paint::stdout()).iter().try_for_each(|line| print_line(line))
@@ -149,11 +143,6 @@ impl Cell {
     /// In the colour of its tone.
     pub(crate) fn toned(tone: Tone, text: impl Into<String>) -> Self {
         Self { text: printable(&text.into()), tone }
-    }
-
-    /// The same in the same colour, after these words.
-    pub(crate) fn after(self, words: &str) -> Self {
-        Self { text: format!("{words}{}", self.text), tone: self.tone }
     }
 
     fn width(&self) -> usize {

@@ -1,23 +1,20 @@
 //! The native API as the commands use it: what is asked for, and what the answers mean.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use fanfold_core::OperationId;
 use fanfold_core::dialect::native::{OPERATIONS, OperationDetail, Problem, operation_path};
-use http::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
+use http::header::HeaderValue;
 use http::{Method, StatusCode};
+use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Call, Client, PATIENCE, ServerUrl};
+use super::{Answer, Call, Client, ServerUrl};
 use crate::failure::Failure;
 use crate::output::printable;
-
-/// The longest that the server is asked to wait for a change.
-pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
 /// The most entries that are asked for at once.
 const PAGE_MAX: usize = 500;
@@ -38,8 +35,6 @@ pub(crate) struct Shown {
     pub(crate) detail: OperationDetail,
     /// The same as it came.
     pub(crate) json: Box<RawValue>,
-    /// What names this state of it.
-    etag: Option<HeaderValue>,
 }
 
 /// A list that is read page by page, so that one of any length takes little memory.
@@ -97,19 +92,6 @@ impl Api {
         self.shown(&answer)
     }
 
-    /// The operation once it is not as it was shown before; `None` if it was so for all of [`WAIT`].
-    pub(crate) async fn changed(&self, before: &Shown) -> Result<Option<Shown>, Failure> {
-        let path = format!("{}?wait={}s", operation_path(before.detail.summary.id), WAIT.as_secs());
-        let mut headers = HeaderMap::new();
-        headers.extend(before.etag.clone().map(|etag| (IF_NONE_MATCH, etag)));
-        let call = Call { headers, patience: WAIT + PATIENCE, ..Call::new(Method::GET, path) };
-        let answer = self.client.send(call).await?;
-        if answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(None);
-        }
-        self.shown(&self.success(answer)?).map(Some)
-    }
-
     /// Requests that an operation be canceled.
     pub(crate) async fn cancel(&self, id: OperationId) -> Result<Shown, Failure> {
         let answer = self.ask(Call::new(Method::POST, format!("{}/cancel", operation_path(id)))).await?;
@@ -136,6 +118,24 @@ impl Api {
         serde_json::from_str(json.get()).map_err(|error| self.not_understood(error.to_string()))
     }
 
+    /// The same of a text.
+    pub(crate) fn parse_text<T: DeserializeOwned>(&self, json: &str) -> Result<T, Failure> {
+        serde_json::from_str(json).map_err(|error| self.not_understood(error.to_string()))
+    }
+
+    /// Opens a stream: a good answer whose body is still to come.
+    pub(super) async fn open(&self, call: Call) -> Result<(StatusCode, Incoming), Failure> {
+        let response = self.client.open(call).await?;
+        if response.status().is_success() {
+            let (head, body) = response.into_parts();
+            return Ok((head.status, body));
+        }
+        let answer = self.client.whole(response).await?;
+        Err(self
+            .success(answer)
+            .map_or_else(|failure| failure, |answer| self.not_understood(answer.status.to_string())))
+    }
+
     /// Any list of the API.
     pub(crate) fn pages(
         &self,
@@ -156,8 +156,7 @@ impl Api {
     }
 
     fn shown(&self, answer: &Answer) -> Result<Shown, Failure> {
-        let etag = answer.headers.get(http::header::ETAG).cloned();
-        Ok(Shown { detail: self.read(answer)?, json: self.read(answer)?, etag })
+        Ok(Shown { detail: self.read(answer)?, json: self.read(answer)? })
     }
 
     /// The answer, if it is a good one.

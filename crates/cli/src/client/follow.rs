@@ -1,78 +1,83 @@
-//! Following one operation to its end, and showing how far it is on the way.
-
-use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
+//! Following one operation to its end, and how its states are shown.
 
 use fanfold_core::OperationId;
-use fanfold_core::dialect::native::{OperationDetail, OutcomeWord, TargetForm, TroubleForm, UndoForm};
+use fanfold_core::dialect::native::{LiveEntry, OperationDetail, OutcomeWord, TargetForm, UndoForm};
 use fanfold_core::operation::{Status, UndoEnd};
-use tokio::time::Instant;
 
 use super::api::{Api, Shown};
+use super::events::{Events, Told, wait_for_server};
 use crate::failure::Failure;
-use crate::output::{Cell, Paint, Table, Tone, say, word};
+use crate::output::{Cell, Paint, Tone, say, word};
+use crate::story::Telling;
 
-/// How long a server that is not there any more is looked for: it may be restarting.
-const RECONNECT_FOR: Duration = Duration::from_secs(60);
-
-/// The pause between two looks.
-const RECONNECT_EVERY: Duration = Duration::from_secs(1);
-
-/// An operation that does not change is asked for no more often than this.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-
-/// Shows the lines of an operation and its targets on standard error: redrawn in place on a terminal. Elsewhere one line follows the
-/// other, for each change of the status and of the outcome of a target or its undo.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    is_terminal: bool,
+/// Tells the story of an operation line by line, as it happens.
+pub(crate) struct Teller<T> {
+    telling: Option<Telling>,
     paint: Paint,
-    shown: Vec<String>,
+    tell: T,
 }
 
-/// Follows an operation until it has ended, and hands each state of it to `observe`, the last one included.
+/// Follows an operation until it has ended, hands each of its events to `observe`, with the same as it came, and gives the
+/// operation as it ended.
 pub(crate) async fn to_the_end(
     api: &Api,
     id: OperationId,
-    mut observe: impl FnMut(&Shown) -> Result<(), Failure>,
+    mut observe: impl FnMut(Seen<'_>) -> Result<(), Failure>,
 ) -> Result<Shown, Failure> {
-    let mut shown = api.operation(id).await?;
-    let mut lost_at = None;
-    loop {
-        observe(&shown)?;
-        if shown.detail.summary.status.is_terminal() {
-            return Ok(shown);
+    let shown = api.operation(id).await?;
+    observe(Seen::Begun(&shown.detail))?;
+    let mut events = Events::of(api, id);
+    while let Some(told) = events.next().await? {
+        match told {
+            Told::Event(entry, json) => observe(Seen::Event(&entry, &json))?,
+            // The events of an operation go with it, and never alone.
+            Told::Gap => say("events are missing here: they are past their retention"),
         }
-        shown = loop {
-            let asked_at = Instant::now();
-            match api.changed(&shown).await {
-                Ok(Some(changed)) => break changed,
-                // A server that is stopping does not wait; it must not be asked without a pause.
-                Ok(None) => tokio::time::sleep_until(asked_at + ASK_EVERY).await,
-                Err(failure) => wait_for_server(failure, &mut lost_at).await?,
-            }
-        };
-        lost_at = None;
     }
+    let mut lost_at = None;
+    let ended = loop {
+        match api.operation(id).await {
+            Ok(shown) => break shown,
+            Err(failure) => wait_for_server(failure, &mut lost_at).await?,
+        }
+    };
+    observe(Seen::Ended(&ended.detail))?;
+    Ok(ended)
 }
 
-/// Waits a moment if the server may be restarting; else the failure stays one.
-async fn wait_for_server(failure: Failure, lost_at: &mut Option<Instant>) -> Result<(), Failure> {
-    let may_come_back = matches!(
-        failure,
-        Failure::Unreachable { .. } | Failure::NoAnswer { .. } | Failure::Refused { status: 500.., .. }
-    );
-    let since = *lost_at.get_or_insert_with(|| {
-        if may_come_back {
-            say(&format!("{failure} (trying again for {} s)", RECONNECT_FOR.as_secs()));
-        }
-        Instant::now()
-    });
-    if !may_come_back || since.elapsed() >= RECONNECT_FOR {
-        return Err(failure);
+/// What is seen of an operation that is followed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seen<'a> {
+    /// The operation as it was found.
+    Begun(&'a OperationDetail),
+    /// One of its events, and the same as it came.
+    Event(&'a LiveEntry, &'a str),
+    /// The operation as it ended.
+    Ended(&'a OperationDetail),
+}
+
+impl<T: FnMut(&str) -> Result<(), Failure>> Teller<T> {
+    /// Nothing has been told yet. `tell` gets each line.
+    pub(crate) fn new(paint: Paint, tell: T) -> Self {
+        Self { telling: None, paint, tell }
     }
-    tokio::time::sleep(RECONNECT_EVERY).await;
-    Ok(())
+
+    /// Tells what was seen.
+    pub(crate) fn tell(&mut self, seen: Seen<'_>) -> Result<(), Failure> {
+        let lines = match seen {
+            Seen::Begun(detail) => {
+                let (telling, lines) = Telling::begin(detail, self.paint);
+                self.telling = Some(telling);
+                lines
+            }
+            Seen::Event(entry, _) => {
+                let line = self.telling.as_mut().and_then(|telling| telling.line(&entry.entry));
+                line.into_iter().collect()
+            }
+            Seen::Ended(detail) => self.telling.as_ref().map(|telling| telling.end(detail)).unwrap_or_default(),
+        };
+        lines.iter().try_for_each(|line| (self.tell)(line))
+    }
 }
 
 /// Success if the operation completed.
@@ -127,74 +132,4 @@ fn outcome_tone(outcome: OutcomeWord) -> Tone {
 /// A word of the wire as it is said.
 fn words(word: &str) -> String {
     word.replace('_', " ")
-}
-
-impl Progress {
-    /// Nothing has been shown yet.
-    pub(crate) fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), paint: Paint::stderr(), shown: Vec::new() }
-    }
-
-    /// Shows the state of the operation.
-    pub(crate) fn show(&mut self, detail: &OperationDetail) {
-        let lines: Vec<String> = std::iter::once(self.head(detail)).chain(self.targets(detail)).collect();
-        let mut stderr = std::io::stderr().lock();
-        // Progress is a courtesy: that nobody can see it is no reason to stop following.
-        if self.is_terminal {
-            if !self.shown.is_empty() {
-                drop(write!(stderr, "\x1b[{}A", self.shown.len()));
-            }
-            // Without wrapping at the edge, so that each line stays one and can be found again.
-            for line in &lines {
-                drop(writeln!(stderr, "\x1b[?7l\x1b[2K{line}\x1b[?7h"));
-            }
-        } else {
-            for line in lines.iter().filter(|line| !self.shown.contains(line)) {
-                drop(writeln!(stderr, "{line}"));
-            }
-        }
-        self.shown = lines;
-    }
-
-    fn head(&self, detail: &OperationDetail) -> String {
-        let summary = &detail.summary;
-        let phase = summary.phase.filter(|_| self.is_terminal);
-        let phase = phase.map(|phase| format!(" ({phase})")).unwrap_or_default();
-        let status = format!("{}{phase}", summary.status);
-        format!("operation {}: {}", summary.id, self.paint.apply(status_tone(summary.status), &status))
-    }
-
-    fn targets(&self, detail: &OperationDetail) -> Vec<String> {
-        let mut table = Table::bare();
-        for target in &detail.targets {
-            let undo = target.undo.as_ref().filter(|undo| self.is_terminal || undo.outcome.is_some());
-            match undo {
-                Some(undo) => table.row(line(target, "undo: ", undo_state(undo), undo.attempts, undo.error.as_ref())),
-                None if self.is_terminal || target.outcome.is_some() => {
-                    table.row(line(target, "", forward_state(target), target.attempts, target.error.as_ref()));
-                }
-                None => {}
-            }
-        }
-        // In place, columns keep still; one after the other, a line must not differ for the sake of those around it.
-        if self.is_terminal { table.lines(self.paint) } else { table.ragged_lines(self.paint) }
-    }
-}
-
-/// The line of a target, or of its undo: each with its own attempts and its own reason.
-fn line(target: &TargetForm, of: &str, state: Cell, count: u32, error: Option<&TroubleForm>) -> [Cell; 4] {
-    [
-        Cell::plain(format!("  {}", target.name)),
-        state.after(of),
-        Cell::plain(attempts(count)),
-        Cell::plain(error.map(|error| error.detail.clone()).unwrap_or_default()),
-    ]
-}
-
-fn attempts(count: u32) -> String {
-    match count {
-        0 => String::new(),
-        1 => "1 attempt".to_owned(),
-        count => format!("{count} attempts"),
-    }
 }

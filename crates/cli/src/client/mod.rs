@@ -1,6 +1,7 @@
 //! The HTTP client of the commands that talk to a running server: one request, one answer, and errors that say what to do.
 
 pub(crate) mod api;
+pub(crate) mod events;
 pub(crate) mod follow;
 
 use std::error::Error as _;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue, USER_AGENT};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -132,6 +134,31 @@ impl Client {
     /// [`Failure::Unreachable`], [`Failure::NoAnswer`]; [`Failure::Usage`] if the path cannot be part of a URL.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let patience = call.patience;
+        let exchange = async { self.whole(self.exchange(self.request(call)?).await?).await };
+        match tokio::time::timeout(patience, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.late(patience)),
+        }
+    }
+
+    /// Sends a request and reads no more of the answer than its head.
+    pub(super) async fn open(&self, call: Call) -> Result<Response<Incoming>, Failure> {
+        let patience = call.patience;
+        match tokio::time::timeout(patience, self.exchange(self.request(call)?)).await {
+            Ok(response) => response,
+            Err(_) => Err(self.late(patience)),
+        }
+    }
+
+    /// Reads the rest of an answer.
+    pub(super) async fn whole(&self, response: Response<Incoming>) -> Result<Answer, Failure> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.no_answer(format!("it broke off: {error}")))?.to_bytes();
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, Failure> {
         let url = format!("{}{}", self.server, call.path);
         let uri: Uri =
             url.parse().map_err(|error| Failure::Usage(format!("{:?} is no path of a URL: {error}", call.path)))?;
@@ -140,28 +167,25 @@ impl Client {
         *request.uri_mut() = uri;
         *request.headers_mut() = call.headers;
         request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
-        match tokio::time::timeout(patience, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.no_answer(format!("nothing came within {} s", patience.as_secs()))),
-        }
+        Ok(request)
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-        let response = self.http.request(request).await.map_err(|error| {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        self.http.request(request).await.map_err(|error| {
             let cause = cause(&error);
             if error.is_connect() {
                 Failure::Unreachable { server: self.server.to_string(), cause }
             } else {
                 self.no_answer(cause)
             }
-        })?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| self.no_answer(format!("it broke off: {error}")))?.to_bytes();
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        })
     }
 
-    fn no_answer(&self, cause: String) -> Failure {
+    fn late(&self, patience: Duration) -> Failure {
+        self.no_answer(format!("nothing came within {} s", patience.as_secs()))
+    }
+
+    pub(super) fn no_answer(&self, cause: String) -> Failure {
         Failure::NoAnswer { server: self.server.to_string(), cause }
     }
 }

@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::ServerOption;
 use super::ops::print_operation;
 use crate::client::api::{Api, status_words};
-use crate::client::follow::{self, Progress};
+use crate::client::follow::{self, Teller};
 use crate::client::{Answer, Call, PATIENCE};
 use crate::failure::Failure;
-use crate::output::{Format, print_line, print_octets, printable, say};
+use crate::output::{Format, Paint, print_line, print_octets, printable, say};
 
 /// How much longer than it was asked to wait itself an answer may take.
 const PREFER_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(300);
@@ -83,11 +83,11 @@ impl Send {
 
 async fn follow(api: &Api, id: OperationId, answer: &Answer, format: Format) -> Result<(), Failure> {
     say(&format!("accepted as operation {id}"));
-    let mut progress = Progress::new();
-    let followed = follow::to_the_end(api, id, |shown| {
-        progress.show(&shown.detail);
+    let mut teller = Teller::new(Paint::stderr(), |line: &str| {
+        say(line);
         Ok(())
     });
+    let followed = follow::to_the_end(api, id, |seen| teller.tell(seen));
     let shown = match followed.await {
         Err(Failure::NotFound(_)) => {
             // It passed through: the operation is one of the target's own.

@@ -26,6 +26,15 @@ pub(crate) struct Story {
     end: Vec<(Tone, String)>,
 }
 
+/// A story that is told while it happens.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    accepted_at: Timestamp,
+    teller: Teller,
+    width: usize,
+    paint: Paint,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 struct Line {
@@ -40,14 +49,9 @@ impl Story {
     /// The story as far as it is known; `history` in the order of its sequence.
     pub(crate) fn of(detail: &OperationDetail, history: &[HistoryEntry]) -> Self {
         let mut teller = Teller::new(detail);
-        let mut lines: Vec<Line> = history.iter().filter_map(|entry| line(detail, entry, &mut teller)).collect();
-        let not_called = detail.targets.iter().filter(|target| target.outcome == Some(OutcomeWord::Skipped));
-        lines.extend(not_called.map(|target| Line {
-            after_ms: None,
-            target: Some(target.name.clone()),
-            tone: Tone::Plain,
-            text: "was not called".to_owned(),
-        }));
+        let accepted_at = detail.summary.accepted_at;
+        let mut lines: Vec<Line> = history.iter().filter_map(|entry| line(accepted_at, entry, &mut teller)).collect();
+        lines.extend(not_called(detail));
         Self { asked: asked(detail), lines, end: end(detail) }
     }
 
@@ -59,6 +63,43 @@ impl Story {
         let end = self.end.iter().map(|(tone, text)| paint.apply(*tone, text));
         self.asked.iter().cloned().chain(told).chain(end).collect()
     }
+}
+
+impl Telling {
+    /// Begins to tell; the lines say what was asked for.
+    pub(crate) fn begin(detail: &OperationDetail, paint: Paint) -> (Self, Vec<String>) {
+        let width = detail.targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
+        let accepted_at = detail.summary.accepted_at;
+        (Self { accepted_at, teller: Teller::new(detail), width, paint }, asked(detail))
+    }
+
+    /// What happened next; `None` for what is told by the entries around it.
+    pub(crate) fn line(&mut self, entry: &HistoryEntry) -> Option<String> {
+        Some(line(self.accepted_at, entry, &mut self.teller)?.told(self.width, self.paint))
+    }
+
+    /// How it ended.
+    pub(crate) fn end(&self, detail: &OperationDetail) -> Vec<String> {
+        let end = end(detail).into_iter().map(|(tone, text)| self.paint.apply(tone, &text));
+        not_called(detail).map(|line| line.told(self.width, self.paint)).chain(end).collect()
+    }
+}
+
+/// What happens to many operations, one entry after the other, without knowing what they are.
+pub(crate) fn sentence(entry: &HistoryEntry, paint: Paint) -> Option<String> {
+    let (tone, text) = Teller::default().sentence(entry)?;
+    let target = entry.target.as_ref().map(|target| format!("{}  ", printable(target))).unwrap_or_default();
+    Some(format!("{target}{}", paint.apply(tone, text.trim_end())))
+}
+
+fn not_called(detail: &OperationDetail) -> impl Iterator<Item = Line> {
+    let not_called = detail.targets.iter().filter(|target| target.outcome == Some(OutcomeWord::Skipped));
+    not_called.map(|target| Line {
+        after_ms: None,
+        target: Some(target.name.clone()),
+        tone: Tone::Plain,
+        text: "was not called".to_owned(),
+    })
 }
 
 impl Line {
@@ -109,9 +150,9 @@ fn asked(detail: &OperationDetail) -> Vec<String> {
     [request, how].into_iter().chain(issued).collect()
 }
 
-fn line(detail: &OperationDetail, entry: &HistoryEntry, teller: &mut Teller) -> Option<Line> {
+fn line(accepted_at: Timestamp, entry: &HistoryEntry, teller: &mut Teller) -> Option<Line> {
     let (tone, text) = teller.sentence(entry)?;
-    let since = since(detail.summary.accepted_at, entry.at);
+    let since = since(accepted_at, entry.at);
     Some(Line { after_ms: Some(since), target: entry.target.clone(), tone, text })
 }
 

@@ -9,6 +9,7 @@ use super::excerpt;
 use crate::output::{Tone, printable};
 
 /// Says one entry after the other, and remembers what later ones refer to.
+#[derive(Debug, Default)]
 pub(super) struct Teller {
     /// What is sent to each target, by name and leg.
     requests: BTreeMap<(String, Leg), String>,

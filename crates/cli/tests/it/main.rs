@@ -9,6 +9,7 @@ mod example;
 mod examples_msf;
 mod examples_plas;
 mod examples_tower;
+mod follow;
 mod help;
 mod notices;
 mod ops;

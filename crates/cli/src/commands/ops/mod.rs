@@ -3,13 +3,13 @@
 mod history;
 mod list;
 mod show;
+mod watch;
 
 use fanfold_core::OperationId;
 use fanfold_core::operation::WaitingFor;
 
 use super::{ServerOption, attention};
 use crate::client::api::{Api, Shown};
-use crate::client::follow::{self, Progress};
 use crate::failure::Failure;
 use crate::output::{Format, print_line, printable, say};
 
@@ -29,9 +29,9 @@ enum Command {
     List(Box<list::List>),
     /// Show one operation with all its targets
     Get(One),
-    /// Follow an operation until it has ended
+    /// Tell the story of an operation as it happens, until it has ended; or that of all operations
     #[command(after_help = "The exit code is 0 if it completed, and 5 if it failed or was canceled.")]
-    Watch(One),
+    Watch(watch::Watch),
     /// Cancel an operation: what succeeded is undone
     Cancel(One),
     /// Show everything that was recorded about an operation
@@ -52,7 +52,7 @@ pub(super) async fn run(ops: Ops) -> Result<(), Failure> {
     match ops.command {
         Command::List(list) => list::run(*list).await,
         Command::Get(one) => get(one).await,
-        Command::Watch(one) => watch(one).await,
+        Command::Watch(watch) => watch::run(watch).await,
         Command::Cancel(one) => cancel(one).await,
         Command::History(history) => history::run(history).await,
     }
@@ -73,21 +73,6 @@ async fn get(one: One) -> Result<(), Failure> {
         print_line(&printable(&line))?;
     }
     Ok(())
-}
-
-async fn watch(one: One) -> Result<(), Failure> {
-    let api = Api::new(one.server.url);
-    let format = one.server.output;
-    let mut progress = Progress::new();
-    let end = follow::to_the_end(&api, one.id, |shown| match format {
-        Format::Table => {
-            progress.show(&shown.detail);
-            Ok(())
-        }
-        // Each state on a line of its own, as it comes.
-        Format::Json => Ok(print_line(&one_line(shown))?),
-    });
-    follow::verdict(&end.await?.detail)
 }
 
 async fn cancel(one: One) -> Result<(), Failure> {
@@ -113,9 +98,4 @@ fn print(shown: &Shown, format: Format) -> Result<(), Failure> {
         Format::Json => print_line(shown.json.get())?,
     }
     Ok(())
-}
-
-/// JSON text has line breaks only between its parts, where they mean nothing.
-fn one_line(shown: &Shown) -> String {
-    shown.json.get().replace(['\r', '\n'], " ")
 }
