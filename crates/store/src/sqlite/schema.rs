@@ -171,6 +171,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn notices_that_were_recorded_without_a_receiver_get_one() {
+        let sql = Connection::open_in_memory().unwrap();
+        let (before, after): (Vec<_>, Vec<_>) = MIGRATIONS.iter().partition(|migration| migration.version < 3);
+        before.iter().for_each(|migration| sql.execute_batch(migration.sql).unwrap());
+        let insert = "INSERT INTO notices (id, tenant, operation, state, kind, method, url, headers, body, due_at, created_at)
+                      VALUES ('n', 't', 1, 'pending', 'msf', 'PUT', 'http://10.0.0.1:65000/v1/operations/x', '[]', x'', 1, 1)";
+        sql.execute_batch(&format!("PRAGMA foreign_keys = OFF; {insert}")).unwrap();
+        after.iter().for_each(|migration| sql.execute_batch(migration.sql).unwrap());
+        let receiver: String = sql.query_row("SELECT receiver FROM notices", [], |row| row.get(0)).unwrap();
+        assert_eq!(receiver, "10.0.0.1:65000");
+    }
+
+    #[test]
     fn migrations_are_numbered_without_gaps() {
         for (migration, expected) in MIGRATIONS.iter().zip(1..) {
             assert_eq!(migration.version, expected);
