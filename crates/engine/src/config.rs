@@ -21,6 +21,9 @@ pub struct Config {
     pub park_after: Duration,
     /// How often the store is searched for what is due, beside being told.
     pub sweep_every: Duration,
+    /// How often, at the most, all operations that have not ended are looked at for one that was forgotten. More than twice
+    /// as long as a task sleeps before it looks at the clock.
+    pub look_after_every: Duration,
     /// How often ended operations whose retention has passed are deleted.
     pub retention_every: Duration,
     /// How notices are sent.
@@ -40,6 +43,7 @@ impl Config {
             ended_max: 4_096,
             park_after: Duration::from_secs(60),
             sweep_every: Duration::from_secs(5),
+            look_after_every: Duration::from_secs(65),
             retention_every: Duration::from_secs(60),
             notices: NoticeRules::default(),
             resolver: Arc::new(SystemResolver),

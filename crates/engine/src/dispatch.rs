@@ -97,15 +97,17 @@ pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, c
 }
 
 fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
+    let id = operation.id;
     let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
     let ended = Arc::clone(shared);
     let mut actors = shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
-    actors.spawn(async move {
+    let task = actors.spawn(async move {
         actor.run().await;
         if ended.residents.take_awaited() {
             ended.wake_dispatcher();
         }
     });
+    shared.residents.attach(id, task);
     // What has ended already is taken out, so that the set does not grow.
     while let Some(ended) = actors.try_join_next() {
         report(ended);
@@ -114,7 +116,10 @@ fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
 
 /// The task of an operation ends by itself, unless a mistake in the program ends it; then the next sweep takes it up again.
 pub(crate) fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
+    // What the patrol threw out has been told about.
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
         tracing::error!(%error, "the task of an operation met a mistake in the program");
     }
 }

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::residents::Command;
 use crate::shared::Shared;
 use crate::target::Targets;
-use crate::{Error, dispatch, notify, upkeep};
+use crate::{Error, dispatch, notify, patrol, upkeep};
 
 /// A running engine; cheap to clone.
 #[derive(Clone)]
@@ -58,6 +58,7 @@ impl Engine {
         let mut services = JoinSet::new();
         services.spawn(dispatch::run(Arc::clone(&shared)));
         services.spawn(notify::run(Arc::clone(&shared)));
+        services.spawn(patrol::run(Arc::clone(&shared)));
         services.spawn(upkeep::run(Arc::clone(&shared)));
         Ok(Self { shared, services: Arc::new(tokio::sync::Mutex::new(services)) })
     }
@@ -80,6 +81,12 @@ impl Engine {
     /// Whether nothing new is accepted.
     pub fn is_draining(&self) -> bool {
         self.shared.is_draining() || self.shared.is_stopping()
+    }
+
+    /// Whether it drains, and nothing is under way any more: whatever has not ended waits for a person (an answer, a choice, a
+    /// target on hold or missing), for its start time, or for the lock of one that does.
+    pub fn is_drained(&self) -> bool {
+        self.shared.is_drained()
     }
 
     /// Puts the mounts of a reloaded configuration in place.
@@ -214,7 +221,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Accepts nothing any more, or again; what runs goes on.
+    /// Accepts nothing any more, or again; what runs goes on. Not recorded: a start accepts.
     pub fn drain(&self, draining: bool) {
         self.shared.drain(draining);
     }

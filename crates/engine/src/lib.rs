@@ -2,7 +2,8 @@
 //! operations, rolls back, sends notices, and recovers what an ended process left behind.
 //!
 //! Where to look: [`Engine`] is the handle; `accept` makes operations; `dispatch` takes them up; `execute` carries one out;
-//! [`target`] is everything towards back ends; `notify` sends notices; `upkeep` does the chores. The engine never decides what
+//! [`target`] is everything towards back ends; `notify` sends notices; `patrol` looks for what was
+//! forgotten; `upkeep` does the chores. The engine never decides what
 //! an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
 
 mod accept;
@@ -14,8 +15,10 @@ mod dispatch;
 mod engine;
 mod error;
 mod execute;
+mod extend;
 mod metrics;
 mod notify;
+mod patrol;
 mod policies;
 mod receiver;
 mod residents;
@@ -30,5 +33,6 @@ pub use clock::{Clock, SystemClock};
 pub use config::{Config, NoticeRules, RouteCallback};
 pub use engine::{CancelOutcome, Engine};
 pub use error::Error;
+pub use extend::Extension;
 pub use metrics::Metrics;
 pub use receiver::{BadSecret, BadWebhookUrl, Resolve, Resolved, SigningSecret, SystemResolver, WebhookUrl};

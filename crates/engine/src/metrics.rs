@@ -21,6 +21,7 @@ pub struct Metrics {
     notices: Family<NoticeLabels, Counter>,
     oldest_notice: Gauge<f64, std::sync::atomic::AtomicU64>,
     dead_letters: Gauge,
+    overdue: Gauge,
 }
 
 /// Routes are configured, so there are as many labels as routes.
@@ -76,6 +77,7 @@ impl Default for Metrics {
             notices: Family::default(),
             oldest_notice: Gauge::default(),
             dead_letters: Gauge::default(),
+            overdue: Gauge::default(),
         }
     }
 }
@@ -96,6 +98,11 @@ impl Metrics {
             Unit::Seconds,
             self.duration.clone(),
         );
+        registry.register(
+            "fanfold_operations_overdue",
+            "Operations that had something to do and were forgotten, as of the latest look",
+            self.overdue.clone(),
+        );
         registry.register("fanfold_notice_tries", "Tries to deliver a notice, by result", self.notices.clone());
         registry.register_with_unit(
             "fanfold_notice_oldest_age",
@@ -108,6 +115,15 @@ impl Metrics {
             "Dead letters: notices that were given up and not replayed",
             self.dead_letters.clone(),
         );
+    }
+
+    /// How many operations the latest round found overdue.
+    pub fn operations_overdue(&self) -> u64 {
+        u64::try_from(self.overdue.get()).unwrap_or(0)
+    }
+
+    pub(crate) fn overdue(&self, number: i64) {
+        self.overdue.set(number);
     }
 
     pub(crate) fn accepted(&self, operation: &Operation) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanfold_core::{Event, IllegalEvent, Operation, OperationId};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 
 /// How many messages an operation in memory lets queue up before senders wait.
 pub(crate) const INBOX_MAX: usize = 64;
@@ -43,6 +44,10 @@ struct Resident {
     inbox: mpsc::Sender<Command>,
     /// The latest recorded state.
     recorded: Arc<Operation>,
+    /// Its task, once that has begun.
+    task: Option<AbortHandle>,
+    /// Whether it knows something that it has not been able to record yet.
+    is_recording: bool,
 }
 
 /// An operation that has come into memory.
@@ -89,7 +94,9 @@ impl Residents {
         *state.lanes.entry(Arc::clone(&lane)).or_default() += 1;
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let recorded = Arc::clone(operation);
-        state.running.insert(operation.id, Resident { lane, inbox: inbox.clone(), recorded });
+        state
+            .running
+            .insert(operation.id, Resident { lane, inbox: inbox.clone(), recorded, task: None, is_recording: false });
         let place = Place { residents: Arc::clone(self), id: operation.id };
         Some(Entry { place, sender: inbox, inbox: messages })
     }
@@ -114,6 +121,41 @@ impl Residents {
 
     pub(crate) fn is_running(&self, id: OperationId) -> bool {
         self.state().running.contains_key(&id)
+    }
+
+    /// Makes the task of an operation in memory known.
+    pub(crate) fn attach(&self, id: OperationId, task: AbortHandle) {
+        if let Some(resident) = self.state().running.get_mut(&id) {
+            resident.task = Some(task);
+        }
+    }
+
+    /// Ends the task of an operation in memory, which leaves it with that. `false` if there is none.
+    pub(crate) fn throw_out(&self, id: OperationId) -> bool {
+        let task = self.state().running.get(&id).and_then(|resident| resident.task.clone());
+        task.inspect(AbortHandle::abort).is_some()
+    }
+
+    /// Notes that a change is being recorded, or has been.
+    pub(crate) fn set_recording(&self, id: OperationId, is_recording: bool) {
+        if let Some(resident) = self.state().running.get_mut(&id) {
+            resident.is_recording = is_recording;
+        }
+    }
+
+    /// Whether a change of an operation in memory is being recorded.
+    pub(crate) fn is_recording(&self, id: OperationId) -> bool {
+        self.state().running.get(&id).is_some_and(|resident| resident.is_recording)
+    }
+
+    /// The latest recorded state of an operation that is being carried out.
+    pub(crate) fn running_state(&self, id: OperationId) -> Option<Arc<Operation>> {
+        self.state().running.get(&id).map(|resident| Arc::clone(&resident.recorded))
+    }
+
+    /// The same of all of them.
+    pub(crate) fn running_states(&self) -> Vec<Arc<Operation>> {
+        self.state().running.values().map(|resident| Arc::clone(&resident.recorded)).collect()
     }
 
     pub(crate) fn running(&self) -> usize {

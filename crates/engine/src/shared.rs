@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) actors: Mutex<JoinSet<()>>,
     stopping: watch::Sender<bool>,
     draining: AtomicBool,
+    drained: AtomicBool,
+    drain_changed: Notify,
     dispatcher: Notify,
     notifier: Notify,
 }
@@ -55,6 +57,8 @@ impl Shared {
             actors: Mutex::default(),
             stopping: watch::Sender::new(false),
             draining: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
+            drain_changed: Notify::new(),
             dispatcher: Notify::new(),
             notifier: Notify::new(),
             config,
@@ -63,7 +67,22 @@ impl Shared {
 
     /// Accepts nothing any more, or again.
     pub(crate) fn drain(&self, draining: bool) {
+        self.drained.store(false, Ordering::Relaxed);
         self.draining.store(draining, Ordering::Relaxed);
+        self.drain_changed.notify_one();
+    }
+
+    /// Whether nothing is under way any more.
+    pub(crate) fn set_drained(&self, drained: bool) {
+        self.drained.store(drained, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_draining() && self.drained.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn drain_changed(&self) {
+        self.drain_changed.notified().await;
     }
 
     /// From now on no attempt starts.

@@ -7,6 +7,7 @@
 
 mod attention;
 mod check;
+mod drain;
 mod init;
 mod notices;
 mod ops;
@@ -63,6 +64,10 @@ enum Command {
     Targets(targets::Targets),
     /// Show who is told of ends, and send dead letters again
     Notices(notices::Notices),
+    /// Accept nothing new; what is under way goes on
+    Drain(drain::Drain),
+    /// Accept again after a drain
+    Resume(drain::Resume),
     /// Show the routes of a server
     Routes(routes::Routes),
     /// Show how a server is doing
@@ -138,6 +143,8 @@ impl Command {
             Self::Attention(attention) => ask(attention::run(attention)),
             Self::Targets(targets) => ask(targets::run(targets)),
             Self::Notices(notices) => ask(notices::run(notices)),
+            Self::Drain(drain) => ask(drain::drain(drain)),
+            Self::Resume(resume) => ask(drain::resume(resume)),
             Self::Routes(routes) => ask(routes::run(routes)),
             Self::Status(status) => ask(status::run(status)),
             Self::Send(send) => ask(send::run(send)),

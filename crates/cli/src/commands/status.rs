@@ -26,6 +26,8 @@ struct Form {
     version: String,
     started_at: Timestamp,
     draining: bool,
+    drained: bool,
+    overdue: u64,
     running: u64,
     operations: BTreeMap<String, u64>,
     store: Store,
@@ -52,10 +54,10 @@ pub(super) async fn run(status: Status) -> Result<(), Failure> {
 fn table(url: &str, form: &Form) -> Table {
     let mut table = Table::bare();
     let mut fact = |name: &str, cell: Cell| table.row([Cell::plain(name), cell]);
-    let state = if form.draining {
-        Cell::toned(Tone::Doubtful, "accepts nothing: draining or about to stop")
-    } else {
-        Cell::toned(Tone::Good, "accepting")
+    let state = match (form.draining, form.drained) {
+        (true, true) => Cell::toned(Tone::Doubtful, "accepts nothing: drained, nothing is under way any more"),
+        (true, false) => Cell::toned(Tone::Doubtful, "accepts nothing: draining or about to stop"),
+        (false, _) => Cell::toned(Tone::Good, "accepting"),
     };
     fact("server", Cell::plain(format!("{url}, version {}, since {}", form.version, time(form.started_at))));
     fact("state", state);
@@ -65,6 +67,9 @@ fn table(url: &str, form: &Form) -> Table {
             status.as_str(),
             Cell::toned(if count == 0 { Tone::Plain } else { status_tone(status) }, count.to_string()),
         );
+    }
+    if form.overdue > 0 {
+        fact("overdue", Cell::toned(Tone::Bad, form.overdue.to_string()));
     }
     fact("in memory", Cell::plain(form.running.to_string()));
     let bound = form.store.hard_bound_bytes.map(|bound| format!(" of {}", size(bound))).unwrap_or_default();

@@ -46,6 +46,15 @@ async fn help_of_notices() {
 }
 
 #[tokio::test]
+async fn help_of_drain_and_extend() {
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        help(&["drain", "--help"]).await,
+        help(&["ops", "extend", "--help"]).await
+    ));
+}
+
+#[tokio::test]
 async fn help_of_attention() {
     insta::assert_snapshot!(format!(
         "{}\n{}",

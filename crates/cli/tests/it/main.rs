@@ -5,6 +5,7 @@ mod attention;
 mod cancel;
 mod check;
 mod demo;
+mod drain;
 mod example;
 mod examples_msf;
 mod examples_plas;

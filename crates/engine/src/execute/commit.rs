@@ -36,7 +36,10 @@ impl Actor {
             notices: draft.notices,
             free_idempotency_key: false,
         };
-        let Some(committed) = self.record(&commit).await else { return false };
+        self.shared.residents.set_recording(self.op.id, true);
+        let committed = self.record(&commit).await;
+        self.shared.residents.set_recording(self.op.id, false);
+        let Some(committed) = committed else { return false };
         self.op = Arc::new(*committed.operation);
         self.hold_targets(&commit.effects);
         self.shared.residents.publish(&self.op);

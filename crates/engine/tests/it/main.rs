@@ -4,6 +4,7 @@
 mod attention;
 mod hold;
 mod operations;
+mod patrol;
 mod restore;
 mod stage;
 mod target;

@@ -41,8 +41,11 @@ pub(super) async fn serve(shared: &Shared, visit: &Visit, page: System) -> Resul
 
 async fn readiness(shared: &Shared) -> Reply {
     let mut reasons = Vec::new();
-    if shared.engine.is_draining() || shared.is_stopping() {
-        reasons.push("the server is draining or about to stop".to_owned());
+    if shared.is_stopping() {
+        reasons.push("the server is about to stop".to_owned());
+    } else if shared.engine.is_draining() {
+        let how_far = if shared.engine.is_drained() { ", and nothing is under way any more" } else { "" };
+        reasons.push(format!("the server is draining{how_far}"));
     }
     if let Some(error) = shared.store.trouble() {
         tracing::warn!(%error, "not ready: the store cannot be written");

@@ -1,5 +1,6 @@
 //! `fanfold ops`: operations of a running server, listed, shown, watched and canceled.
 
+mod extend;
 mod history;
 mod list;
 mod show;
@@ -34,6 +35,8 @@ enum Command {
     Watch(watch::Watch),
     /// Cancel an operation: what succeeded is undone
     Cancel(One),
+    /// Move the deadline of an operation to later
+    Extend(extend::Extend),
     /// Show everything that was recorded about an operation
     History(history::History),
 }
@@ -54,6 +57,7 @@ pub(super) async fn run(ops: Ops) -> Result<(), Failure> {
         Command::Get(one) => get(one).await,
         Command::Watch(watch) => watch::run(watch).await,
         Command::Cancel(one) => cancel(one).await,
+        Command::Extend(extend) => extend::run(extend).await,
         Command::History(history) => history::run(history).await,
     }
 }

@@ -4,8 +4,10 @@
 //! server. Every error is a problem (RFC 9457).
 
 mod attention;
+mod drain;
 mod entity;
 mod events;
+mod extend;
 mod history;
 mod notices;
 mod operation;
@@ -35,11 +37,15 @@ const READ: [Method; 2] = [Method::GET, Method::HEAD];
 pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let segments = segments(&visit).ok_or_else(nothing)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let [what @ .., verb @ ("acknowledge" | "cancel" | "hold" | "release" | "replay" | "resolve")] =
+    if let [what @ .., verb @ ("acknowledge" | "cancel" | "extend" | "hold" | "release" | "replay" | "resolve")] =
         segments.as_slice()
         && matches!(what, ["attention" | "notices" | "operations" | "targets", _])
     {
         return change(shared, visit, what, verb).await;
+    }
+    if let [verb @ ("drain" | "resume")] = segments.as_slice() {
+        only(&visit.head.method, &[Method::POST])?;
+        return drain::set(shared, visit, *verb == "drain").await;
     }
     if !is_read(&segments) {
         return Err(nothing());
@@ -91,6 +97,10 @@ async fn change(shared: &Shared, visit: Visit, what: &[&str], verb: &str) -> Res
         (["operations", id], "cancel") => {
             only(&visit.head.method, &[Method::POST])?;
             operation::cancel(shared, visit, operation_id(id)?).await
+        }
+        (["operations", id], "extend") => {
+            only(&visit.head.method, &[Method::POST])?;
+            extend::extend(shared, visit, operation_id(id)?).await
         }
         (["targets", name], "hold") => {
             only(&visit.head.method, &[Method::POST])?;

@@ -81,7 +81,12 @@ fn check_patience(patience: Duration, max: Duration) -> Result<(), Refusal> {
     Err(Refusal::OutOfRange { detail: format!("the query parameter `wait` is longer than {}s", max.as_secs()) })
 }
 
-async fn detail(shared: &Shared, front: &Front, status: StatusCode, operation: Arc<Operation>) -> Result<Reply, Stop> {
+pub(super) async fn detail(
+    shared: &Shared,
+    front: &Front,
+    status: StatusCode,
+    operation: Arc<Operation>,
+) -> Result<Reply, Stop> {
     let again = entity::ask_again(&operation, shared.clock.now());
     let full = shared.full(operation).await?;
     let mut form = OperationDetail::of(front.native(), full.view());

@@ -18,6 +18,10 @@ struct StatusForm {
     started_at: Timestamp,
     /// Whether nothing new is accepted.
     draining: bool,
+    /// Whether, moreover, nothing is under way any more.
+    drained: bool,
+    /// Operations that were found forgotten, as of the latest look.
+    overdue: u64,
     /// Operations in memory: those that are being carried out.
     running: usize,
     /// The caller's operations by status, those that have ended and are still kept included.
@@ -45,6 +49,8 @@ pub(super) async fn show(shared: &Shared, visit: &Visit) -> Result<Response, Sto
         version: env!("CARGO_PKG_VERSION"),
         started_at: shared.started_at,
         draining: shared.engine.is_draining(),
+        drained: shared.engine.is_drained(),
+        overdue: shared.engine.metrics().operations_overdue(),
         running: shared.engine.running(),
         operations: Status::ALL.into_iter().map(count).collect(),
         store: StoreForm {

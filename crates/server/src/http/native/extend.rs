@@ -1,0 +1,81 @@
+//! Moving the deadline of an operation.
+
+use std::time::Duration;
+
+use fanfold_core::OperationId;
+use fanfold_core::dialect::Refusal;
+use fanfold_engine::Extension;
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::operation::detail;
+use super::query::Query;
+use super::read;
+use crate::http::outcome::{self, Response, Stop};
+use crate::http::server::Shared;
+use crate::http::visit::Visit;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtendRequest {
+    #[serde(default)]
+    until: Option<String>,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+/// `POST /operations/{id}/extend`
+pub(super) async fn extend(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let extension = extension(read(shared, visit.body).await?)?;
+    // Whose it is comes before what can be done with it.
+    shared.operation(&visit.caller, id).await?;
+    let operation = shared.engine.extend(id, extension, visit.caller.name.clone()).await?;
+    let mut response = outcome::reply(detail(shared, &visit.front, StatusCode::OK, operation).await?);
+    response.extensions_mut().insert(id);
+    Ok(response)
+}
+
+fn extension(request: ExtendRequest) -> Result<Extension, Refusal> {
+    let bad = |detail: &str| Refusal::BadValue { detail: detail.to_owned() };
+    match (request.until, request.by) {
+        (Some(until), None) => until
+            .parse::<Timestamp>()
+            .map(Extension::Until)
+            .map_err(|_| bad("`until` is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z")),
+        (None, Some(by)) => {
+            let span = by.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+            let span = span.filter(|span| !span.is_zero());
+            span.map(Extension::By).ok_or_else(|| bad("`by` is not a span of time such as 30m or 2h, more than zero"))
+        }
+        (Some(_), Some(_)) | (None, None) => Err(bad("give one of `until` (a time) and `by` (a span such as 30m)")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(until: Option<&str>, by: Option<&str>) -> Result<Extension, Refusal> {
+        extension(ExtendRequest { until: until.map(str::to_owned), by: by.map(str::to_owned) })
+    }
+
+    #[test]
+    fn a_deadline_is_moved_to_a_time_or_by_a_span() {
+        let at = "2026-12-01T04:00:00Z";
+        assert_eq!(read(Some(at), None), Ok(Extension::Until(at.parse().unwrap())));
+        assert_eq!(read(None, Some("1h 30m")), Ok(Extension::By(Duration::from_secs(5400))));
+        for (until, by) in [
+            (None, None),
+            (Some(at), Some("1h")),
+            (Some("tomorrow"), None),
+            (None, Some("-1h")),
+            (None, Some("0s")),
+            (None, Some("1 month")),
+            (None, Some("")),
+        ] {
+            assert!(matches!(read(until, by), Err(Refusal::BadValue { .. })), "{until:?} {by:?}");
+        }
+    }
+}
