@@ -34,8 +34,6 @@ const NOT_YET: &[Rule] = &[
     Rule { keys: &["targets", "*", "monitor"], when: When::Word("plas"), instead: "use \"none\" or \"msf\"" },
     Rule { keys: &["targets", "*", "monitor"], when: When::Word("location"), instead: "use \"none\" or \"msf\"" },
     Rule { keys: &["targets", "*", "monitor", "poll"], when: When::Set, instead: "use \"none\" or \"msf\"" },
-    Rule { keys: &["routes", "*", "probe"], when: When::Set, instead: "leave it out: see on_unknown" },
-    Rule { keys: &["routes", "*", "on", "*", "probe"], when: When::Set, instead: "leave it out: see on_unknown" },
     Rule { keys: &["routes", "*", "on_locked"], when: When::Word("queue"), instead: "use \"reject\"" },
     Rule { keys: &["routes", "*", "dedupe"], when: When::Set, instead: "let clients send Idempotency-Key" },
     Rule { keys: &["routes", "*", "delay"], when: When::Set, instead: "leave it out: operations start at once" },

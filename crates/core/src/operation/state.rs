@@ -379,6 +379,8 @@ pub struct Step {
     pub after: Option<Image>,
     /// Probe attempts made.
     pub probes: u32,
+    /// How many of them told nothing since the request came to be in doubt.
+    pub probes_unclear: u32,
     /// How far its undo is, once there is one.
     pub undo: Option<Undo>,
 }

@@ -8,4 +8,5 @@ mod patrol;
 mod restore;
 mod stage;
 mod target;
+mod unknown;
 mod webhooks;

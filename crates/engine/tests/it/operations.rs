@@ -6,7 +6,7 @@ use fanfold_core::operation::{Cause, Consistency, Leg, Outcome, RollbackResult, 
 use fanfold_core::plan::{DialectName, Monitor, Order, UndoRule};
 use fanfold_core::{Event, Operation, Slot, StepIndex};
 use fanfold_engine::CancelOutcome;
-use fanfold_store::{EventNumber, NoteFilter, Page};
+use fanfold_store::EventNumber;
 use fanfold_testkit::Latch;
 use fanfold_testkit::fake::{Answer, Controller, Ending, FakeTarget, Reply, Resources};
 
@@ -93,22 +93,6 @@ async fn a_busy_target_is_asked_again_with_the_same_key() {
     assert!(keys.iter().all(|key| *key == keys[0] && key.is_some()));
     let attempts: Vec<_> = seen.iter().filter_map(|seen| seen.header("fanfold-attempt")).collect();
     assert_eq!(attempts, ["1", "2", "3"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_post_that_was_done_but_not_answered_is_unknown_and_not_repeated() {
-    let fakes = fakes().await;
-    let all_called = Latch::new();
-    fakes[1].once("POST", "/things", Reply::Reset { applied: true }.after(&all_called));
-    let stage = Stage::new(&fakes, spec(&NAMES)).await;
-    let operation = post_with_all_called(&stage, &fakes, &all_called).await;
-    let end = operation.end().unwrap();
-    assert_eq!((end.status, end.consistency), (Status::Failed, Consistency::Unknown));
-    assert_eq!(outcomes(&operation), [Outcome::Succeeded, Outcome::Unknown, Outcome::Succeeded]);
-    assert_eq!(fakes[1].seen().len(), 1);
-    let notes = stage.store.notes(&NoteFilter::default(), Page::newest(10)).await.unwrap();
-    assert_eq!(notes.len(), 1);
-    assert_eq!(notes[0].attention.target.as_ref().unwrap().as_str(), "osaka");
 }
 
 #[tokio::test(flavor = "multi_thread")]

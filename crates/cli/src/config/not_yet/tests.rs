@@ -18,12 +18,9 @@ monitor = "location"
 [targets.c]
 monitor = { poll = { path = "/", done = "true", success = "true" } }
 [[routes]]
-probe = { path = "/", applied = "true" }
 on_locked = "queue"
 dedupe = "{{ path.x }}"
 delay = "1h"
-[routes.on.a]
-probe = { path = "/", applied = "true" }
 "#;
 
 fn refused(text: &str) -> Vec<String> {

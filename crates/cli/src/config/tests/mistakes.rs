@@ -384,7 +384,6 @@ fn no_hint_proposes_what_this_version_refuses() {
     for (text, refused) in [
         ("[targets.x]\nurl = \"http://a\"\nmonitor = \"plan\"\n", "\"plas\""),
         ("[targets.x]\nurl = \"http://a\"\nmonitor = \"locations\"\n", "\"location\""),
-        ("[[routes]]\nmatch = \"PUT /a\"\ntargets = [\"tokyo\"]\napplied = \"true\"\n", "probe"),
     ] {
         let found = only(text);
         assert!(!found.contains(refused), "{found}");

@@ -156,6 +156,7 @@ impl Change {
 
     fn step_in_doubt(&mut self, index: StepIndex) {
         if self.policy(index).probe.is_some() {
+            self.op.steps[index.get()].probes_unclear = 0;
             self.set_phase(index, StepPhase::Probing(Probing::Due { gate: Gate::Permit }));
         } else {
             self.step_unknown(index);
@@ -329,9 +330,11 @@ impl Change {
                     self.step_failed(index);
                 }
             }
-            ProbeVerdict::Unclear if step.probes > rules.limits.attempts => self.step_unknown(index),
+            // Once more than a step is sent, since the first one may be too early to tell.
+            ProbeVerdict::Unclear if step.probes_unclear >= rules.limits.attempts => self.step_unknown(index),
             ProbeVerdict::Unclear => {
-                let until = after_or_never(self.now, rules.backoff(step.probes));
+                step.probes_unclear += 1;
+                let until = after_or_never(self.now, rules.backoff(step.probes_unclear));
                 step.phase = StepPhase::Probing(Probing::Waiting { until });
             }
         }
