@@ -1,4 +1,5 @@
 //! Developer commands, and the rules of the house that a program can check.
 
+pub mod followers;
 pub mod tidy;
 pub mod torn;

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{tidy, torn};
+use xtask::{followers, tidy, torn};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  followers [OPTIONS]      measures what an idle follower costs in memory, by streams of events and by ?wait=
+      --count N            how many follow (10000)
+      --kib-max K          fails if one costs more than so many KiB (32)
   tidy                     checks the rules of the house: arrows, module cycles, file lengths, names
   torn-writes [OPTIONS]    loses power at many instants of a recorded run, and looks what is left (needs strace)
       --seed S             what the run and the losses are drawn from (1)
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("tidy") => tidy(),
         Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
+        Some("followers") => Options::read(arguments).and_then(|options| measure_followers(&options)),
         _ => {
             say(USAGE);
             return ExitCode::from(2);
@@ -83,6 +87,20 @@ fn torn_writes(options: &Options) -> Result<ExitCode> {
     findings.examples.iter().for_each(|example| say(example));
     say(&format!("torn-writes seed={}: {findings}", effort.seed));
     Ok(if findings.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure_followers(options: &Options) -> Result<ExitCode> {
+    options.only(&["--count", "--kib-max"])?;
+    let (count, kib_max) = (options.count("--count", 10_000), options.number("--kib-max", 32));
+    let program = program()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut is_good = true;
+    for way in followers::Way::ALL {
+        let cost = runtime.block_on(followers::measure(&program, way, count))?;
+        say(&format!("followers: {cost}"));
+        is_good &= cost.each_kib() <= kib_max as f64;
+    }
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Builds the program under test, and tells where it is.

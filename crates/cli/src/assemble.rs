@@ -98,6 +98,8 @@ pub(crate) fn fixed_changes(before: &Settings, after: &Settings) -> Vec<&'static
         ("[server] listen", old.listen != new.listen),
         ("[server] request_head_max", old.request_head_max != new.request_head_max),
         ("[server] request_body_max", old.request_body_max != new.request_body_max),
+        ("[server] connections_max", old.connections_max != new.connections_max),
+        ("[server] followers_max", old.followers_max != new.followers_max),
         ("[server] tls", old.tls != new.tls),
         ("[server] callback", old.callback != new.callback),
         ("[auth]", before.auth != after.auth),
@@ -208,6 +210,8 @@ fn server_config(settings: &ServerSettings) -> ServerConfig {
     ServerConfig {
         head_bytes_max: usize::try_from(settings.request_head_max).unwrap_or(usize::MAX),
         body_bytes_max: settings.request_body_max,
+        connections_max: settings.connections_max,
+        followers_max: settings.followers_max,
         // The end of requests is bounded by `Running::stop`, with what is left of the whole grace.
         shutdown_grace: settings.shutdown_grace.max(ANSWERS_END),
         ..ServerConfig::default()

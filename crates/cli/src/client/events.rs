@@ -88,7 +88,7 @@ impl<'a> Events<'a> {
     /// The next event; `None` once the operation has ended. A server that is gone is looked for.
     pub(crate) async fn next(&mut self) -> Result<Option<Told>, Failure> {
         loop {
-            while let Some(message) = self.reader.messages.pop_front() {
+            if let Some(message) = self.reader.messages.pop_front() {
                 match message.event.as_str() {
                     "end" => return Ok(None),
                     "gap" => return Ok(Some(Told::Gap)),

@@ -10,6 +10,7 @@ mod check;
 mod drain;
 mod init;
 mod notices;
+mod open_files;
 mod ops;
 mod routes;
 mod send;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::ConfigOption;
+use super::{ConfigOption, open_files};
 use crate::assemble::{self, Running};
 use crate::config::{self, Settings};
 use crate::failure::Failure;
@@ -31,6 +31,7 @@ pub(crate) struct Serve {
 
 pub(super) fn run(serve: Serve) -> Result<(), Failure> {
     let settings = load(serve.config.path())?;
+    open_files::raise(settings.server.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve_until_stopped(serve.config.path(), settings));
     // After a second signal something may still hang; nothing that is recorded needs it.

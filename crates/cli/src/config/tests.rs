@@ -127,6 +127,7 @@ fn settings_that_are_not_made_have_the_documented_defaults() {
     assert_eq!(settings.server.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
     assert_eq!(settings.server.shutdown_grace, Duration::from_secs(35));
     assert_eq!(settings.server.request_body_max, 1024 * 1024);
+    assert_eq!((settings.server.connections_max, settings.server.followers_max), (16_384, 12_288));
     assert_eq!(settings.store.url, StoreUrl::Sqlite { path: "etc/fanfold.db".into() });
     assert_eq!(settings.store.limits.waiting_max, 1_000_000);
     assert!(settings.notices.allow.is_empty());

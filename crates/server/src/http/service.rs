@@ -74,13 +74,14 @@ async fn answer(
     origin::check(&head, front.public()).inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
     let caller = shared.authenticator.authenticate(peer)?;
     let visit = Visit { caller, front, head, body };
+    // Each on the heap, so that a request which waits is as large as its own door makes it, and not as the largest does.
     match door {
         Door::System(page) => system::serve(shared, &visit, page).await,
-        Door::Native => native::serve(shared, visit).await,
-        Door::Own(asked) => own::serve(shared, &visit, &mount, asked).await,
+        Door::Native => Box::pin(native::serve(shared, visit)).await,
+        Door::Own(asked) => Box::pin(own::serve(shared, &visit, &mount, asked)).await,
         Door::Route { route, captures } => match &route.handling {
-            Handling::Pass(target) => pass::pass(shared, visit, &mount, target).await,
-            Handling::Operation(_) => accept::accept(shared, visit, mount, route, captures).await,
+            Handling::Pass(target) => Box::pin(pass::pass(shared, visit, &mount, target)).await,
+            Handling::Operation(_) => Box::pin(accept::accept(shared, visit, mount, route, captures)).await,
         },
         Door::Closed(refusal) => Err(refusal.into()),
     }

@@ -31,6 +31,13 @@ pub(crate) struct Server {
     /// The longest request body. Default: 1 MiB.
     #[schemars(extend("x-range" = ["1KiB", "64MiB"]))]
     pub(crate) request_body_max: Option<Size>,
+    /// Open connections at the most; further ones wait until one ends. Default: 16384.
+    #[schemars(range(min = 16, max = 1_000_000))]
+    pub(crate) connections_max: Option<u32>,
+    /// Who may follow operations at the same time, by streams of events and by waits; further ones are refused.
+    /// Default: three quarters of `connections_max`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) followers_max: Option<u32>,
     /// Certificate and key to serve HTTPS with. Not performed by this version.
     pub(crate) tls: Option<Tls>,
 }

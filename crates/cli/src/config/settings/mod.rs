@@ -66,6 +66,10 @@ pub(crate) struct ServerSettings {
     pub(crate) request_head_max: u64,
     /// The longest request body, in octets.
     pub(crate) request_body_max: u64,
+    /// Open connections at the most.
+    pub(crate) connections_max: usize,
+    /// Who may follow operations at the same time.
+    pub(crate) followers_max: usize,
     /// What HTTPS is served with; `None`: HTTP is.
     pub(crate) tls: Option<ServerTls>,
 }

@@ -40,6 +40,7 @@ pub(super) fn server(
     let nothing = file::Server::default();
     let server = file.server.as_ref().unwrap_or(&nothing);
     let place = Place::of(["server"]);
+    let connections_max = count(server.connections_max.unwrap_or(defaults::CONNECTIONS_MAX));
     ServerSettings {
         listen: listen(server, file.auth.is_some(), around, findings),
         callback: server.callback.as_ref().map(|address| address.0),
@@ -47,11 +48,30 @@ pub(super) fn server(
         shutdown_grace: shutdown_grace(span(&server.shutdown_grace), longest_attempt, &place, findings),
         request_head_max: server.request_head_max.map_or(defaults::REQUEST_HEAD_MAX, |size| size.0),
         request_body_max: server.request_body_max.map_or(defaults::REQUEST_BODY_MAX, |size| size.0),
+        connections_max,
+        followers_max: followers_max(server, connections_max, &place, findings),
         tls: server.tls.as_ref().and_then(|tls| {
             let (certificate, key) = (tls.certificate.as_ref()?, tls.key.as_ref()?);
             Some(ServerTls { certificate: around.folder.join(certificate), key: around.folder.join(key) })
         }),
     }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn followers_max(server: &file::Server, connections_max: usize, place: &Place, findings: &mut Findings<'_>) -> usize {
+    let Some(followers_max) = server.followers_max.map(count) else { return connections_max / 4 * 3 };
+    if followers_max >= connections_max {
+        let wrong = Wrong::new(format!(
+            "followers_max is {followers_max} of {connections_max} connections: followers could take them all, and nobody else \
+             would be answered"
+        ));
+        findings
+            .warning(&place.key("followers_max"), wrong.hint("make connections_max larger, or followers_max smaller"));
+    }
+    followers_max
 }
 
 fn listen(

@@ -9,10 +9,12 @@ use crate::config::document::{Node, Value};
 const EXAMPLE: &str = include_str!("../../../../../fanfold.example.toml");
 
 /// The keys whose commented lines show the default.
-const DEFAULTS: [&str; 31] = [
+const DEFAULTS: [&str; 33] = [
     "shutdown_grace",
     "request_head_max",
     "request_body_max",
+    "connections_max",
+    "followers_max",
     "keep_min",
     "waiting_max",
     "inline_max",

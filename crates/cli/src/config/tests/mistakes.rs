@@ -41,6 +41,7 @@ fn each_mistake_in_the_form_of_a_file_has_its_place() {
         ("[server]\nlisten = 8080\n", "9:10: listen: expected text, found a whole number; write it in quotes"),
         ("[store]\nwaiting_max = 0\n", "9:15: waiting_max: 0 is out of range; 1 to 100000000 is possible"),
         ("[store]\nwaiting_max = 99999999999999999999\n", "9:15: waiting_max: the number does not fit into 64 bits"),
+        ("[server]\nconnections_max = 3\n", "9:19: connections_max: 3 is out of range; 16 to 1000000 is possible"),
         ("[server]\nrequest_body_max = 12\n", "9:20: request_body_max: 12 bytes is out of range; 1KiB to 64MiB"),
         ("[server]\nrequest_body_max = \"1TiB\"\n", "9:20: request_body_max: \"1TiB\" is out of range; 1KiB to 64MiB"),
         ("[server]\nrequest_body_max = \"1 MB\"\n", "9:20: request_body_max: \"1 MB\" is not a size; "),

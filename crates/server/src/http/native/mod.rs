@@ -41,7 +41,7 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Sto
         segments.as_slice()
         && matches!(what, ["attention" | "notices" | "operations" | "targets", _])
     {
-        return change(shared, visit, what, verb).await;
+        return Box::pin(change(shared, visit, what, verb)).await;
     }
     if let [verb @ ("drain" | "resume")] = segments.as_slice() {
         only(&visit.head.method, &[Method::POST])?;
@@ -58,7 +58,7 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Sto
         ["notices"] => notices::list(shared, &visit).await,
         ["notices", id] => notices::show(shared, &visit, id).await,
         ["operations"] => operations::list(shared, &visit).await,
-        ["operations", id] => operation::show(shared, &visit, operation_id(id)?).await,
+        ["operations", id] => Box::pin(operation::show(shared, &visit, operation_id(id)?)).await,
         ["operations", id, "events"] => events::of_one(shared, &visit, operation_id(id)?).await,
         ["operations", id, "history"] => history::list(shared, &visit, operation_id(id)?).await,
         ["routes"] => routes::list(&visit),
