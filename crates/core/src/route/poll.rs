@@ -15,6 +15,9 @@ use super::scope::{Answered, Scope};
 use crate::operation::{Consistency, Reading, Trouble, TroubleKind};
 use crate::{Answer, Body};
 
+/// How much of a status that is not understood is told.
+const STATUS_CHARS_MAX: usize = 60;
+
 /// Where a lower operation is polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PollAddress {
@@ -123,7 +126,10 @@ fn read_msf(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
         "failed" => {
             let body = detail.response.as_ref().map_or("", |response| response.body.as_str());
             let (reading, trouble) = failed(data_consistency(body.as_bytes()));
-            ended(reading, response(500), Some(trouble))
+            let answer = response(500);
+            // Not applied because there is nothing of that name, which is what a `DELETE` wants.
+            let gone = reading == Reading::NotApplied && matches!(answer.status, 404 | 410);
+            ended(if gone { Reading::Gone } else { reading }, answer, Some(trouble))
         }
         "canceled" => {
             ended(Reading::Unknown, response(500), Some(lower_failed("the operation at the target was canceled")))
@@ -170,14 +176,21 @@ fn read_plas(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     }
 }
 
-/// The last word of a `status` (or of `properties.provisioningState` and the like, which a poll rule describes) in the ways that
-/// vendors spell it.
+/// The word of a `status` in the ways that vendors spell it (`properties.provisioningState` and the like are described by a poll
+/// rule). A word that says neither how it ended nor that it runs is no end: nothing is claimed that is not known.
 fn read_location(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     if answer.status == 202 {
         return Poll::StillRunning { retry_after: wait };
     }
-    let body: Option<Value> = serde_json::from_slice(answer.body).ok();
-    let status = body.as_ref().and_then(|body| body.get("status")).and_then(Value::as_str);
+    if answer.body.is_empty() {
+        return ended(Reading::Succeeded { etag: None }, own_answer(answer), None);
+    }
+    // A page for people, of a proxy or for signing in, is no word of the target's.
+    let body: Value = match serde_json::from_slice(answer.body) {
+        Ok(body) => body,
+        Err(error) => return unclear(TroubleKind::Nonsense, &format!("the answer is not JSON: {error}"), wait),
+    };
+    let status = body.get("status").and_then(Value::as_str);
     let word = status.map(|status| {
         status.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect::<String>()
     });
@@ -186,7 +199,7 @@ fn read_location(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
             "notstarted" | "accepted" | "pending" | "queued" | "running" | "inprogress" | "executing" | "creating"
             | "updating" | "deleting" | "provisioning" | "canceling" | "cancelling",
         ) => Poll::StillRunning { retry_after: wait },
-        Some("failed") => {
+        Some("failed" | "failure" | "error") => {
             let (reading, trouble) = failed(data_consistency(answer.body));
             ended(reading, own_answer(answer), Some(trouble))
         }
@@ -194,12 +207,28 @@ fn read_location(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
             let trouble = lower_failed("the operation at the target was canceled");
             ended(Reading::Unknown, own_answer(answer), Some(trouble))
         }
-        // `Succeeded`, or the representation of the resource itself, which may have a status of its own.
-        Some(_) | None => ended(Reading::Succeeded { etag: None }, own_answer(answer), None),
+        // Without a status it is the representation of the resource itself.
+        Some("succeeded" | "success" | "successful" | "completed" | "complete" | "done" | "ok") | None => {
+            ended(Reading::Succeeded { etag: None }, own_answer(answer), None)
+        }
+        Some(_) => {
+            let word: String = status.unwrap_or_default().chars().take(STATUS_CHARS_MAX).collect();
+            let why =
+                format!("the status {word:?} says neither that it runs nor how it ended: describe it by a poll rule");
+            unclear(TroubleKind::Nonsense, &why, wait)
+        }
     }
 }
 
+/// The conditions judge what is about the operation; what is about the request or the moment (no access, too many, a broken
+/// server) says nothing of it, whatever a condition would make of its body.
 fn read_custom(rule: &CompiledPoll, answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
+    if matches!(answer.status, 401 | 403 | 407 | 408 | 425 | 429 | 500..) {
+        return unclear(TroubleKind::Refused, &format!("the poll was answered {}", answer.status), wait);
+    }
+    if !answer.complete {
+        return unclear(TroubleKind::Nonsense, "the answer to the poll is incomplete", wait);
+    }
     let scope = Scope::default().with_response(answer);
     match rule.done.holds(&scope) {
         Ok(true) => {}

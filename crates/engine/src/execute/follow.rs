@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfold_core::operation::{Leg, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase};
+use fanfold_core::operation::{Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase};
 use fanfold_core::route::{Answered, Poll, PollAddress};
 use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
 
@@ -21,6 +21,9 @@ const POLL_FIRST: Duration = Duration::from_millis(250);
 /// The longest wait between two polls that Fanfold chooses itself.
 const POLL_MAX: Duration = Duration::from_secs(15);
 
+/// When the last poll is made, as a part of the time that was left.
+const LAST_POLL: f64 = 0.75;
+
 /// How a lower operation ended.
 pub(super) struct LowerSeen {
     answer: Answer,
@@ -31,22 +34,53 @@ pub(super) struct LowerSeen {
 /// Polls until the lower operation has ended.
 pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> Input {
     let mut wait = POLL_FIRST;
+    let mut trouble: Option<Trouble> = None;
+    let mut was_last = false;
     loop {
         let asked_to_wait = match poll(&context, step, leg).await {
             Ok(Poll::Ended { reading, answer, trouble }) => {
                 return Input::LowerEnded { step, leg, lower: Box::new(LowerSeen { answer, reading, trouble }) };
             }
-            Ok(Poll::StillRunning { retry_after }) => retry_after,
-            Ok(Poll::Unclear { trouble, retry_after }) => {
-                tracing::info!(operation.id = %context.op.id, trouble = %trouble.detail, "a poll told nothing; polling on");
+            Ok(Poll::StillRunning { retry_after }) => {
+                note(&context, step, &mut trouble, None);
+                retry_after
+            }
+            Ok(Poll::Unclear { trouble: new, retry_after }) => {
+                note(&context, step, &mut trouble, Some(new));
                 retry_after
             }
             Err(trouble) => return unfollowable(step, leg, trouble),
         };
         let spread = 0.5 + jitter(context.shared.clock.as_ref()) / 2.0;
-        tokio::time::sleep(wait.mul_f64(spread).max(asked_to_wait.unwrap_or_default())).await;
+        let mut pause = wait.mul_f64(spread).max(asked_to_wait.unwrap_or_default());
+        // A target that asks for more time than is left is asked once more before it is given up.
+        if let Some(left) = time_left(&context, step, leg).filter(|left| pause >= *left && !was_last) {
+            (pause, was_last) = (left.mul_f64(LAST_POLL), true);
+        }
+        tokio::time::sleep(pause).await;
         wait = (wait * 2).min(POLL_MAX);
     }
+}
+
+/// Tells once that polls tell nothing, once for each other reason, and once that they tell something again.
+fn note(context: &TaskContext, step: StepIndex, known: &mut Option<Trouble>, new: Option<Trouble>) {
+    if *known == new {
+        return;
+    }
+    let (operation, target) = (context.op.id, &context.op.plan.steps[step.get()].target);
+    match &new {
+        Some(trouble) => {
+            tracing::warn!(operation.id = %operation, %target, trouble = %trouble.detail, "polls tell nothing; polling on");
+        }
+        None => tracing::info!(operation.id = %operation, %target, "polls tell something again"),
+    }
+    *known = new;
+}
+
+/// How long the lower operation is still followed.
+fn time_left(context: &TaskContext, step: StepIndex, leg: Leg) -> Option<Duration> {
+    let until = lower(&context.op, step, leg)?.until;
+    Some(Duration::try_from(until.duration_since(context.shared.clock.now())).unwrap_or_default())
 }
 
 fn unfollowable(step: StepIndex, leg: Leg, trouble: Trouble) -> Input {
@@ -60,8 +94,7 @@ fn unfollowable(step: StepIndex, leg: Leg, trouble: Trouble) -> Input {
 
 async fn poll(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Poll, Trouble> {
     let rules = context.rules(step)?;
-    let reference = reference(&context.op, step, leg);
-    let address = reference.and_then(|reference| rules.poll_address(reference));
+    let address = lower(&context.op, step, leg).and_then(|lower| rules.poll_address(&lower.reference));
     let Some(address) = address else {
         let detail = "the target's operation cannot be followed: there is no monitor for it".to_owned();
         return Err(Trouble { kind: TroubleKind::Nonsense, detail });
@@ -84,14 +117,14 @@ async fn poll(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Poll, 
     }
 }
 
-fn reference(op: &Operation, step: StepIndex, leg: Leg) -> Option<&str> {
+fn lower(op: &Operation, step: StepIndex, leg: Leg) -> Option<&Lower> {
     let step = op.steps.get(step.get())?;
     let send = match (leg, &step.phase, step.undo.as_ref().map(|undo| &undo.phase)) {
         (Leg::Forward, StepPhase::Sending(send), _) | (Leg::Undo, _, Some(UndoPhase::Sending(send))) => send,
         _ => return None,
     };
     match send {
-        Send::Following(lower) => Some(&lower.reference),
+        Send::Following(lower) => Some(lower),
         Send::Due { .. } | Send::Calling { .. } | Send::BackingOff { .. } => None,
     }
 }

@@ -3,6 +3,7 @@
 
 mod attention;
 mod hold;
+mod monitors;
 mod operations;
 mod patrol;
 mod restore;

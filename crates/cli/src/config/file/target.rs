@@ -173,11 +173,11 @@ pub(crate) enum Monitor {
     None,
     /// It is an `msf` controller.
     Msf,
-    /// It speaks `plas`. Not performed by this version.
+    /// It speaks `plas`.
     Plas,
-    /// The address in its answer is polled. Not performed by this version.
+    /// The address in its answer is polled: `Azure-AsyncOperation`, `Operation-Location`, else `Location`.
     Location,
-    /// By a rule. Not performed by this version.
+    /// By a rule.
     Poll(Poll),
 }
 

@@ -11,12 +11,6 @@ callback = "10.0.0.5:8080"
 tls = { certificate = "a", key = "b" }
 [store]
 url = "postgres://fanfold:s3cret@db/fanfold"
-[targets.a]
-monitor = "plas"
-[targets.b]
-monitor = "location"
-[targets.c]
-monitor = { poll = { path = "/", done = "true", success = "true" } }
 [[routes]]
 on_locked = "queue"
 dedupe = "{{ path.x }}"

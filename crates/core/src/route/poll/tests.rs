@@ -73,6 +73,8 @@ fn a_failed_msf_operation_is_read_by_its_data_consistency() {
         assert_eq!((found, status), (reading, 500), "{word}");
         assert!(body.contains(word));
     }
+    let gone = r#"{"status":"failed","response":{"status_code":404,"body":"{\"data_consistency\":\"rolled back\"}"}}"#;
+    assert_eq!(end(poll(Monitor::Msf, 200, gone)).0, Reading::Gone);
     let updated = r#"{"status":"failed","response":{"status_code":500,"body":"{\"data_consistency\":\"updated\"}"}}"#;
     assert!(matches!(poll(Monitor::Msf, 200, updated), Poll::Ended { reading: SUCCEEDED, trouble: Some(_), .. }));
     assert_eq!(end(poll(Monitor::Msf, 200, "{\"status\":\"failed\"}")), (Reading::Unknown, 500, String::new()));
@@ -114,11 +116,15 @@ fn a_location_is_followed_to_its_end() {
         assert_eq!(poll(Monitor::Location, 200, &format!("{{\"status\":\"{word}\"}}")), running(), "{word}");
     }
     for body in
-        ["{\"status\":\"Succeeded\"}", "{\"name\":\"x\"}", "", "{\"status\":{\"a\":1}}", "{\"status\":\"ACTIVE\"}"]
+        ["{\"status\":\"Succeeded\"}", "{\"name\":\"x\"}", "", "{\"status\":{\"a\":1}}", "{\"status\":\"COMPLETE\"}"]
     {
         assert_eq!(end(poll(Monitor::Location, 200, body)), (SUCCEEDED, 200, body.to_owned()));
     }
     assert_eq!(end(poll(Monitor::Location, 204, "")).0, SUCCEEDED);
+    for body in ["<html>sign in</html>", "ok", "{\"status\":\"ACTIVE\"}", "{\"status\":\"Timed out\"}"] {
+        assert!(is_unclear(&poll(Monitor::Location, 200, body)), "{body}");
+    }
+    assert_eq!(end(poll(Monitor::Location, 200, "{\"status\":\"error\"}")).0, Reading::Unknown);
     assert_eq!(end(poll(Monitor::Location, 200, "{\"status\":\"Failed\"}")).0, Reading::Unknown);
     let rolled_back = "{\"status\":\"Failed\",\"data_consistency\":\"rolled back\"}";
     assert_eq!(end(poll(Monitor::Location, 200, rolled_back)).0, Reading::NotApplied);
@@ -133,7 +139,10 @@ fn a_poll_rule_decides_by_its_conditions() {
     assert_eq!(end(poll(custom(), 200, "{\"state\":\"bad\"}")).0, Reading::Unknown);
     assert_eq!(end(poll(custom(), 404, "")).0, Reading::Unknown);
     assert!(is_unclear(&poll(custom(), 200, "<html>")));
-    assert!(is_unclear(&poll(custom(), 500, "{\"state\":\"running\"}")));
+    // An error in JSON has no `state`, which is not the end of the operation.
+    for status in [401, 403, 429, 500, 502, 503] {
+        assert!(is_unclear(&poll(custom(), status, "{\"error\":\"no\"}")), "{status}");
+    }
     let gone = PollRule { path: "/x".into(), done: "response.status == 404".into(), success: "true".into() };
     assert_eq!(end(poll(Monitor::Poll(gone), 404, "")).0, SUCCEEDED);
 }

@@ -1,0 +1,177 @@
+//! Targets that answer 202, followed to the end of their own operation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfold_core::Operation;
+use fanfold_core::operation::{Consistency, Outcome, Status};
+use fanfold_core::plan::{Monitor, PollRule};
+use fanfold_testkit::Latch;
+use fanfold_testkit::fake::{Answer, FakeTarget, Reply};
+use serde_json::json;
+
+use super::stage::{NAMES, Setting, Stage, fakes, spec};
+
+async fn one(fakes: &[FakeTarget], monitor: Monitor, lower: Duration) -> Stage {
+    let mut setting = Setting::new(&fakes[..1], spec(&NAMES[..1]));
+    setting.target.monitor = monitor;
+    (setting.target.step.lower, setting.target.undo.lower) = (lower, lower);
+    Stage::of(setting).await
+}
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(1500);
+
+fn outcome(operation: &Operation) -> Outcome {
+    operation.steps[0].outcome().unwrap()
+}
+
+fn polls(fake: &FakeTarget) -> usize {
+    fake.seen().iter().filter(|seen| seen.method == "GET").count()
+}
+
+/// Each monitor: how a 202 names the operation, and what a poll says while it runs, and once it ended.
+fn protocols() -> Vec<(Monitor, Answer, Answer, Answer)> {
+    let rule = PollRule {
+        path: "/jobs/{{ response.json.job }}".into(),
+        done: "response.json.state != 'busy'".into(),
+        success: "response.json.state == 'good'".into(),
+    };
+    let running = || Answer::json(200, &json!({"status": "Running"}));
+    let succeeded = || Answer::json(200, &json!({"status": "Succeeded"}));
+    let located = |header: &str| Answer::empty(202).header(header, "/jobs/1");
+    vec![
+        (
+            Monitor::Plas,
+            Answer::json(202, &json!({"location": "/jobs/1"})),
+            Answer::json(200, &json!({"finished": false})),
+            Answer::json(200, &json!({"finished": true, "result": {"result": "success"}})),
+        ),
+        (Monitor::Location, located("location"), Answer::empty(202), Answer::json(200, &json!({"name": "x"}))),
+        (Monitor::Location, located("operation-location"), running(), succeeded()),
+        (Monitor::Location, located("azure-asyncoperation").header("location", "/things/1"), running(), succeeded()),
+        (
+            Monitor::Poll(rule),
+            Answer::json(202, &json!({"job": 1})),
+            Answer::json(200, &json!({"state": "busy"})),
+            Answer::json(200, &json!({"state": "good"})),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_monitor_follows_to_the_end() {
+    for (monitor, accepted, running, ended) in protocols() {
+        let fakes = fakes().await;
+        fakes[0].on("POST", "/things", accepted);
+        fakes[0].once("GET", "/jobs/1", running);
+        fakes[0].on("GET", "/jobs/1", ended);
+        let stage = one(&fakes, monitor.clone(), LONG).await;
+        let operation = stage.post("{}").await;
+        assert_eq!(outcome(&operation), Outcome::Succeeded, "{monitor:?}");
+        assert_eq!(polls(&fakes[0]), 2, "{monitor:?}");
+        let id = operation.id.to_string();
+        for seen in fakes[0].seen() {
+            assert_eq!(seen.header("fanfold-operation-id"), Some(id.as_str()));
+            assert!(seen.header("traceparent").is_some());
+        }
+    }
+}
+
+/// The first target succeeds, the second one refuses once both were called; the undo of the first is answered 202.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_is_followed_by_each_monitor() {
+    for (monitor, accepted, running, ended) in protocols() {
+        let fakes = fakes().await;
+        let both = Latch::new();
+        fakes[0].on("DELETE", "/things/*", accepted);
+        fakes[0].once("GET", "/jobs/1", running);
+        fakes[0].on("GET", "/jobs/1", ended);
+        fakes[1].on("POST", "/things", Reply::from(Answer::empty(409)).after(&both));
+        let mut setting = Setting::new(&fakes[..2], spec(&NAMES[..2]));
+        setting.target.monitor = monitor.clone();
+        let stage = Stage::of(setting).await;
+        let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+        fakes[0].wait_for(1).await;
+        fakes[1].wait_for(1).await;
+        both.open();
+        let end = stage.ended(id).await.end().unwrap().clone();
+        assert_eq!((end.status, end.consistency), (Status::Failed, Consistency::RolledBack), "{monitor:?}");
+        assert_eq!(polls(&fakes[0]), 2, "{monitor:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_tells_nothing_for_a_while_is_asked_on() {
+    for (monitor, accepted, _, ended) in protocols() {
+        let fakes = fakes().await;
+        fakes[0].on("POST", "/things", accepted);
+        fakes[0].once("GET", "/jobs/1", Answer::text(200, "<html>sign in</html>"));
+        fakes[0].once("GET", "/jobs/1", Answer::json(401, &json!({"error": "who are you"})));
+        fakes[0].once("GET", "/jobs/1", Answer::json(500, &json!({"error": "no"})));
+        fakes[0].on("GET", "/jobs/1", ended);
+        let stage = one(&fakes, monitor.clone(), LONG).await;
+        let operation = stage.post("{}").await;
+        assert_eq!(outcome(&operation), Outcome::Succeeded, "{monitor:?}");
+        assert_eq!(polls(&fakes[0]), 4, "{monitor:?}");
+    }
+}
+
+async fn never_told(monitor: Monitor, accepted: Answer, answer: Answer) -> Arc<Operation> {
+    let fakes = fakes().await;
+    fakes[0].on("POST", "/things", accepted);
+    fakes[0].on("GET", "/jobs/1", answer);
+    let stage = one(&fakes, monitor, SHORT).await;
+    let operation = stage.post("{}").await;
+    assert_eq!(fakes[0].seen().iter().filter(|seen| seen.method == "POST").count(), 1, "it is not sent again");
+    operation
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_never_tells_an_end_leaves_it_unknown() {
+    for (monitor, accepted, running, _) in protocols() {
+        for answer in [running, Answer::text(200, "<html>"), Answer::empty(401), Answer::empty(404)] {
+            let said = format!("{monitor:?} {}", answer.status);
+            let operation = never_told(monitor.clone(), accepted.clone(), answer).await;
+            assert_eq!(outcome(&operation), Outcome::Unknown, "{said}");
+            assert_eq!(operation.end().unwrap().consistency, Consistency::Unknown, "{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_another_host_is_never_asked() {
+    let fakes = fakes().await;
+    let accepted = Answer::empty(202).header("location", format!("{}/jobs/1", fakes[1].url()));
+    fakes[0].on("POST", "/things", accepted);
+    let stage = one(&fakes, Monitor::Location, LONG).await;
+    assert_eq!(outcome(&*stage.post("{}").await), Outcome::Unknown);
+    assert!(fakes[1].seen().is_empty());
+    assert_eq!(polls(&fakes[0]), 0);
+}
+
+/// What a target asks to wait is longer than there is time: it is asked once more before it is given up, and no oftener.
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_obeyed_within_the_time_that_is_left() {
+    let fakes = fakes().await;
+    fakes[0].on("POST", "/things", Answer::empty(202).header("location", "/jobs/1"));
+    fakes[0].once("GET", "/jobs/1", Answer::empty(202).header("retry-after", "3600"));
+    fakes[0].on("GET", "/jobs/1", Answer::json(200, &json!({"status": "Succeeded"})));
+    let stage = one(&fakes, Monitor::Location, Duration::from_secs(3)).await;
+    assert_eq!(outcome(&*stage.post("{}").await), Outcome::Succeeded);
+    assert_eq!(polls(&fakes[0]), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polling_goes_on_after_a_restart() {
+    let fakes = fakes().await;
+    fakes[0].on("POST", "/things", Answer::empty(202).header("location", "/jobs/1"));
+    fakes[0].on("GET", "/jobs/1", Answer::empty(202));
+    let stage = one(&fakes, Monitor::Location, LONG).await;
+    let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+    fakes[0].wait_for(2).await;
+    let stage = stage.restarted().await;
+    fakes[0].on("GET", "/jobs/1", Answer::json(200, &json!({"status": "Succeeded"})));
+    assert_eq!(outcome(&*stage.ended(id).await), Outcome::Succeeded);
+    assert_eq!(fakes[0].seen().iter().filter(|seen| seen.method == "POST").count(), 1, "it is not sent again");
+}
