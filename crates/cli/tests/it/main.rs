@@ -13,6 +13,7 @@ mod examples_tower;
 mod follow;
 mod help;
 mod notices;
+mod operating;
 mod ops;
 mod program;
 mod readme;

@@ -1,0 +1,36 @@
+//! The commands of `docs/operating.md` are ones that the program takes.
+
+use fanfold_testkit::{FakeTarget, Home};
+
+use crate::program::{Server, config, things};
+
+const PAGE: &str = include_str!("../../../../docs/operating.md");
+
+/// The words of a command; those between quotation marks are one.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_command_of_the_page_is_one() {
+    let osaka = FakeTarget::start().await;
+    let home = Home::new(&config(&[("osaka", &osaka)], &things(&["osaka"])));
+    let server = Server::start(&home).await;
+    let id = server.put("/things/1").await;
+    server.end_of(&id).await;
+    let commands: Vec<&str> = PAGE.lines().filter_map(|line| line.strip_prefix("fanfold ")).collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        let words: Vec<String> = words(&command.replace("ID", &id).replace("NOTE", "1"));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ended = server.run(&home, &words).await;
+        // There is no note, and nothing to be extended or canceled; but the command line is right, and the server answers.
+        assert!(matches!(ended.code, Some(0 | 6 | 7)), "{command}: {:?} {}", ended.code, ended.stderr);
+    }
+}
