@@ -1,4 +1,4 @@
-//! The commands of `docs/operating.md` are ones that the program takes.
+//! What pages for operators refer to is there: the commands of `docs/operating.md`, and the tests that `docs/guarantees.md` names.
 
 use fanfold_testkit::{FakeTarget, Home};
 
@@ -33,4 +33,28 @@ async fn every_command_of_the_page_is_one() {
         // There is no note, and nothing to be extended or canceled; but the command line is right, and the server answers.
         assert!(matches!(ended.code, Some(0 | 6 | 7)), "{command}: {:?} {}", ended.code, ended.stderr);
     }
+}
+
+#[test]
+fn every_guarantee_names_tests_that_are_there() {
+    let page = include_str!("../../../../docs/guarantees.md");
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let sources = sources(&crates);
+    let promises = page.lines().filter(|line| line.starts_with("- **G")).count();
+    let named: Vec<&str> = page.lines().filter_map(|line| line.trim().strip_prefix("Tests: ")).collect();
+    assert_eq!(named.len(), promises, "each promise names its tests");
+    for name in named.iter().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
+
+/// All Rust files below a folder, one after the other.
+fn sources(folder: &std::path::Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.filter(|path| !path.ends_with("target")).map(|path| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(extension) if extension == "rs" => std::fs::read_to_string(&path).unwrap(),
+        _ => String::new(),
+    });
+    texts.collect()
 }
