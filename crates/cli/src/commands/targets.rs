@@ -65,6 +65,7 @@ struct Target {
     url: Option<String>,
     state: String,
     retry_in_ms: Option<u64>,
+    breaks: u32,
     hold: Option<Hold>,
     in_flight: ByKind,
     waiting: ByKind,
@@ -175,7 +176,8 @@ fn note(target: &Target) -> String {
         format!("held by {} since {}{reason}", hold.by, time(hold.since))
     });
     let retry = target.retry_in_ms.map(|wait| format!("tried again in {wait} ms"));
-    hold.into_iter().chain(retry).collect::<Vec<_>>().join("; ")
+    let breaks = (target.breaks > 0).then(|| format!("{} attempts in a row broke", target.breaks));
+    hold.into_iter().chain(breaks).chain(retry).collect::<Vec<_>>().join("; ")
 }
 
 fn tone(state: &str) -> Tone {

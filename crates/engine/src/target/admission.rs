@@ -108,6 +108,8 @@ pub(super) struct Snapshot {
     pub(super) missing: bool,
     pub(super) held: Option<String>,
     pub(super) breaker: Position,
+    pub(super) breaks: u32,
+    pub(super) allowance: Option<Allowance>,
     pub(super) in_flight: Counts,
     pub(super) waiting: Counts,
 }
@@ -306,6 +308,8 @@ impl Admission {
             missing: state.allowance.is_none(),
             held: state.held.clone(),
             breaker: state.breaker.position(Instant::now()),
+            breaks: state.breaker.breaks(),
+            allowance: state.allowance,
             in_flight: state.in_flight,
             waiting: state.waiting(),
         }

@@ -107,6 +107,14 @@ impl Breaker {
         }
     }
 
+    /// How many attempts in a row have broken; those that opened it count until one is answered.
+    pub(super) fn breaks(&self) -> u32 {
+        match self.state {
+            State::Closed { breaks } => breaks,
+            State::Open { .. } | State::Trying | State::Ready => self.config.after,
+        }
+    }
+
     pub(super) fn position(&self, now: Instant) -> Position {
         match self.state {
             State::Closed { .. } => Position::Closed,

@@ -13,7 +13,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::admission::{Admission, Allowance, Counts, Permit, PermitKind, Snapshot, Ticket};
-use super::breaker::Position;
+use super::breaker::{BreakerConfig, Position};
 use super::config::TargetConfig;
 use super::failure::{Blame, Failure};
 use super::link::Link;
@@ -52,6 +52,10 @@ pub struct BadTarget {
 /// A target at one instant, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetStatus {
+    /// Attempts in a row that broke.
+    pub breaks: u32,
+    /// Its limits; `None` once it is not configured any more.
+    pub limits: Option<TargetLimits>,
     /// Its name.
     pub name: TargetName,
     /// Its URL prefix, while it is configured.
@@ -66,6 +70,26 @@ pub struct TargetStatus {
     pub totals: Totals,
     /// How long the latest answers took; `None` before the first.
     pub latency: Option<Latency>,
+}
+
+/// The limits of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetLimits {
+    /// Steps, probes and passed-through requests on the wire at once.
+    pub max_in_flight: usize,
+    /// Undos on the wire at once.
+    pub undo_max_in_flight: usize,
+    /// Passed-through requests that may wait.
+    pub pass_waiting_max: usize,
+    /// When calls stop for a while.
+    pub breaker: BreakerConfig,
+}
+
+impl From<Allowance> for TargetLimits {
+    fn from(allowance: Allowance) -> Self {
+        let Allowance { max_in_flight, undo_max_in_flight, pass_waiting_max, breaker } = allowance;
+        Self { max_in_flight, undo_max_in_flight, pass_waiting_max, breaker }
+    }
 }
 
 /// How many of each kind.
@@ -224,6 +248,8 @@ impl Target {
             name: self.name.clone(),
             url: self.link().map(|link| link.url.to_string()),
             state: TargetState::of(&snapshot),
+            breaks: snapshot.breaks,
+            limits: snapshot.allowance.map(TargetLimits::from),
             in_flight: snapshot.in_flight.into(),
             waiting: snapshot.waiting.into(),
             totals: tally.totals,

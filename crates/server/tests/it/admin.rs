@@ -33,6 +33,37 @@ async fn a_target_is_held_and_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_tells_its_limits_and_what_its_breaker_does() {
+    let rig = Rig::start().await;
+    let target = rig.http.get("/api/v1/targets/tokyo").await.json();
+    let limits = json!({ "max_in_flight": 64, "undo_max_in_flight": 16, "pass_waiting_max": 256, "breaker_after": 5,
+        "breaker_retry_after_ms": 10_000 });
+    assert_eq!((&target["limits"], &target["breaks"], &target["retry_in_ms"]), (&limits, &json!(0), &Value::Null));
+    rig.tokyo.on("PUT", "/things/7", Reply::Reset { applied: true });
+    // Two attempts for each of them; the fifth break opens it, and the third one waits.
+    let mut accepted = Vec::new();
+    for _ in 0..3 {
+        accepted.push(rig.accept("PUT", "/things/7", &json!({})).await);
+        rig.tokyo.wait_for((2 * accepted.len()).min(5)).await;
+    }
+    let target = loop {
+        let target = rig.http.get("/api/v1/targets/tokyo").await.json();
+        if target["waiting"]["forward"] == 1 {
+            break target;
+        }
+    };
+    assert_eq!((&target["state"], &target["breaks"]), (&json!("breaker_open"), &json!(5)));
+    assert!(target["retry_in_ms"].as_u64().unwrap() <= 10_000, "{target}");
+    let waiting = loop {
+        let detail = rig.detail(&accepted[2]).await.json();
+        if detail["waiting_for"][0]["for"] == "breaker" {
+            break detail;
+        }
+    };
+    assert_eq!((&waiting["status"], &waiting["targets"][0]["attempts"]), (&json!("executing"), &json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_targets_that_are_there_can_be_held() {
     let rig = Rig::start().await;
     for (method, path) in [("GET", ""), ("POST", "/hold"), ("POST", "/release")] {

@@ -6,6 +6,7 @@
 //! each request is tried again in a transaction of its own, so that only the one at fault fails.
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -181,8 +182,7 @@ impl std::fmt::Debug for dyn Job {
 impl WriterHandle {
     /// Starts the thread. `queue_max`: requests that wait at the most; who brings one more waits until there is room.
     pub(super) fn start(sql: Connection, limits: Limits, queue_max: usize, lock: ProcessLock) -> Result<Self, Error> {
-        let open = "SELECT coalesce(sum(number), 0) FROM counts WHERE status IN ('unexecuted', 'executing')";
-        let open = sql.query_row(open, [], |row| row.get(0)).map_err(|error| translate(&error, false))?;
+        let open = open_operations(&sql).map_err(|error| translate(&error, false))?;
         let trouble = Trouble::default();
         let writer = Writer { sql, limits, open, policies: HashSet::new(), trouble: trouble.clone(), _lock: lock };
         let (sender, receiver) = mpsc::channel(queue_max.max(1));
@@ -257,7 +257,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        match self.transaction(&mut batch) {
+        match self.guarded(&mut batch) {
             Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
             Err(error) if batch.len() > 1 => {
                 tracing::warn!(%error, requests = batch.len(), "a shared transaction failed; its requests are tried one by one");
@@ -276,7 +276,7 @@ impl Writer {
             return job.answer(Err(trouble));
         }
         let mut alone = [job];
-        let outcome = self.transaction(&mut alone);
+        let outcome = self.guarded(&mut alone);
         let [job] = alone;
         job.answer(outcome);
     }
@@ -307,6 +307,35 @@ impl Writer {
             fn answer(self: Box<Self>, _committed: Result<(), Error>) {}
         }
         self.transaction(&mut [Box::new(Probe)])
+    }
+
+    /// As [`Writer::transaction`]; a mistake in the program fails its requests, and not everybody's from then on.
+    fn guarded(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Error> {
+        // What the transaction changes beside the database is set only after its commit, all at once.
+        match catch_unwind(AssertUnwindSafe(|| self.transaction(jobs))) {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // Outside of a transaction the commit had been made, or none was begun.
+                let may_have_committed = self.sql.is_autocommit();
+                tracing::error!(
+                    requests = jobs.len(),
+                    "writing met a mistake in the program; its requests fail, and the store goes on"
+                );
+                self.roll_back();
+                self.count_anew();
+                let detail = "writing the request met a mistake in the program".to_owned();
+                Err(Error::Unavailable { detail, may_have_committed })
+            }
+        }
+    }
+
+    /// After a panic nobody knows how far the numbers were taken over.
+    fn count_anew(&mut self) {
+        match open_operations(&self.sql) {
+            Ok(open) => self.open = open,
+            Err(error) => tracing::error!(%error, "the operations that have not ended cannot be counted"),
+        }
+        self.policies.clear();
     }
 
     /// Carries the requests out and commits, or leaves everything as it was.
@@ -352,17 +381,26 @@ impl Writer {
     /// Rolls back, and tells what went wrong. A commit that failed while syncing may be found whole after a crash, unless a
     /// later commit takes its place in the log; so trying its requests again right away is safe.
     fn aborted(&mut self, error: &rusqlite::Error, may_have_committed: bool) -> Error {
+        self.roll_back();
+        if is_disk_trouble(error) && self.trouble.set(Some(translate(error, false))).is_none() {
+            tracing::error!(%error, "the disk does not take writes; no operation is accepted until it does");
+        }
+        translate(error, may_have_committed)
+    }
+
+    fn roll_back(&self) {
         // SQLite has rolled back by itself after some errors; else it is done here.
         if !self.sql.is_autocommit()
             && let Err(error) = self.sql.execute_batch("ROLLBACK")
         {
             tracing::error!(%error, "a transaction could not be rolled back");
         }
-        if is_disk_trouble(error) && self.trouble.set(Some(translate(error, false))).is_none() {
-            tracing::error!(%error, "the disk does not take writes; no operation is accepted until it does");
-        }
-        translate(error, may_have_committed)
     }
+}
+
+fn open_operations(sql: &Connection) -> rusqlite::Result<i64> {
+    let open = "SELECT coalesce(sum(number), 0) FROM counts WHERE status IN ('unexecuted', 'executing')";
+    sql.query_row(open, [], |row| row.get(0))
 }
 
 #[cfg(test)]

@@ -314,3 +314,24 @@ fn the_deadline_stands_still_while_a_target_is_on_hold_or_missing() {
     }
     assert!(matches!(begun(&sketch, [gate(Gate::Breaker)]).deadline, Deadline::At(_)), "no person is awaited");
 }
+
+#[test]
+fn a_step_that_waits_at_an_open_breaker_does_not_fail_however_long_that_takes() {
+    let sketch = Sketch { targets: 1, method: http::Method::PUT, ..Sketch::default() };
+    let waiting = begun(&sketch, [started(ONE), not_taken_on(ONE)]);
+    let StepPhase::Sending(Send::BackingOff { until }) = waiting.steps[0].phase else { panic!("{waiting:?}") };
+    let came = Context { now: until, jitter: 0.5 };
+    let timer = Event::TimeCame { timer: crate::operation::Timer::Step(ONE) };
+    let due = transition(&waiting, timer, came).unwrap().0;
+    let waiting = transition(&due, gate(Gate::Breaker), came).unwrap().0;
+    assert!(
+        !waiting
+            .work()
+            .iter()
+            .any(|work| matches!(work, Work::Wait { timer, .. } if *timer != crate::operation::Timer::Deadline))
+    );
+    // Far beyond the budget of the step, which bounds when an attempt is planned, not how long its turn takes.
+    let later = Context { now: at(3000), jitter: 0.5 };
+    let (calling, _) = transition(&waiting, started(ONE), later).unwrap();
+    assert_eq!((calling.calling(), calling.steps[0].course.attempts), (vec![(ONE, Leg::Forward)], 2));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::TargetName;
 use fanfold_core::dialect::Refusal;
-use fanfold_engine::target::{Latency, PerKind, TargetState, TargetStatus};
+use fanfold_engine::target::{Latency, PerKind, TargetLimits, TargetState, TargetStatus};
 use fanfold_store::Hold;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,12 +29,26 @@ struct TargetForm {
     state: &'static str,
     /// When the open breaker lets one attempt through.
     retry_in_ms: Option<u64>,
+    /// Attempts in a row that broke: so many open the breaker.
+    breaks: u32,
+    /// Null once it is no longer configured.
+    limits: Option<LimitsForm>,
     hold: Option<HoldForm>,
     in_flight: ByKind,
     waiting: ByKind,
     totals: TotalsForm,
     /// Of the latest answers; null before the first.
     latency: Option<LatencyForm>,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitsForm {
+    max_in_flight: usize,
+    undo_max_in_flight: usize,
+    pass_waiting_max: usize,
+    /// 0: the breaker never opens.
+    breaker_after: u32,
+    breaker_retry_after_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,6 +163,8 @@ impl TargetForm {
             url: status.url,
             state: status.state.as_str(),
             retry_in_ms: retry_in(&status.state).map(millis),
+            breaks: status.breaks,
+            limits: status.limits.map(LimitsForm::of),
             hold: hold.map(|Hold { since, by, reason, .. }| HoldForm { since, by, reason }),
             in_flight: ByKind::of(status.in_flight),
             waiting: ByKind::of(status.waiting),
@@ -163,6 +179,18 @@ impl TargetForm {
                 p95_ms: millis(p95),
                 max_ms: millis(max),
             }),
+        }
+    }
+}
+
+impl LimitsForm {
+    fn of(limits: TargetLimits) -> Self {
+        Self {
+            max_in_flight: limits.max_in_flight,
+            undo_max_in_flight: limits.undo_max_in_flight,
+            pass_waiting_max: limits.pass_waiting_max,
+            breaker_after: limits.breaker.after,
+            breaker_retry_after_ms: millis(limits.breaker.retry_after),
         }
     }
 }

@@ -79,3 +79,33 @@ fn a_request_that_breaks_a_shared_transaction_fails_alone() {
         .expect("it can be read");
     assert_eq!(names, 3);
 }
+
+/// A mistake in the program.
+struct Panic;
+
+impl Write for Panic {
+    type Answer = ();
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Failure> {
+        tx.execute("INSERT INTO meta (name, value) VALUES ('half', '')", [])?;
+        panic!("a mistake in the program");
+    }
+}
+
+#[test]
+fn a_panic_fails_its_own_request_and_nobody_elses() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory can be made");
+    let mut writer = writer(&directory);
+    let (reply, mut answer) = oneshot::channel();
+    let (other_reply, mut other) = oneshot::channel();
+    let panics = Box::new(Queued { request: Panic, answer: None, reply });
+    let works = Box::new(Queued { request: Insert::<false>("a"), answer: None, reply: other_reply });
+    writer.work(vec![works, panics]);
+    assert_eq!(other.try_recv().expect("it is answered"), Ok(()));
+    let failed = answer.try_recv().expect("it is answered");
+    assert!(matches!(failed, Err(Error::Unavailable { may_have_committed: false, .. })), "{failed:?}");
+    assert_eq!(submit::<true>(&mut writer, &["b"]), [Ok(())], "the store goes on");
+    let half = "SELECT count(*) FROM meta WHERE name IN ('half', 'a', 'b')";
+    let names: i64 = writer.sql.query_row(half, [], |row| row.get(0)).expect("it can be read");
+    assert_eq!(names, 2, "nothing of it is left");
+}
