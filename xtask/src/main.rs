@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{followers, tidy, torn};
+use xtask::{defects, followers, tidy, torn};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -12,6 +12,8 @@ usage: cargo xtask COMMAND
   followers [OPTIONS]      measures what an idle follower costs in memory, by streams of events and by ?wait=
       --count N            how many follow (10000)
       --kib-max K          fails if one costs more than so many KiB (32)
+  defects [COMMAND ...]    plants each defect of crates/sim/defects in a copy of the workspace, and requires that the command
+                           fails there (cargo test of core, engine and store)
   tidy                     checks the rules of the house: arrows, module cycles, file lengths, names
   torn-writes [OPTIONS]    loses power at many instants of a recorded run, and looks what is left (needs strace)
       --seed S             what the run and the losses are drawn from (1)
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
     let done = match command.as_deref() {
+        Some("defects") => planted(arguments.collect()),
         Some("tidy") => tidy(),
         Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
         Some("followers") => Options::read(arguments).and_then(|options| measure_followers(&options)),
@@ -71,6 +74,27 @@ fn tidy() -> Result<ExitCode> {
     let problems = tidy::problems(&tidy::workspace_root())?;
     problems.iter().for_each(|problem| say(problem));
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What looks for defects where nothing else is asked for.
+const TESTS: [&str; 8] =
+    ["cargo", "test", "--package", "fanfold-core", "--package", "fanfold-engine", "--package", "fanfold-store"];
+
+fn planted(mut command: Vec<String>) -> Result<ExitCode> {
+    if command.is_empty() {
+        command = TESTS.map(str::to_owned).to_vec();
+    }
+    let root = tidy::workspace_root();
+    let trial = defects::Trial::new(&root, command)?;
+    let mut missed = 0;
+    for defect in defects::all(&root)? {
+        let finding = trial.of(&defect)?;
+        let word = if finding.found { "found" } else { "MISSED" };
+        say(&format!("{word}: {defect}\n    {}", finding.said.replace('\n', "\n    ")));
+        missed += usize::from(!finding.found);
+    }
+    say(&format!("defects missed={missed}"));
+    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn torn_writes(options: &Options) -> Result<ExitCode> {
