@@ -189,7 +189,11 @@ fn pass_limits(target: &TargetSettings) -> PassLimits {
 }
 
 fn engine_config(settings: &Settings, fingerprint_key: [u8; 32]) -> fanfold_engine::Config {
-    fanfold_engine::Config { notices: notice_rules(&settings.notices), ..fanfold_engine::Config::new(fingerprint_key) }
+    fanfold_engine::Config {
+        notices: notice_rules(&settings.notices),
+        callback: settings.server.callback,
+        ..fanfold_engine::Config::new(fingerprint_key)
+    }
 }
 
 fn notice_rules(settings: &NoticeSettings) -> NoticeRules {

@@ -1,6 +1,7 @@
 //! The limits of the engine, as configuration gives them. Everything that could grow has one.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub notices: NoticeRules,
     /// How the hosts of webhooks are found.
     pub resolver: Arc<dyn Resolve>,
+    /// What lower `msf` controllers are told to notify of the ends of their operations; `None`: they are only asked.
+    pub callback: Option<SocketAddrV4>,
     /// The key of idempotency fingerprints; the same over restarts.
     pub fingerprint_key: [u8; 32],
 }
@@ -47,6 +50,7 @@ impl Config {
             retention_every: Duration::from_secs(60),
             notices: NoticeRules::default(),
             resolver: Arc::new(SystemResolver),
+            callback: None,
             fingerprint_key,
         }
     }

@@ -125,6 +125,12 @@ impl Engine {
         self.shared.residents.follow_all()
     }
 
+    /// A lower operation is said to have ended. That only wakes whoever follows one of this id, who then asks its target: a word
+    /// that is forged, comes twice or tells nonsense changes nothing. False if nobody follows such an operation.
+    pub fn lower_notified(&self, reference: &str) -> bool {
+        self.shared.lowers.say(reference)
+    }
+
     /// Requests that an operation be canceled. Asking again changes nothing.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod execute;
 mod extend;
+mod lowers;
 mod metrics;
 mod notify;
 mod patrol;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, NoticeRules};
+use crate::lowers::Lowers;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) residents: Arc<Residents>,
     pub(crate) policies: Policies,
+    pub(crate) lowers: Arc<Lowers>,
     pub(crate) metrics: Metrics,
     pub(crate) mounts: ArcSwap<Vec<Mount>>,
     pub(crate) notices: ArcSwap<NoticeRules>,
@@ -51,6 +53,7 @@ impl Shared {
             clock,
             residents: Residents::new(config.ended_max),
             policies: Policies::default(),
+            lowers: Arc::default(),
             metrics: Metrics::default(),
             mounts: ArcSwap::from_pointee(mounts),
             notices: ArcSwap::from_pointee(config.notices.clone()),

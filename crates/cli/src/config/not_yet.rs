@@ -28,7 +28,6 @@ enum When {
 
 const NOT_YET: &[Rule] = &[
     Rule { keys: &["auth"], when: When::Set, instead: "listen on 127.0.0.1, behind a proxy that authenticates" },
-    Rule { keys: &["server", "callback"], when: When::Set, instead: "leave it out: lower controllers are polled" },
     Rule { keys: &["server", "tls"], when: When::Set, instead: "let a proxy on this machine speak TLS" },
     Rule { keys: &["store", "url"], when: When::Begins("postgres"), instead: "use \"sqlite:fanfold.db\"" },
     Rule { keys: &["routes", "*", "on_locked"], when: When::Word("queue"), instead: "use \"reject\"" },

@@ -17,8 +17,8 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    /// Starts the server with `file` below `examples/`. Each address in `ports` is replaced by the one beside it, and it
-    /// listens on a free port instead of the one in the file.
+    /// Starts the server with `file` below `examples/`. Each address in `ports` is replaced by the one beside it; if its own is
+    /// not among them, it listens on a free port instead.
     pub(crate) async fn start(file: &str, ports: &[(&str, &str)]) -> Self {
         let config = std::fs::read_to_string(folder().join(file)).unwrap();
         let config: String = config.lines().map(|line| patched(line, ports) + "\n").collect();
@@ -129,10 +129,11 @@ pub(crate) fn is_msf_time(time: &Value) -> bool {
 }
 
 fn patched(line: &str, ports: &[(&str, &str)]) -> String {
-    if line.starts_with("listen = ") {
+    let patched = ports.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+    if line.starts_with("listen = ") && patched == line {
         return "listen = \"127.0.0.1:0\"".to_owned();
     }
-    ports.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
+    patched
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -3,10 +3,14 @@
 use fanfold_testkit::{Answer, FakeTarget, Latch, Reply};
 use serde_json::{Value, json};
 
+use crate::callbacks::free_address;
 use crate::example::{Example, PASSWORD, address, body, redacted};
 use crate::readme;
 
 const CPS: &str = "/v1/slices/s1/cps";
+
+/// Where the parent listens, in its own file and in those of the leaves, which notify it.
+const PARENT: &str = "127.0.0.1:8080";
 
 /// One lower floor: its server, and its devices.
 struct Leaf {
@@ -21,12 +25,13 @@ struct Tower {
 }
 
 impl Leaf {
-    async fn start(name: &str, port: &str, made: &str) -> Self {
+    async fn start(name: &str, port: &str, parent: &str, made: &str) -> Self {
         let devices = FakeTarget::start().await;
         devices.on("POST", CPS, Answer::json(201, &json!({ "id": made })));
         devices.on("DELETE", &format!("{CPS}/*"), Answer::empty(204));
         let to = address(&devices);
-        let server = Example::start(&format!("tower/leaf-{name}.toml"), &[(port, &to)]).await;
+        let ports = [(port, to.as_str()), (PARENT, parent)];
+        let server = Example::start(&format!("tower/leaf-{name}.toml"), &ports).await;
         Self { devices, server }
     }
 
@@ -54,9 +59,10 @@ impl Leaf {
 
 impl Tower {
     async fn start() -> Self {
-        let east = Leaf::start("east", "127.0.0.1:18081", "cp-e").await;
-        let west = Leaf::start("west", "127.0.0.1:18082", "cp-w").await;
-        let ports = [("127.0.0.1:8081", east.address()), ("127.0.0.1:8082", west.address())];
+        let address = free_address();
+        let east = Leaf::start("east", "127.0.0.1:18081", &address, "cp-e").await;
+        let west = Leaf::start("west", "127.0.0.1:18082", &address, "cp-w").await;
+        let ports = [("127.0.0.1:8081", east.address()), ("127.0.0.1:8082", west.address()), (PARENT, &address)];
         let parent = Example::start("tower/parent.toml", &ports).await;
         Self { parent, east, west }
     }
@@ -98,6 +104,28 @@ async fn a_request_to_the_parent_changes_the_devices_of_both_leaves() {
     tower.parent.shows_no_password(id, &["/v1/operations?format=detail-list"]).await;
     for server in [tower.parent, tower.east.server, tower.west.server] {
         server.keeps_no_password().await;
+    }
+}
+
+/// An operation of a leaf that lasts is told of when it ends, and the parent asks at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leaves_notify_the_parent() {
+    let tower = Tower::start().await;
+    let latch = Latch::new();
+    let made = Reply::from(Answer::json(201, &json!({ "id": "cp-e" }))).after(&latch);
+    tower.east.devices.on("POST", CPS, made);
+    let sent = body("tower/create-cp.json");
+    let called = async {
+        tower.east.devices.wait_for(1).await;
+        latch.open();
+    };
+    let (detail, ()) = tokio::join!(tower.parent.msf("POST", CPS, &sent), called);
+    assert_eq!(detail["status"], "completed", "{detail:#}");
+    for leaf in [&tower.east, &tower.west] {
+        let notices = leaf.server.http.get("/api/v1/notices").await.json();
+        let notices = notices["notices"].as_array().unwrap();
+        assert_eq!(notices.len(), 1, "{notices:#?}");
+        assert!(notices[0].to_string().contains(tower.parent.url.trim_start_matches("http://")), "{notices:#?}");
     }
 }
 

@@ -3,6 +3,7 @@
 use fanfold_testkit::{Home, Http, Process};
 use serde_json::Value;
 
+use crate::callbacks::free_address;
 use crate::example::{Example, folder};
 use crate::shell::{Shell, commands, is_as_promised};
 
@@ -12,10 +13,11 @@ pub(crate) async fn follow(example: &str, targets: &[(&str, &str)], servers: &[(
     let home = Home::new("");
     let (_targets, mut addresses) = start_targets(&home, targets).await;
     let mut running = Vec::new();
-    for (config, address) in servers {
+    // Each may know all the others.
+    addresses.extend(servers.iter().map(|(_, address)| ((*address).to_owned(), free_address())));
+    for (config, _) in servers {
         let ports: Vec<_> = addresses.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
         let server = Example::start(&format!("{example}/{config}"), &ports).await;
-        addresses.push(((*address).to_owned(), server.url.trim_start_matches("http://").to_owned()));
         running.push(server);
     }
     let shell = Shell::new(folder().join(example));

@@ -68,6 +68,18 @@ impl CompiledTarget {
         }
     }
 
+    /// Whether it can be told to notify us of the ends of its operations.
+    pub fn notifies(&self) -> bool {
+        match &self.monitor {
+            CompiledMonitor::Msf => true,
+            CompiledMonitor::Unset
+            | CompiledMonitor::None
+            | CompiledMonitor::Plas
+            | CompiledMonitor::Location
+            | CompiledMonitor::Poll(_) => false,
+        }
+    }
+
     /// Reads the answer to one poll, which came at `now`.
     pub fn read_poll(&self, answer: &Answered<'_>, now: Timestamp) -> Poll {
         let wait = retry_after(answer.headers, now);

@@ -1,11 +1,12 @@
 //! Following a lower operation by polling until it ends. Polls are safe reads: only the end is recorded. How long it is
-//! followed is a durable deadline of the operation, so a poll that fails is simply repeated.
+//! followed is a durable deadline of the operation, so a poll that fails is simply repeated. A notification of the target makes
+//! the next poll come sooner, and nothing else: a lost one costs time, a forged one a poll.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfold_core::operation::{Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase};
-use fanfold_core::route::{Answered, Poll, PollAddress};
+use fanfold_core::route::{Answered, Poll, PollAddress, retry_after};
 use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
 
 use super::Actor;
@@ -13,6 +14,7 @@ use super::call::{answer_slot, traceparent};
 use super::prepare::{permit_kind, wire_headers};
 use super::tasks::{Input, TaskContext};
 use crate::clock::jitter;
+use crate::lowers::Hearing;
 use crate::target::{Outgoing, from_wire};
 
 /// The wait after the first poll; doubles up to [`POLL_MAX`], unless the target asks for more.
@@ -20,6 +22,9 @@ const POLL_FIRST: Duration = Duration::from_millis(250);
 
 /// The longest wait between two polls that Fanfold chooses itself.
 const POLL_MAX: Duration = Duration::from_secs(15);
+
+/// The shortest wait between two polls, however often we are notified.
+const POLL_GAP: Duration = Duration::from_millis(100);
 
 /// When the last poll is made, as a part of the time that was left.
 const LAST_POLL: f64 = 0.75;
@@ -36,6 +41,9 @@ pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> I
     let mut wait = POLL_FIRST;
     let mut trouble: Option<Trouble> = None;
     let mut was_last = false;
+    // Before the first poll, so that no notification goes unheard between.
+    let hearing = hear(&context, step, leg);
+    rest(first_wait(&context, step, leg), hearing.as_ref()).await;
     loop {
         let asked_to_wait = match poll(&context, step, leg).await {
             Ok(Poll::Ended { reading, answer, trouble }) => {
@@ -57,9 +65,35 @@ pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> I
         if let Some(left) = time_left(&context, step, leg).filter(|left| pause >= *left && !was_last) {
             (pause, was_last) = (left.mul_f64(LAST_POLL), true);
         }
-        tokio::time::sleep(pause).await;
+        rest(pause, hearing.as_ref()).await;
         wait = (wait * 2).min(POLL_MAX);
     }
+}
+
+/// Waits before the next poll, or until we are notified, but never so little that notifications make a flood of polls.
+async fn rest(wait: Duration, hearing: Option<&Hearing>) {
+    let Some(hearing) = hearing else { return tokio::time::sleep(wait).await };
+    let gap = wait.min(POLL_GAP);
+    tokio::time::sleep(gap).await;
+    // Either way it is time; what ended the wait makes no difference.
+    drop(tokio::time::timeout(wait - gap, hearing.word()).await);
+}
+
+/// What the target asked to wait when it accepted, as far as that has not passed and there is time.
+fn first_wait(context: &TaskContext, step: StepIndex, leg: Leg) -> Duration {
+    let Some(lower) = lower(&context.op, step, leg) else { return Duration::ZERO };
+    let accepted = context.op.answer_in(answer_slot(step, leg));
+    let asked = accepted.and_then(|answer| retry_after(&answer.headers, lower.since)).unwrap_or_default();
+    let passed = Duration::try_from(context.shared.clock.now().duration_since(lower.since)).unwrap_or_default();
+    let left = time_left(context, step, leg).unwrap_or_default();
+    asked.saturating_sub(passed).min(left.mul_f64(LAST_POLL))
+}
+
+/// Listens for notifications, where the target can be told to send them.
+fn hear(context: &TaskContext, step: StepIndex, leg: Leg) -> Option<Hearing> {
+    let notifies = context.rules(step).is_ok_and(|rules| rules.notifies());
+    let lower = lower(&context.op, step, leg).filter(|_| notifies)?;
+    Some(context.shared.lowers.hear(&lower.reference))
 }
 
 /// Tells once that polls tell nothing, once for each other reason, and once that they tell something again.

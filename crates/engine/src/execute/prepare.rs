@@ -228,7 +228,7 @@ fn outgoing(
     Ok(Outgoing {
         body: octets(&request.body),
         method: request.method,
-        path_and_query: request.uri,
+        path_and_query: with_callback(context, step, leg, request.uri)?,
         headers,
         connect: limits.connect,
         response: limits.response,
@@ -236,6 +236,21 @@ fn outgoing(
         fresh: !repeatable,
         from_root: false,
     })
+}
+
+/// The address as it goes on the wire: a lower `msf` controller is told whom to notify. That belongs to this process and not to
+/// the operation, so it is not recorded. What the request itself says of it goes before.
+fn with_callback(context: &TaskContext, step: StepIndex, leg: Leg, uri: String) -> Result<String, Trouble> {
+    let callback = match leg {
+        Leg::Forward | Leg::Undo => context.shared.config.callback,
+        Leg::Probe => None,
+    };
+    let Some(callback) = callback else { return Ok(uri) };
+    if !context.rules(step)?.notifies() || uri.contains("notification_address=") {
+        return Ok(uri);
+    }
+    let mark = if uri.contains('?') { '&' } else { '?' };
+    Ok(format!("{uri}{mark}notification_address={}&notification_port={}", callback.ip(), callback.port()))
 }
 
 /// Fields as they go on the wire.

@@ -8,6 +8,7 @@ use fanfold_core::dialect::{ListEntry, ListFormat, ListFrame, Mount, NextPage, O
 use fanfold_store::Filter;
 use http::StatusCode;
 
+use super::body;
 use super::listing::Stream;
 use super::outcome::{self, Response, Stop};
 use super::page::{self, Token};
@@ -17,25 +18,32 @@ use super::visit::Visit;
 /// Answers a request to one of a mount's own paths.
 pub(super) async fn serve(
     shared: &Shared,
-    visit: &Visit,
+    visit: Visit,
     mount: &Arc<Mount>,
     asked: OwnRequest,
 ) -> Result<Response, Stop> {
     match asked {
         OwnRequest::List { format, limit, page_token } => {
-            let list = List { shared, mount, format, filter: filter(visit, mount) };
+            let list = List { shared, mount, format, filter: filter(&visit, mount) };
             let after = page::operation_key(page_token.as_deref())?;
             match limit {
                 Some(limit) => list.page(after, limit).await,
                 None => list.stream(after).await,
             }
         }
-        OwnRequest::Detail { id, owner } => detail(shared, visit, mount, id, owner.as_deref()).await,
-        // Lower operations are followed by asking, so nobody waits to be notified.
-        OwnRequest::Notified { .. } => {
-            Err(Refusal::NotFound { detail: "no running operation waits for that operation".to_owned() }.into())
-        }
+        OwnRequest::Detail { id, owner } => detail(shared, &visit, mount, id, owner.as_deref()).await,
+        OwnRequest::Notified { lower } => notified(shared, visit, &lower).await,
     }
+}
+
+/// Anybody can send a notification. So it wakes whoever follows that operation, who asks the controller; what it says is not
+/// even looked at.
+async fn notified(shared: &Shared, visit: Visit, lower: &str) -> Result<Response, Stop> {
+    if !shared.engine.lower_notified(lower) {
+        return Err(Refusal::NotFound { detail: "no running operation waits for that operation".to_owned() }.into());
+    }
+    body::read(visit.body, shared.config.body_bytes_max, shared.config.body_time_max).await?;
+    Ok(outcome::bare(StatusCode::OK))
 }
 
 /// What is accepted through the mount is what it shows.

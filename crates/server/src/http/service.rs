@@ -78,7 +78,7 @@ async fn answer(
     match door {
         Door::System(page) => system::serve(shared, &visit, page).await,
         Door::Native => Box::pin(native::serve(shared, visit)).await,
-        Door::Own(asked) => Box::pin(own::serve(shared, &visit, &mount, asked)).await,
+        Door::Own(asked) => Box::pin(own::serve(shared, visit, &mount, asked)).await,
         Door::Route { route, captures } => match &route.handling {
             Handling::Pass(target) => Box::pin(pass::pass(shared, visit, &mount, target)).await,
             Handling::Operation(_) => Box::pin(accept::accept(shared, visit, mount, route, captures)).await,

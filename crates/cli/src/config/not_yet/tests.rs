@@ -7,7 +7,6 @@ use crate::config::document::Document;
 const ALL: &str = r#"
 [auth]
 [server]
-callback = "10.0.0.5:8080"
 tls = { certificate = "a", key = "b" }
 [store]
 url = "postgres://fanfold:s3cret@db/fanfold"
@@ -31,9 +30,9 @@ fn everything_on_the_list_is_refused_with_its_line() {
     assert_eq!(refused.len(), NOT_YET.len(), "{refused:#?}");
     assert!(refused[0].starts_with("f.toml:2:2: this version does not perform auth yet; "), "{}", refused[0]);
     assert!(
-        refused[3].starts_with("f.toml:7:7: this version does not perform url = \"postgres...\" yet; "),
+        refused[2].starts_with("f.toml:6:7: this version does not perform url = \"postgres...\" yet; "),
         "{}",
-        refused[3]
+        refused[2]
     );
     assert!(!format!("{refused:?}").contains("s3cret"));
 }

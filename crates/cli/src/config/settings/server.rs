@@ -1,7 +1,7 @@
 //! The settings of the server itself: `[server]`, `[auth]`, `[store]`, `[notices]`, `[[mounts]]`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn server(
     let connections_max = count(server.connections_max.unwrap_or(defaults::CONNECTIONS_MAX));
     ServerSettings {
         listen: listen(server, file.auth.is_some(), around, findings),
-        callback: server.callback.as_ref().map(|address| address.0),
+        callback: callback(file, server, &place, findings),
         public_url: server.public_url.as_ref().map(|url| url.0.0.clone()),
         shutdown_grace: shutdown_grace(span(&server.shutdown_grace), longest_attempt, &place, findings),
         request_head_max: server.request_head_max.map_or(defaults::REQUEST_HEAD_MAX, |size| size.0),
@@ -72,6 +72,25 @@ fn followers_max(server: &file::Server, connections_max: usize, place: &Place, f
             .warning(&place.key("followers_max"), wrong.hint("make connections_max larger, or followers_max smaller"));
     }
     followers_max
+}
+
+/// Controllers notify below `/v1`, whatever else is mounted where.
+fn callback(
+    file: &file::File,
+    server: &file::Server,
+    place: &Place,
+    findings: &mut Findings<'_>,
+) -> Option<SocketAddrV4> {
+    let address = server.callback.as_ref()?.0;
+    let hears = |mount: &file::Mount| {
+        mount.dialect == Some(MountDialect::Msf) && mount.prefix.as_ref().is_some_and(|prefix| prefix.0.0 == "/v1")
+    };
+    if !file.mounts.iter().any(hears) {
+        let wrong = Wrong::new("callback without a mount that hears notifications, which come to /v1/operations/...");
+        let hint = "add a [[mounts]] table with dialect = \"msf\" and prefix = \"/v1\", or leave callback out";
+        findings.mistake(&place.key("callback"), wrong.hint(hint));
+    }
+    Some(address)
 }
 
 fn listen(

@@ -381,6 +381,14 @@ fn one_mistake_in_a_route_does_not_hide_the_others() {
 }
 
 #[test]
+fn notifications_need_a_mount_that_hears_them() {
+    for mounts in ["", "[[mounts]]\ndialect = \"msf\"\nprefix = \"/v2\"\n"] {
+        let mistakes = bad(&format!("[server]\ncallback = \"10.0.0.5:80\"\n{mounts}"));
+        assert!(mistakes[0].contains("2:12: callback without a mount that hears notifications"), "{mistakes:#?}");
+    }
+}
+
+#[test]
 fn no_hint_proposes_what_this_version_refuses() {
     let text = "[[routes]]\nmatch = \"PUT /a\"\ntargets = [\"tokyo\"]\nlock = \"x\"\non_locked = \"queued\"\n";
     let found = only(text);
