@@ -2,5 +2,7 @@
 
 pub mod defects;
 pub mod followers;
+mod random;
 pub mod tidy;
 pub mod torn;
+pub mod torture;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{defects, followers, tidy, torn};
+use xtask::{defects, followers, tidy, torn, torture};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -19,6 +19,9 @@ usage: cargo xtask COMMAND
       --seed S             what the run and the losses are drawn from (1)
       --operations N       operations accepted in the run (150)
       --states N           states rebuilt and opened (1000)
+  torture [OPTIONS]        kills the server under load, and judges what became of every operation
+      --seed S             what clients and targets do is drawn from it (1)
+      --kills N            kill -9s (20)
 ";
 
 fn main() -> ExitCode {
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("defects") => planted(arguments.collect()),
         Some("tidy") => tidy(),
+        Some("torture") => Options::read(arguments).and_then(|options| tortured(&options)),
         Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
         Some("followers") => Options::read(arguments).and_then(|options| measure_followers(&options)),
         _ => {
@@ -111,6 +115,14 @@ fn torn_writes(options: &Options) -> Result<ExitCode> {
     findings.examples.iter().for_each(|example| say(example));
     say(&format!("torn-writes seed={}: {findings}", effort.seed));
     Ok(if findings.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tortured(options: &Options) -> Result<ExitCode> {
+    options.only(&["--seed", "--kills"])?;
+    let effort = torture::Effort { seed: options.number("--seed", 1), kills: options.count("--kills", 20) };
+    let report = torture::run(&program()?, effort)?;
+    say(&report.to_string());
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn measure_followers(options: &Options) -> Result<ExitCode> {

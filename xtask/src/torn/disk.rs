@@ -9,8 +9,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::judge::Said;
-use super::random::Random;
 use super::trace::Call;
+use crate::random::Random;
 
 /// What a disk writes as a whole, in octets.
 const SECTOR: usize = 512;

@@ -10,8 +10,8 @@ use fanfold_testkit::{Answer, FakeTarget, Home, Http, Process, Reply, Resources}
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::random::Random;
 use super::trace::{self, Call};
+use crate::random::Random;
 
 /// The name of the database in the folder of the run.
 pub(super) const DATABASE: &str = "fanfold.db";

@@ -10,7 +10,6 @@
 mod disk;
 mod judge;
 mod load;
-mod random;
 mod trace;
 
 use std::fmt;
@@ -18,8 +17,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::random::Random;
 use disk::{Loss, Timeline};
-use random::Random;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy)]

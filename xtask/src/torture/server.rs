@@ -1,0 +1,111 @@
+//! The server under torture: started, killed, stopped and started again over what it left.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fanfold_testkit::{Http, Process};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::oracle::{Before, Starts};
+
+/// How long nothing may change at all before what still runs counts as stuck.
+const STILL_MAX: Duration = Duration::from_secs(45);
+
+/// How often it is asked whether everything has ended.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+pub(super) struct Server {
+    program: PathBuf,
+    folder: PathBuf,
+    http: Http,
+    process: Option<Process>,
+    pub(super) starts: Starts,
+    pub(super) kills: usize,
+}
+
+impl Server {
+    pub(super) async fn start(program: &Path, folder: &Path, http: Http, before: Before) -> Result<Self> {
+        let (program, folder) = (program.to_owned(), folder.to_owned());
+        let mut server = Self { program, folder, http, process: None, starts: Starts::new(), kills: 0 };
+        server.start_again(before).await?;
+        Ok(server)
+    }
+
+    pub(super) async fn start_again(&mut self, before: Before) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--config", "fanfold.toml"]).current_dir(&self.folder).stdin(Stdio::null());
+        let process = Process::spawn(command);
+        process.url().await;
+        self.process = Some(process);
+        let status = self.get("/api/v1/status").await?;
+        let started: Timestamp = status["started_at"].as_str().unwrap_or_default().parse()?;
+        self.starts.push((started, before));
+        Ok(())
+    }
+
+    pub(super) fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+            self.kills += 1;
+        }
+    }
+
+    /// Stops it gracefully and waits for its end.
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        let Some(process) = self.process.take() else { return Ok(()) };
+        process.terminate();
+        let (status, printed) = process.ended().await;
+        ensure!(status.success(), "it ended with {status} after SIGTERM:\n{printed}");
+        Ok(())
+    }
+
+    /// An answer in JSON.
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+        let answer = self.http.try_request("GET", path, b"").await.with_context(|| path.to_owned())?;
+        ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.text());
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    /// All entries of a list, page by page.
+    pub(super) async fn all(&self, path: &str, name: &str) -> Result<Vec<Value>> {
+        let mut all = Vec::new();
+        let mut token = String::new();
+        loop {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            let mut page = self.get(&format!("{path}{sign}limit=1000{token}")).await?;
+            if let Some(entries) = page[name].as_array_mut() {
+                all.append(entries);
+            }
+            match page["next_page_token"].as_str() {
+                Some(next) => token = format!("&page_token={next}"),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Waits until every operation has ended and every notice is settled, or nothing changes any more.
+    pub(super) async fn wait_until_calm(&self, at_the_most: Duration) {
+        let began = tokio::time::Instant::now();
+        let (mut last, mut changed) = (Value::Null, began);
+        while began.elapsed() < at_the_most && changed.elapsed() < STILL_MAX {
+            if let (Ok(status), Ok(notices)) =
+                (self.get("/api/v1/status").await, self.get("/api/v1/notices?state=pending&limit=1").await)
+            {
+                let operations = &status["operations"];
+                let running =
+                    ["unexecuted", "executing"].iter().filter_map(|name| operations[name].as_u64()).sum::<u64>();
+                if running == 0 && notices["notices"].as_array().is_some_and(Vec::is_empty) {
+                    return;
+                }
+                let now = serde_json::json!([operations, notices]);
+                if now != last {
+                    (last, changed) = (now, tokio::time::Instant::now());
+                }
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! A target that behaves badly, and writes down what it truly did.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfold_testkit::fake::Service;
+use fanfold_testkit::{Answer, Latch, Reply, Seen};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::journal::{Entry, Journal, Leg, Told};
+use super::lower::{Lower, Lowers};
+use super::plans::Style;
+use crate::random::Random;
+
+/// How long after it broke off a target may still act; shorter than `settle`.
+const LATE: Duration = Duration::from_millis(40);
+
+/// What all targets share.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) journal: Journal,
+    /// Whether targets behave badly at all.
+    pub(super) faults: AtomicBool,
+    pub(super) random: Mutex<Random>,
+    began: Instant,
+    /// Answers that are late, and changes that are made late.
+    later: Mutex<Vec<(Instant, Later)>>,
+}
+
+#[derive(Debug)]
+enum Later {
+    Answer(Latch),
+    Change { target: &'static str, operation: String, kind: Kind },
+}
+
+/// What a request changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its operation's change is made.
+    Make,
+    /// It is taken back.
+    TakeBack,
+}
+
+/// A target.
+pub(super) struct Target {
+    pub(super) name: &'static str,
+    pub(super) style: Option<Style>,
+    pub(super) world: Arc<World>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What was deleted.
+    deleted: HashSet<String>,
+    /// What can be restored: content, type and version.
+    resources: HashMap<String, (Bytes, u64)>,
+    versions: u64,
+    lowers: Lowers,
+}
+
+/// How a request that changes something is dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Polite,
+    Slow(u64),
+    Closing,
+    Refuse,
+    /// 500, with or without having done it.
+    Error {
+        applied: bool,
+    },
+    /// 500 with `data_consistency = "rolled back"`.
+    Undone,
+    Busy(u16),
+    Reset {
+        applied: bool,
+    },
+    Close {
+        applied: bool,
+    },
+    Never {
+        applied: bool,
+    },
+    /// Done, and half of the answer sent.
+    Half,
+    /// The connection is reset, and it is done a little later.
+    Late,
+}
+
+/// The request as far as it matters here.
+struct Asked {
+    operation: String,
+    leg: Leg,
+    attempt: u32,
+}
+
+impl World {
+    pub(super) fn new(journal: Journal, random: Random) -> Arc<Self> {
+        Arc::new(Self {
+            journal,
+            faults: AtomicBool::new(true),
+            random: Mutex::new(random),
+            began: Instant::now(),
+            later: Mutex::default(),
+        })
+    }
+
+    /// A number below `bound`.
+    pub(super) fn draw(&self, bound: usize) -> usize {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).below(bound)
+    }
+
+    /// Answers and changes whose time has come; to be called every few milliseconds.
+    pub(super) fn tick(&self) {
+        let now = Instant::now();
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        later.retain(|(at, what)| {
+            if *at > now {
+                return true;
+            }
+            match what {
+                Later::Answer(latch) => latch.open(),
+                Later::Change { target, operation, kind } => self.change(target, operation, *kind),
+            }
+            false
+        });
+    }
+
+    fn at(&self, wait: Duration, what: Later) {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now() + wait, what));
+    }
+
+    fn change(&self, target: &'static str, operation: &str, kind: Kind) {
+        self.journal.change(target, operation, |truth| match kind {
+            Kind::Make => {
+                truth.applied += 1;
+                truth.stands = true;
+            }
+            Kind::TakeBack => truth.stands = false,
+        });
+    }
+}
+
+impl Target {
+    pub(super) fn new(name: &'static str, style: Option<Style>, world: Arc<World>) -> Self {
+        Self { name, style, world, state: Mutex::default() }
+    }
+
+    fn manner(&self, leg: Leg) -> Manner {
+        if !self.world.faults.load(Ordering::Relaxed) {
+            return Manner::Polite;
+        }
+        // Undos are refused more seldom: most roll-backs should come to an end.
+        match self.world.draw(if leg == Leg::Undo { 400 } else { 200 }) {
+            0..=7 => Manner::Refuse,
+            8..=10 => Manner::Error { applied: false },
+            11..=13 => Manner::Error { applied: true },
+            14..=15 => Manner::Undone,
+            16..=18 => Manner::Busy(503),
+            19..=20 => Manner::Busy(429),
+            21..=22 => Manner::Busy(408),
+            23..=25 => Manner::Reset { applied: false },
+            26..=28 => Manner::Reset { applied: true },
+            29..=30 => Manner::Close { applied: true },
+            31 => Manner::Never { applied: false },
+            32 => Manner::Never { applied: true },
+            33..=34 => Manner::Half,
+            35..=37 => Manner::Late,
+            38..=47 => Manner::Closing,
+            48..=70 => Manner::Slow(10 + self.world.draw(200) as u64),
+            _ => Manner::Polite,
+        }
+    }
+
+    fn change(&self, request: &Seen, asked: &Asked) -> Reply {
+        let manner = self.manner(asked.leg);
+        if let (Some(style), true) = (self.style, matches!(manner, Manner::Polite | Manner::Slow(_) | Manner::Closing))
+        {
+            return self.accept_lower(style, request, asked);
+        }
+        let nothing = Answer::json(500, &json!({ "error": "it broke" }));
+        match manner {
+            Manner::Refuse => self.say(request, asked, Told::Refused, false, Answer::json(409, &json!({})).into()),
+            Manner::Error { applied: false } => self.say(request, asked, Told::Nothing, false, nothing.into()),
+            Manner::Error { applied: true } => self.done(request, asked, Told::Nothing, |_| nothing.into()),
+            Manner::Undone => {
+                let body = json!({ "error_code": "060002", "error_message": "-", "data_consistency": "rolled back" });
+                self.say(request, asked, Told::Refused, false, Answer::json(500, &body).into())
+            }
+            Manner::Busy(status) => {
+                let busy = Answer::json(status, &json!({})).header("retry-after", "0");
+                self.say(request, asked, Told::NotTakenOn, false, busy.into())
+            }
+            Manner::Reset { applied: false } => {
+                self.say(request, asked, Told::Nothing, false, Reply::Reset { applied: false })
+            }
+            Manner::Never { applied: false } => {
+                self.say(request, asked, Told::Nothing, false, Reply::Never { applied: false })
+            }
+            Manner::Reset { applied: true } => {
+                self.done(request, asked, Told::Nothing, |_| Reply::Reset { applied: true })
+            }
+            Manner::Close { applied } => self.done(request, asked, Told::Nothing, |_| Reply::Close { applied }),
+            Manner::Never { applied: true } => {
+                self.done(request, asked, Told::Nothing, |_| Reply::Never { applied: true })
+            }
+            Manner::Half => self.done(request, asked, Told::Done, |answer| Reply::Half(answer, 1)),
+            Manner::Late => self.late(request, asked),
+            Manner::Polite => self.done(request, asked, Told::Done, Reply::from),
+            Manner::Closing => self.done(request, asked, Told::Done, |answer| answer.closing().into()),
+            Manner::Slow(millis) => {
+                let latch = Latch::new();
+                self.world.at(Duration::from_millis(millis), Later::Answer(latch.clone()));
+                self.done(request, asked, Told::Done, |answer| Reply::from(answer).after(&latch))
+            }
+        }
+    }
+
+    /// Writes down what is told, and tells it.
+    fn say(&self, request: &Seen, asked: &Asked, told: Told, applied: bool, reply: Reply) -> Reply {
+        self.world.journal.add(Entry {
+            number: 0,
+            target: self.name,
+            operation: asked.operation.clone(),
+            leg: asked.leg,
+            attempt: asked.attempt,
+            at_ms: self.world.began.elapsed().as_millis(),
+            told,
+            applied,
+            path: request.path().to_owned(),
+        });
+        reply
+    }
+
+    /// Does what is asked, as far as it can be done, and tells it in some way.
+    fn done(&self, request: &Seen, asked: &Asked, told: Told, say: impl FnOnce(Answer) -> Reply) -> Reply {
+        let (answer, applied) = self.apply(request, asked);
+        // What could not be done is told like what was, or not at all.
+        let told = match (told, answer.status) {
+            (Told::Done, 404) => Told::Gone,
+            (Told::Done, 400..) => Told::Refused,
+            (told, _) => told,
+        };
+        // Half of nothing is the whole of it.
+        let reply = if answer.body.is_empty() && told == Told::Done { answer.into() } else { say(answer) };
+        self.say(request, asked, told, applied, reply)
+    }
+
+    fn late(&self, request: &Seen, asked: &Asked) -> Reply {
+        let kind = if asked.leg == Leg::Undo { Kind::TakeBack } else { Kind::Make };
+        let plain = request.method == "POST" || request.path().starts_with("/by-op/");
+        if !plain {
+            return self.done(request, asked, Told::Nothing, |_| Reply::Reset { applied: true });
+        }
+        let change = Later::Change { target: self.name, operation: asked.operation.clone(), kind };
+        self.world.at(LATE, change);
+        self.say(request, asked, Told::Nothing, true, Reply::Reset { applied: true })
+    }
+
+    fn apply(&self, request: &Seen, asked: &Asked) -> (Answer, bool) {
+        let path = request.path();
+        let change = |kind| self.world.change(self.name, &asked.operation, kind);
+        if path.starts_with("/by-op/") {
+            let stands = self.world.journal.truth(self.name, &asked.operation).stands;
+            change(Kind::TakeBack);
+            return if stands { (Answer::empty(204), true) } else { (Answer::empty(404), false) };
+        }
+        if path.starts_with("/r/") {
+            return self.put(request, asked, path);
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if path.starts_with("/d/") {
+            let first = state.deleted.insert(path.to_owned());
+            if first {
+                change(Kind::Make);
+            }
+            return if first { (Answer::empty(204), true) } else { (Answer::empty(404), false) };
+        }
+        change(Kind::Make);
+        (Answer::json(201, &json!({ "id": asked.operation })), true)
+    }
+
+    /// `PUT`, `DELETE` of something with versions, under conditions (RFC 9110, section 13.1).
+    fn put(&self, request: &Seen, asked: &Asked, path: &str) -> (Answer, bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = state.resources.get(path).map(|(_, version)| format!("\"{version}\""));
+        let holds = request.header("if-match").is_none_or(|tag| Some(tag) == present.as_deref())
+            && request.header("if-none-match").is_none_or(|_| present.is_none());
+        if !holds {
+            return (Answer::empty(412), false);
+        }
+        let kind = if asked.leg == Leg::Undo { Kind::TakeBack } else { Kind::Make };
+        if request.method == "DELETE" {
+            if state.resources.remove(path).is_none() {
+                return (Answer::empty(404), false);
+            }
+            self.world.change(self.name, &asked.operation, kind);
+            return (Answer::empty(204), true);
+        }
+        state.versions += 1;
+        let version = state.versions;
+        state.resources.insert(path.to_owned(), (request.body.clone(), version));
+        self.world.change(self.name, &asked.operation, kind);
+        (Answer::json(200, &json!({ "ok": true })).header("etag", format!("\"{version}\"")), true)
+    }
+
+    fn read(&self, path: &str) -> Reply {
+        if self.world.faults.load(Ordering::Relaxed) && self.world.draw(25) == 0 {
+            return Answer::empty(500).into();
+        }
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.resources.get(path) {
+            Some((body, version)) => Answer::text(200, body.clone())
+                .header("content-type", "application/json")
+                .header("etag", format!("\"{version}\""))
+                .into(),
+            None => Answer::empty(404).into(),
+        }
+    }
+
+    fn probe(&self, request: &Seen, asked: &Asked) -> Reply {
+        let faults = self.world.faults.load(Ordering::Relaxed);
+        if faults && self.world.draw(8) == 0 {
+            return self.say(request, asked, Told::Nothing, false, Answer::empty(500).into());
+        }
+        let applied = self.world.journal.truth(self.name, &asked.operation).stands;
+        let reply = Answer::json(200, &json!({ "applied": applied })).into();
+        self.say(request, asked, Told::Truth(applied), false, reply)
+    }
+
+    fn accept_lower(&self, style: Style, request: &Seen, asked: &Asked) -> Reply {
+        let faults = self.world.faults.load(Ordering::Relaxed);
+        let lower = Lower::drawn(faults, asked.leg == Leg::Undo, |bound| self.world.draw(bound));
+        let (clear, applies) = (lower.is_clear(style), lower.applies());
+        let applied = applies && self.apply(request, asked).1;
+        let id = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.lowers.add(lower)
+        };
+        self.say(request, asked, Told::Lower { clear }, applied, Lowers::accepted(style, &id).into())
+    }
+}
+
+impl Service for Target {
+    fn answer(&self, request: &Seen) -> Option<Reply> {
+        self.world.tick();
+        if request.method == "GET" && !request.path().starts_with("/probe/") {
+            if let Some(style) = self.style {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                return Some(state.lowers.polled(style, request.path()).into());
+            }
+            return Some(self.read(request.path()));
+        }
+        let operation = request.header("fanfold-operation-id").unwrap_or("-").to_owned();
+        let attempt = request.header("fanfold-attempt").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let undo = request.header("idempotency-key").is_some_and(|key| key.trim_matches('"').ends_with("-undo"));
+        let leg = match (request.method.as_str(), undo) {
+            ("GET", _) => Leg::Probe,
+            (_, true) => Leg::Undo,
+            (_, false) => Leg::Forward,
+        };
+        let asked = Asked { operation, leg, attempt };
+        Some(if leg == Leg::Probe { self.probe(request, &asked) } else { self.change(request, &asked) })
+    }
+}
