@@ -56,10 +56,12 @@ pub enum Refusal {
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// Another operation holds the lock.
-    #[error("locked by another operation")]
+    #[error("locked by another operation{}", crowd(*.waiting))]
     Locked {
         /// The key of the lock.
         key: String,
+        /// How many wait for it already, where it may be waited for, but no more may.
+        waiting: Option<u64>,
     },
     /// Not possible in the present state.
     #[error("{detail}")]
@@ -96,6 +98,10 @@ pub enum Refusal {
     /// A mistake in the program. What became of the request is not known.
     #[error("an unexpected error; the log of the server tells more")]
     Internal,
+}
+
+fn crowd(waiting: Option<u64>) -> String {
+    waiting.map(|waiting| format!(", and {waiting} wait for it already, which is as many as may")).unwrap_or_default()
 }
 
 impl Refusal {

@@ -136,7 +136,10 @@ impl Engine {
                 Ok(AcceptOutcome { operation: operation.ok_or_else(gone)?, repeated: true })
             }
             Accepted::KeyReused => Err(Refusal::KeyReused),
-            Accepted::Locked { .. } => Err(Refusal::Locked { key: lock_key.unwrap_or_default() }),
+            Accepted::Locked { .. } => Err(Refusal::Locked { key: lock_key.unwrap_or_default(), waiting: None }),
+            Accepted::LockQueueFull { waiting } => {
+                Err(Refusal::Locked { key: lock_key.unwrap_or_default(), waiting: Some(waiting) })
+            }
             Accepted::TooManyWaiting => {
                 let detail = "as many operations as allowed have not ended yet".to_owned();
                 Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER })

@@ -102,8 +102,9 @@ fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
     let ended = Arc::clone(shared);
     let mut actors = shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
     let task = actors.spawn(async move {
-        actor.run().await;
-        if ended.residents.take_awaited() {
+        let left = actor.run().await;
+        // The lock may have been granted in the moment between the last look at it and leaving the memory.
+        if ended.residents.take_awaited() || (left.queues_for_lock() && holds_lock(&ended, &left).await) {
             ended.wake_dispatcher();
         }
     });
@@ -112,6 +113,13 @@ fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
     while let Some(ended) = actors.try_join_next() {
         report(ended);
     }
+}
+
+/// Whether the operation is the holder of its lock. An error is told by whoever asks next.
+async fn holds_lock(shared: &Shared, operation: &Operation) -> bool {
+    let Some(lock) = &operation.plan.lock else { return false };
+    let holder = shared.store.lock_holder(&operation.tenant, &lock.key).await;
+    matches!(holder, Ok(Some(holder)) if holder == operation.id)
 }
 
 /// The task of an operation ends by itself, unless a mistake in the program ends it; then the next sweep takes it up again.

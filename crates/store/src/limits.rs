@@ -18,6 +18,8 @@ pub struct Limits {
     pub inline_max: usize,
     /// Operations that have not ended, at the most. A further one is not accepted.
     pub waiting_max: u64,
+    /// Operations that wait for one lock, its holder apart, at the most. A further one is not accepted.
+    pub lock_queue_max: u64,
     /// From this many octets on, ended operations are deleted before their time, the oldest first.
     pub size_soft: Option<u64>,
     /// From this many octets on, no operation is accepted. What runs can still be recorded.
@@ -31,6 +33,7 @@ impl Default for Limits {
         Self {
             inline_max: 4 * 1024,
             waiting_max: 1_000_000,
+            lock_queue_max: 1_000,
             size_soft: None,
             size_hard: None,
             keep_min: Duration::from_secs(24 * 60 * 60),

@@ -1,11 +1,13 @@
-//! Locks. They are taken by acceptance and given back by a commit, so there is only reading here.
+//! Locks. An operation is queued for its lock by the write that makes it want one
+//! ([`fanfold_core::Operation::queues_for_lock`]): its acceptance, or the commit that its start time has come. A commit gives
+//! the lock back. So there is only reading here.
 
 use async_trait::async_trait;
 use fanfold_core::{OperationId, TenantId};
 
 use crate::Error;
 
-/// Reads locks. A key of a tenant has one holder at the most, and the others wait in the order of their acceptance.
+/// Reads locks. A key of a tenant has one holder at the most, and the others wait in the order in which they came.
 #[async_trait]
 pub trait Locks: Send + Sync {
     /// Who holds the lock.
@@ -24,6 +26,8 @@ pub enum LockOutcome {
     Granted,
     /// Others are before it.
     Queued,
+    /// Its start time has not come; it will be queued then.
+    Later,
 }
 
 /// Where an operation stands.

@@ -19,7 +19,7 @@ pub trait Operations: Send + Sync {
     ///
     /// [`Accepted::New`] is answered only after the record has reached the disk: it is there after a loss of power at any
     /// later instant. The other answers changed nothing. They are tried in this order: idempotency key, lock,
-    /// `waiting_max`, size.
+    /// `waiting_max`, size. The lock stands against nothing whose start time has not come.
     ///
     /// # Errors
     /// [`Error::Conflict`] if there is an operation of this id; [`Error::Full`] from `size_hard` on; where
@@ -102,6 +102,11 @@ pub enum Accepted {
     Locked {
         /// The holder.
         holder: OperationId,
+    },
+    /// The plan waits for the lock, but as many as allowed (`lock_queue_max`) do so already.
+    LockQueueFull {
+        /// How many.
+        waiting: u64,
     },
     /// As many operations as allowed (`waiting_max`) have not ended.
     TooManyWaiting,

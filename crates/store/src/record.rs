@@ -129,13 +129,14 @@ pub(crate) fn check(operation: &Operation) -> Result<(), String> {
     }
 }
 
-/// When an operation is due: never once it has ended; while it wants a lock as soon as it holds it, so that a lock granted
+/// When an operation is due: never once it has ended; while it queues for a lock as soon as it holds it, so that a lock granted
 /// by somebody else's commit is noticed even if the process ends right after; otherwise as the caller asks.
 pub(crate) fn wake_at(operation: &Operation, holds_lock: bool, asked: Option<Timestamp>) -> Option<Timestamp> {
     match &operation.stage {
         Stage::Ended { .. } => None,
-        Stage::Unexecuted { lock: LockState::Wanted, .. } => holds_lock.then_some(operation.updated_at),
-        Stage::Unexecuted { lock: LockState::NotNeeded | LockState::Held, .. }
+        Stage::Unexecuted { start_at: None, lock: LockState::Wanted } => holds_lock.then_some(operation.updated_at),
+        Stage::Unexecuted { start_at: Some(_), .. }
+        | Stage::Unexecuted { start_at: None, lock: LockState::NotNeeded | LockState::Held }
         | Stage::Forward
         | Stage::Closing(_)
         | Stage::Deciding { .. }

@@ -20,8 +20,6 @@ struct Rule {
 enum When {
     /// With every value.
     Set,
-    /// With this word.
-    Word(&'static str),
     /// With text that begins like this.
     Begins(&'static str),
 }
@@ -30,9 +28,6 @@ const NOT_YET: &[Rule] = &[
     Rule { keys: &["auth"], when: When::Set, instead: "listen on 127.0.0.1, behind a proxy that authenticates" },
     Rule { keys: &["server", "tls"], when: When::Set, instead: "let a proxy on this machine speak TLS" },
     Rule { keys: &["store", "url"], when: When::Begins("postgres"), instead: "use \"sqlite:fanfold.db\"" },
-    Rule { keys: &["routes", "*", "on_locked"], when: When::Word("queue"), instead: "use \"reject\"" },
-    Rule { keys: &["routes", "*", "dedupe"], when: When::Set, instead: "let clients send Idempotency-Key" },
-    Rule { keys: &["routes", "*", "delay"], when: When::Set, instead: "leave it out: operations start at once" },
 ];
 
 /// Refuses everything in the file that is on the list.
@@ -81,9 +76,8 @@ impl Rule {
     fn fits(&self, value: &Value) -> bool {
         match (&self.when, value) {
             (When::Set, _) => true,
-            (When::Word(word), Value::Text(text)) => text == word,
             (When::Begins(start), Value::Text(text)) => text.starts_with(start),
-            (When::Word(_) | When::Begins(_), _) => false,
+            (When::Begins(_), _) => false,
         }
     }
 
@@ -91,7 +85,6 @@ impl Rule {
         let key = place.last_key();
         let what = match self.when {
             When::Set => key.to_owned(),
-            When::Word(word) => format!("{key} = {word:?}"),
             When::Begins(start) => format!("{key} = \"{start}...\""),
         };
         Wrong::new(format!("this version does not perform {what} yet")).hint(self.instead)

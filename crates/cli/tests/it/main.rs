@@ -13,6 +13,7 @@ mod examples_plas;
 mod examples_tower;
 mod follow;
 mod help;
+mod locks;
 mod notices;
 mod operating;
 mod ops;

@@ -239,13 +239,13 @@ fn step_phase(phase: &StepPhase) -> Option<Phase> {
 }
 
 fn unexecuted_waits(operation: &Operation, start_at: Option<Timestamp>, lock: LockState) -> Vec<WaitingFor> {
-    let start = start_at.map(|until| WaitingFor::StartTime { until });
-    let lock = match (lock, &operation.plan.lock) {
-        (LockState::Wanted, Some(lock)) => Some(WaitingFor::Lock { key: lock.key.clone(), position: None }),
-        (LockState::Wanted | LockState::NotNeeded | LockState::Held, _) => None,
-    };
-    let waits: Vec<_> = start.into_iter().chain(lock).collect();
-    if waits.is_empty() { vec![WaitingFor::Dispatch] } else { waits }
+    if let Some(until) = start_at {
+        return vec![WaitingFor::StartTime { until }];
+    }
+    vec![match (lock, &operation.plan.lock) {
+        (LockState::Wanted, Some(lock)) => WaitingFor::Lock { key: lock.key.clone(), position: None },
+        (LockState::Wanted | LockState::NotNeeded | LockState::Held, _) => WaitingFor::Dispatch,
+    }]
 }
 
 fn step_waits(operation: &Operation) -> Vec<WaitingFor> {

@@ -11,16 +11,13 @@ impl Operation {
     pub fn work(&self) -> Vec<Work> {
         let mut work = Vec::new();
         match &self.stage {
-            Stage::Unexecuted { start_at, lock } => {
-                if *lock == LockState::Wanted {
-                    work.push(Work::AwaitLock);
-                }
-                if let Some(until) = start_at {
-                    work.push(Work::Wait { timer: Timer::Start, until: *until });
-                }
-                if work.is_empty() {
-                    work.push(Work::Dispatch);
-                }
+            // Before its start it does not queue for its lock: it would keep others waiting, and do nothing.
+            Stage::Unexecuted { start_at: Some(until), .. } => {
+                work.push(Work::Wait { timer: Timer::Start, until: *until });
+            }
+            Stage::Unexecuted { start_at: None, lock: LockState::Wanted } => work.push(Work::AwaitLock),
+            Stage::Unexecuted { start_at: None, lock: LockState::NotNeeded | LockState::Held } => {
+                work.push(Work::Dispatch);
             }
             Stage::Forward | Stage::Closing(_) => {
                 if let Deadline::At(until) = self.deadline {
@@ -42,6 +39,20 @@ impl Operation {
             Stage::Ended { .. } => {}
         }
         work
+    }
+
+    /// Whether it is to stand in the queue of its lock, or to hold it: from its start time on, not before.
+    pub fn queues_for_lock(&self) -> bool {
+        match &self.stage {
+            Stage::Unexecuted { start_at: None, lock: LockState::Wanted } => true,
+            Stage::Unexecuted { .. }
+            | Stage::Forward
+            | Stage::Closing(_)
+            | Stage::Deciding { .. }
+            | Stage::RollingBack { .. }
+            | Stage::Finishing(_)
+            | Stage::Ended { .. } => false,
+        }
     }
 
     /// What a request that is due waits for, as far as it was recorded; `None` if it is not due.

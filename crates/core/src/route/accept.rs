@@ -99,7 +99,8 @@ impl OperationRoute {
             },
             captures: incoming.captures,
             lock,
-            start_at: issued.start_at.or(delayed),
+            // A time that has passed means at once.
+            start_at: issued.start_at.or(delayed).filter(|start_at| *start_at > issued.at),
             policy: self.policy.clone(),
             steps,
         };

@@ -20,7 +20,8 @@ fn rows() -> Vec<Refusal> {
         Refusal::BodyTooLarge { max: 1 << 20 },
         Refusal::HeadTooLarge { detail: text("the head is larger than 32768 bytes") },
         Refusal::KeyReused,
-        Refusal::Locked { key: text("slice/7") },
+        Refusal::Locked { key: text("slice/7"), waiting: None },
+        Refusal::Locked { key: text("slice/7"), waiting: Some(1000) },
         Refusal::NotPossible { detail: text("the operation has ended") },
         Refusal::Unavailable { detail: text("draining"), retry_after: Duration::from_millis(2500) },
         Refusal::TooManyRequests { retry_after: Duration::ZERO },
@@ -67,7 +68,7 @@ fn plas() {
 #[test]
 fn no_refusal_tells_the_key_of_a_lock() {
     for name in [DialectName::Native, DialectName::Msf, DialectName::Plas] {
-        let reply = dialect(name).refuse(&Refusal::Locked { key: "slice/secret".to_owned() });
+        let reply = dialect(name).refuse(&Refusal::Locked { key: "slice/secret".to_owned(), waiting: None });
         assert!(!String::from_utf8(reply.body.to_vec()).unwrap().contains("slice/secret"));
     }
 }

@@ -67,8 +67,8 @@ impl Actor {
         Self { shared, op, _place: place, inbox, tasks: Tasks::default(), draft: Draft::default(), halted: false }
     }
 
-    /// Goes on with the operation until it has ended, or nothing is to be done for it for a while.
-    pub(crate) async fn run(mut self) {
+    /// Goes on with the operation until it has ended, or nothing is to be done for it for a while. Gives it as it is then.
+    pub(crate) async fn run(mut self) -> Arc<Operation> {
         self.take_over();
         let mut stopping = self.shared.stopping();
         loop {
@@ -77,8 +77,14 @@ impl Actor {
                 tracing::error!(operation.id = %self.op.id, %error, "cannot go on with an operation for now; trying again");
             }
             // What happened is recorded even if what follows from it cannot be done yet.
-            if self.draft.is_urgent() && !self.commit().await {
-                return;
+            if self.draft.is_urgent() {
+                if !self.commit().await {
+                    return self.op;
+                }
+                // Recording that its start time has come may have given it the lock.
+                if self.op.queues_for_lock() {
+                    continue;
+                }
             }
             if done.is_err() {
                 tokio::time::sleep(STORE_RETRY).await;
@@ -87,7 +93,7 @@ impl Actor {
             self.halted = *stopping.borrow_and_update();
             self.tasks.keep(&self.op, self.halted);
             if self.is_done() {
-                return;
+                return self.op;
             }
             if !self.halted {
                 self.begin();

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use fanfold_core::operation::Status;
+use fanfold_core::operation::{LockState, Stage, Status};
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Effect, Operation, OperationId, TenantId};
+use fanfold_core::{Effect, Operation, OperationId, Plan, TenantId};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::Factory;
 use super::fixtures::{LANE, accept, acceptance, at, begun, commit, end, ended, lock_noticed, locked_plan};
-use crate::{Accepted, Commit, Limits, LockOutcome, LockPlace, Store};
+use crate::{Acceptance, Accepted, Commit, Limits, LockOutcome, LockPlace, Store};
 
 async fn queue_up(store: &dyn Store, number: u64) -> (Operation, LockOutcome) {
     let second = i64::try_from(number).unwrap();
@@ -123,4 +124,68 @@ pub(super) async fn a_granted_lock_is_not_overslept(fresh: Factory<'_>) {
     commit(&*store, noticed).await;
     assert!(store.due(LANE, at(59), 10).await.unwrap().is_empty());
     assert_eq!(store.due(LANE, at(60), 10).await.unwrap(), [second.id]);
+}
+
+pub(super) async fn the_queue_of_a_lock_is_bounded(fresh: Factory<'_>) {
+    let store = fresh(Limits { lock_queue_max: 2, ..Limits::default() });
+    let (first, _) = queue_up(&*store, 1).await;
+    queue_up(&*store, 2).await;
+    let (third, _) = queue_up(&*store, 3).await;
+    let fourth = acceptance(4, at(4), locked_plan("l", OnLocked::Queue));
+    assert_eq!(store.accept(fourth.clone()).await, Ok(Accepted::LockQueueFull { waiting: 2 }));
+    assert_eq!(store.operation(fourth.operation.id).await.unwrap(), None);
+    // One that leaves makes room, wherever it stood.
+    commit(&*store, Commit::new(ended(&third, Status::Canceled, at(5)))).await;
+    assert_eq!(accept(&*store, fourth).await.1, LockOutcome::Queued);
+    let fifth = acceptance(5, at(6), locked_plan("l", OnLocked::Queue));
+    assert_eq!(store.accept(fifth.clone()).await, Ok(Accepted::LockQueueFull { waiting: 2 }));
+    end(&*store, &first, at(7)).await;
+    assert_eq!(accept(&*store, fifth).await.1, LockOutcome::Queued);
+}
+
+fn scheduled(number: u64, start_at: Timestamp, on_locked: OnLocked) -> Acceptance {
+    let second = i64::try_from(number).unwrap();
+    let plan = Plan { start_at: Some(start_at), ..locked_plan("l", on_locked) };
+    Acceptance { wake_at: Some(start_at), ..acceptance(number, at(second), plan) }
+}
+
+// An operation that waits for its start time does nothing yet, so it keeps nobody waiting, and nobody keeps it from being
+// accepted. From its start time on it waits its turn.
+pub(super) async fn a_lock_is_queued_for_from_the_start_time_on(fresh: Factory<'_>) {
+    let store = fresh(Limits { lock_queue_max: 1, ..Limits::default() });
+    let (later, lock) = accept(&*store, scheduled(1, at(50), OnLocked::Reject)).await;
+    assert_eq!((lock, holder(&*store).await), (LockOutcome::Later, None));
+    assert_eq!(store.lock_place(later.id).await.unwrap(), None);
+    assert_eq!(store.due(LANE, at(50), 10).await.unwrap(), [later.id], "it is due at its start time");
+    let (first, lock) = queue_up(&*store, 2).await;
+    assert_eq!(lock, LockOutcome::Granted);
+    queue_up(&*store, 3).await;
+    let (last, lock) = accept(&*store, scheduled(4, at(60), OnLocked::Queue)).await;
+    assert_eq!(lock, LockOutcome::Later, "it is accepted although the lock is held and the queue is full");
+
+    let due = Operation { revision: later.revision.next(), updated_at: at(50), ..later.clone() };
+    let due = Operation { stage: Stage::Unexecuted { start_at: None, lock: LockState::Wanted }, ..due };
+    let due = *commit(&*store, Commit { wake_at: Some(at(50)), ..Commit::new(due) }).await.operation;
+    assert_eq!(store.lock_place(due.id).await.unwrap(), Some(LockPlace::Waiting { position: 2 }));
+    assert_eq!(store.due(LANE, at(55), 10).await.unwrap(), [first.id], "who waits for a lock is not due");
+    // Another write of the same state does not queue it again.
+    let again = Operation { revision: due.revision.next(), updated_at: at(51), ..due.clone() };
+    commit(&*store, Commit::new(again)).await;
+    assert_eq!(store.lock_place(due.id).await.unwrap(), Some(LockPlace::Waiting { position: 2 }));
+    // Canceled before its start time, it leaves nothing behind.
+    commit(&*store, Commit::new(ended(&last, Status::Canceled, at(52)))).await;
+    assert_eq!(store.lock_place(last.id).await.unwrap(), None);
+}
+
+// Where nobody holds it, the commit that queues it makes it the holder, due at once.
+pub(super) async fn a_free_lock_is_taken_at_the_start_time(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let (later, _) = accept(&*store, scheduled(1, at(50), OnLocked::Reject)).await;
+    let due = Operation { revision: later.revision.next(), updated_at: at(50), ..later.clone() };
+    let due = Operation { stage: Stage::Unexecuted { start_at: None, lock: LockState::Wanted }, ..due };
+    commit(&*store, Commit::new(due)).await;
+    assert_eq!(holder(&*store).await, Some(later.id));
+    assert_eq!(store.due(LANE, at(50), 10).await.unwrap(), [later.id]);
+    let refused = store.accept(acceptance(2, at(51), locked_plan("l", OnLocked::Reject))).await;
+    assert_eq!(refused, Ok(Accepted::Locked { holder: later.id }));
 }

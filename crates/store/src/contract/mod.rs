@@ -83,6 +83,9 @@ suite! {
         locks_are_per_tenant,
         one_of_many_gets_the_lock,
         a_granted_lock_is_not_overslept,
+        the_queue_of_a_lock_is_bounded,
+        a_lock_is_queued_for_from_the_start_time_on,
+        a_free_lock_is_taken_at_the_start_time,
 }
 
 suite! {

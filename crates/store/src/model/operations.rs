@@ -43,8 +43,8 @@ impl State {
         if self.operations.contains_key(&operation.id) {
             return Err(Error::Conflict);
         }
-        if let Some(holder) = self.refusing_holder(&operation) {
-            return Ok(Accepted::Locked { holder });
+        if let Some(refusal) = self.lock_refusal(&operation, limits) {
+            return Ok(refusal);
         }
         if self.operations.values().filter(|row| row.is_open()).count() as u64 >= limits.waiting_max {
             return Ok(Accepted::TooManyWaiting);
@@ -68,16 +68,31 @@ impl State {
         Ok(Accepted::New { operation: Box::new(operation), lock })
     }
 
-    fn refusing_holder(&self, operation: &Operation) -> Option<OperationId> {
-        let lock = operation.plan.lock.as_ref().filter(|lock| lock.on_locked == OnLocked::Reject)?;
-        self.locks.get(&(operation.tenant.clone(), lock.key.clone()))?.front().copied()
+    fn lock_refusal(&self, operation: &Operation, limits: &Limits) -> Option<Accepted> {
+        let lock = operation.plan.lock.as_ref().filter(|_| operation.queues_for_lock())?;
+        let queue = self.locks.get(&(operation.tenant.clone(), lock.key.clone()))?;
+        let holder = queue.front().copied()?;
+        let waiting = queue.len() as u64 - 1;
+        match lock.on_locked {
+            OnLocked::Reject => Some(Accepted::Locked { holder }),
+            OnLocked::Queue if waiting >= limits.lock_queue_max => {
+                // Counted no further than the bound.
+                Some(Accepted::LockQueueFull { waiting: limits.lock_queue_max })
+            }
+            OnLocked::Queue => None,
+        }
     }
 
     fn queue_for_lock(&mut self, operation: &Operation) -> LockOutcome {
         let Some(lock) = &operation.plan.lock else { return LockOutcome::NotNeeded };
+        if !operation.queues_for_lock() {
+            return LockOutcome::Later;
+        }
         let queue = self.locks.entry((operation.tenant.clone(), lock.key.clone())).or_default();
-        queue.push_back(operation.id);
-        if queue.len() == 1 { LockOutcome::Granted } else { LockOutcome::Queued }
+        if !queue.contains(&operation.id) {
+            queue.push_back(operation.id);
+        }
+        if queue.front() == Some(&operation.id) { LockOutcome::Granted } else { LockOutcome::Queued }
     }
 
     fn commit(&mut self, commit: Commit, limits: &Limits) -> Result<Committed, Error> {
@@ -109,6 +124,7 @@ impl State {
             row.sealed.clear();
         }
         self.add_events(id, commit.events, limits);
+        self.queue_for_lock(&operation);
         let granted = self.perform(&operation, commit.effects);
         for notice in commit.notices {
             self.add_notice(&operation, notice);

@@ -106,9 +106,11 @@ impl Write for AcceptWrite {
             return Ok(refusal);
         }
         let operation = &self.split.operation;
-        let lock_key = operation.plan.lock.as_ref().map(|lock| lock.key.as_str());
+        let wanted = operation.plan.lock.as_ref().filter(|_| operation.queues_for_lock());
+        let lock_key = wanted.map(|lock| lock.key.as_str());
         let holder = lock_key.map(|key| locks::holder(tx.sql(), &operation.tenant, key)).transpose()?.flatten();
         let lock = match (lock_key, holder) {
+            (None, _) if operation.plan.lock.is_some() => LockOutcome::Later,
             (None, _) => LockOutcome::NotNeeded,
             (Some(_), None) => LockOutcome::Granted,
             (Some(_), Some(_)) => LockOutcome::Queued,
@@ -137,10 +139,8 @@ impl AcceptWrite {
             return Err(Error::Conflict.into());
         }
         drop(find);
-        if let Some(lock) = operation.plan.lock.as_ref().filter(|lock| lock.on_locked == OnLocked::Reject)
-            && let Some(holder) = locks::holder(tx.sql(), &operation.tenant, &lock.key)?
-        {
-            return Ok(Some(Accepted::Locked { holder }));
+        if let Some(refusal) = self.lock_refusal(tx)? {
+            return Ok(Some(refusal));
         }
         if tx.open_operations() >= tx.limits.waiting_max {
             return Ok(Some(Accepted::TooManyWaiting));
@@ -152,6 +152,21 @@ impl AcceptWrite {
             return Err(Error::Full { detail, may_have_committed: false }.into());
         }
         Ok(None)
+    }
+
+    /// What the lock has against it. Before its start time an operation has nothing to do with it.
+    fn lock_refusal(&self, tx: &Tx<'_>) -> Result<Option<Accepted>, Failure> {
+        let operation = &self.split.operation;
+        let Some(lock) = operation.plan.lock.as_ref().filter(|_| operation.queues_for_lock()) else { return Ok(None) };
+        let Some(holder) = locks::holder(tx.sql(), &operation.tenant, &lock.key)? else { return Ok(None) };
+        Ok(match lock.on_locked {
+            OnLocked::Reject => Some(Accepted::Locked { holder }),
+            OnLocked::Queue => {
+                let bound = tx.limits.lock_queue_max;
+                let waiting = locks::waiting(tx, &operation.tenant, &lock.key, bound)?;
+                (waiting >= bound).then_some(Accepted::LockQueueFull { waiting })
+            }
+        })
     }
 
     /// Writes the rows of the operation, and gives its serial.

@@ -79,6 +79,7 @@ impl Write for CommitWrite {
 
         let serial = recorded.serial;
         // The lock comes first, because when the operation is due may depend on it.
+        self.queue_for_lock(tx, &recorded)?;
         let granted = self.release_lock(tx, &recorded)?;
         self.update_state(tx, &recorded)?;
         for slot in superseded {
@@ -145,6 +146,17 @@ impl CommitWrite {
             )?;
             tx.count(&operation.tenant, recorded.status, -1);
             tx.count(&operation.tenant, status, 1);
+        }
+        Ok(())
+    }
+
+    /// Its start time has come, and with it its place in the queue.
+    fn queue_for_lock(&self, tx: &Tx<'_>, recorded: &Recorded) -> Result<(), Failure> {
+        let operation = &self.split.operation;
+        if let Some(key) = recorded.lock_key.as_ref().filter(|_| operation.queues_for_lock())
+            && !locks::is_queued(tx, &operation.tenant, key, recorded.serial)?
+        {
+            locks::enqueue(tx, &operation.tenant, key, recorded.serial)?;
         }
         Ok(())
     }

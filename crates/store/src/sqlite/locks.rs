@@ -25,6 +25,21 @@ pub(super) fn enqueue(tx: &Tx<'_>, tenant: &TenantId, key: &str, serial: i64) ->
     Ok(())
 }
 
+/// Whether an operation stands in the queue, or holds the lock.
+pub(super) fn is_queued(tx: &Tx<'_>, tenant: &TenantId, key: &str, serial: i64) -> Result<bool, Failure> {
+    let select = "SELECT 1 FROM locks WHERE tenant = ?1 AND key = ?2 AND operation = ?3";
+    Ok(tx.sql().prepare_cached(select)?.exists(params![tenant.as_str(), key, serial])?)
+}
+
+/// How many wait for the lock, its holder apart; counted up to `bound`.
+pub(super) fn waiting(tx: &Tx<'_>, tenant: &TenantId, key: &str, bound: u64) -> Result<u64, Failure> {
+    let select = "SELECT count(*) FROM (SELECT 1 FROM locks WHERE tenant = ?1 AND key = ?2 LIMIT ?3)";
+    let bound = i64::try_from(bound).unwrap_or(i64::MAX).saturating_add(1);
+    let mut statement = tx.sql().prepare_cached(select)?;
+    let queued = statement.query_row(params![tenant.as_str(), key, bound], |row| unsigned(row, 0))?;
+    Ok(queued.saturating_sub(1))
+}
+
 /// Takes an operation out of the queue. If it was the holder, the next one holds the lock now, is due, and is answered.
 pub(super) fn release(
     tx: &Tx<'_>,

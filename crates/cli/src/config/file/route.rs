@@ -40,9 +40,9 @@ pub(crate) struct Route {
     pub(crate) lock: Option<String>,
     /// What happens to a request whose lock is held. Default: "reject".
     pub(crate) on_locked: Option<OnLocked>,
-    /// Template of an idempotency key for clients that cannot send one. Not performed by this version.
+    /// Template of an idempotency key for clients that cannot send one. A key that the client sends goes before it.
     pub(crate) dedupe: Option<String>,
-    /// How long after acceptance the operation starts. Not performed by this version.
+    /// How long after acceptance the operation starts, where the client does not say when.
     #[schemars(extend("x-range" = ["0s", "365d"]))]
     pub(crate) delay: Option<Text<Span>>,
     /// Address that is told of every end in a signed webhook.

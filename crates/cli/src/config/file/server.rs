@@ -94,6 +94,9 @@ pub(crate) struct Store {
     /// How many operations may wait or run; from then on nothing new is accepted. Default: 1,000,000.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub(crate) waiting_max: Option<u32>,
+    /// How many operations may wait for one lock; a further one is refused. Default: 1,000.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) lock_queue_max: Option<u32>,
     /// Bodies up to this size stand in the record itself, longer ones apart. Default: 4 KiB.
     #[schemars(extend("x-range" = ["0B", "64KiB"]))]
     pub(crate) inline_max: Option<Size>,

@@ -10,10 +10,6 @@ const ALL: &str = r#"
 tls = { certificate = "a", key = "b" }
 [store]
 url = "postgres://fanfold:s3cret@db/fanfold"
-[[routes]]
-on_locked = "queue"
-dedupe = "{{ path.x }}"
-delay = "1h"
 "#;
 
 fn refused(text: &str) -> Vec<String> {

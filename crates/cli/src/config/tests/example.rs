@@ -9,7 +9,7 @@ use crate::config::document::{Node, Value};
 const EXAMPLE: &str = include_str!("../../../../../fanfold.example.toml");
 
 /// The keys whose commented lines show the default.
-const DEFAULTS: [&str; 33] = [
+const DEFAULTS: [&str; 34] = [
     "shutdown_grace",
     "request_head_max",
     "request_body_max",
@@ -17,6 +17,7 @@ const DEFAULTS: [&str; 33] = [
     "followers_max",
     "keep_min",
     "waiting_max",
+    "lock_queue_max",
     "inline_max",
     "attempts",
     "backoff",

@@ -178,8 +178,8 @@ fn each_mistake_in_a_route_has_its_place() {
             "12:1: unknown key \"deadline\" in [routes.on.tokyo]; \"deadline\" belongs to [[routes]]",
         ),
         (
-            "match = \"POST /a\"\ntargets = [\"tokyo\"]\ndelay = \"1h\"\n",
-            "11:9: this version does not perform delay yet",
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\ndelay = \"366d\"\n",
+            "11:9: delay: \"366d\" is out of range; 0s to 365d is possible",
         ),
         (
             "match = \"POST /a\"\ntargets = [\"tokyo\"]\nretry = { backoff = \"1m\", backoff_max = \"1s\" }\n",
@@ -390,9 +390,10 @@ fn notifications_need_a_mount_that_hears_them() {
 
 #[test]
 fn no_hint_proposes_what_this_version_refuses() {
-    let text = "[[routes]]\nmatch = \"PUT /a\"\ntargets = [\"tokyo\"]\nlock = \"x\"\non_locked = \"queued\"\n";
-    let found = only(text);
-    assert!(!found.contains("\"queue\""), "{found}");
+    let found = only("[server]\ncalback = \"10.0.0.5:8080\"\n");
+    assert!(!found.contains("\"callback\""), "{found}");
+    let found = only("[server]\npublic_ur = \"https://a.example\"\n");
+    assert!(found.contains("public_url"), "{found}");
 }
 
 #[test]

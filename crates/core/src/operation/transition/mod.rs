@@ -118,7 +118,9 @@ impl Change {
     }
 
     fn lock_granted(&mut self) -> Result<(), Illegal> {
-        let Stage::Unexecuted { lock: lock @ LockState::Wanted, .. } = &mut self.op.stage else { return Err(Illegal) };
+        let Stage::Unexecuted { start_at: None, lock: lock @ LockState::Wanted } = &mut self.op.stage else {
+            return Err(Illegal);
+        };
         *lock = LockState::Held;
         Ok(())
     }

@@ -25,6 +25,7 @@ pub fn limits() -> Limits {
     Limits {
         inline_max: 64,
         waiting_max: 60,
+        lock_queue_max: 4,
         // Always too large, so that the oldest go beyond `keep_min` whatever the stores count.
         size_soft: Some(0),
         size_hard: None,

@@ -48,6 +48,7 @@ pub enum Kind {
     AcceptSame,
     AcceptKeyReused,
     AcceptLocked,
+    AcceptLockQueueFull,
     AcceptTooManyWaiting,
     Commit,
     CommitGranting,
@@ -72,11 +73,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::AcceptNew,
         Self::AcceptSame,
         Self::AcceptKeyReused,
         Self::AcceptLocked,
+        Self::AcceptLockQueueFull,
         Self::AcceptTooManyWaiting,
         Self::Commit,
         Self::CommitGranting,
@@ -313,6 +315,7 @@ fn accept_kind(accepted: &Accepted) -> Kind {
         Accepted::Same(_) => Kind::AcceptSame,
         Accepted::KeyReused => Kind::AcceptKeyReused,
         Accepted::Locked { .. } => Kind::AcceptLocked,
+        Accepted::LockQueueFull { .. } => Kind::AcceptLockQueueFull,
         Accepted::TooManyWaiting => Kind::AcceptTooManyWaiting,
     }
 }

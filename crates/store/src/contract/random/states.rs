@@ -51,6 +51,7 @@ fn random_plan(generator: &mut Generator) -> Plan {
         key: format!("lock/{}", generator.below(8)),
         on_locked: generator.one_of(&[OnLocked::Reject, OnLocked::Queue, OnLocked::Queue]),
     });
+    plan.start_at = generator.perhaps(5, Generator::soon);
     plan
 }
 
