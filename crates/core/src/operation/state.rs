@@ -380,6 +380,7 @@ pub struct Step {
     /// Probe attempts made.
     pub probes: u32,
     /// How many of them told nothing since the request came to be in doubt.
+    #[serde(default)]
     pub probes_unclear: u32,
     /// How far its undo is, once there is one.
     pub undo: Option<Undo>,
@@ -490,6 +491,8 @@ pub struct Course {
     pub first_at: Option<Timestamp>,
     /// When the latest attempt that MAY have been applied broke; `None`: no attempt is in doubt.
     pub tainted_at: Option<Timestamp>,
+    /// The same, whatever has settled the doubt since: the target may still act on that attempt, and an undo waits for it.
+    pub unsettled_at: Option<Timestamp>,
     /// The latest answer, which is the deciding one once there is an outcome.
     pub answer: Option<Answer>,
     /// What was wrong with the latest attempt, or why there will be none.

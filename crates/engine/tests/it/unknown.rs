@@ -311,6 +311,29 @@ async fn lost_answer_to_an_undo_that_is_not_safe_to_repeat() {
     assert_eq!(notes(&stage).await[0].attention.reason, AttentionReason::UndoFailed);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_waits_for_an_attempt_that_broke_though_a_later_one_succeeded() {
+    let fakes = fakes().await;
+    let latch = Latch::new();
+    fakes[0].once("PUT", "/things/1", Reply::Reset { applied: false });
+    fakes[0].on("PUT", "/things/1", Answer::json(200, &json!({"id": 1})));
+    fakes[1].on("PUT", "/things/1", Reply::from(Answer::empty(400)).after(&latch));
+    let mut setting = Setting::new(&fakes[..2], spec(&NAMES[..2]));
+    (setting.method, setting.pattern) = ("PUT", "/things/{id}");
+    setting.target.settle = Duration::from_millis(700);
+    let stage = Stage::of(setting).await;
+    let id = stage.accept("PUT", "/things/1", "{}").await.unwrap().operation.id;
+    fakes[1].wait_for(1).await;
+    stage.until(id, |operation| operation.steps[0].outcome().is_some()).await;
+    latch.open();
+    let operation = stage.ended(id).await;
+    assert_eq!(operation.end().unwrap().consistency, Consistency::RolledBack);
+    let broke = history(&stage, id).await;
+    let broke = broke.iter().find(|recorded| matches!(recorded.event, Event::AttemptBroke { .. })).unwrap().at;
+    let undone = operation.steps[0].undo.as_ref().unwrap().course.first_at.unwrap();
+    assert!(undone >= broke + Duration::from_millis(700), "the first attempt may still be carried out");
+}
+
 /// One target, and a route of this method to `/things/{id}`.
 async fn one(fakes: &[FakeTarget], method: &str, route: OperationSpec) -> Stage {
     let mut setting = Setting::new(&fakes[..1], route);

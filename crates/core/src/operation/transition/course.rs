@@ -54,7 +54,7 @@ impl Rules<'_> {
             Reading::NotConsistent => Verdict::NotConsistent,
             Reading::Ambiguous => self.doubt(course),
             Reading::Unknown => {
-                course.tainted_at = Some(self.now);
+                course.taint(self.now);
                 Verdict::InDoubt
             }
             Reading::LowerAccepted { reference } => Verdict::Lower { reference },
@@ -71,7 +71,7 @@ impl Rules<'_> {
     }
 
     fn doubt(&self, course: &mut Course) -> Verdict {
-        course.tainted_at = Some(self.now);
+        course.taint(self.now);
         if self.repeatable { self.again(course, None) } else { Verdict::InDoubt }
     }
 
@@ -99,6 +99,14 @@ impl Rules<'_> {
 
     fn spent_at(&self, course: &Course) -> Timestamp {
         course.first_at.and_then(|first| after(first, self.limits.budget)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Course {
+    /// An attempt MAY have been applied, or may still be.
+    pub(super) fn taint(&mut self, now: Timestamp) {
+        self.tainted_at = Some(now);
+        self.unsettled_at = Some(now);
     }
 }
 

@@ -183,6 +183,10 @@ impl Change {
         let deletes = self.plan.steps[index.get()].request.method == http::Method::DELETE;
         let step = &mut self.op.steps[index.get()];
         step.course.tainted_at = None;
+        // It was the only one, and has been carried out: there is none that the target could still act on.
+        if step.course.attempts <= 1 {
+            step.course.unsettled_at = None;
+        }
         step.phase = match (restore && !alone, etag) {
             (false, _) => StepPhase::Ended(Outcome::Succeeded),
             (true, _) if deletes => {
@@ -290,7 +294,7 @@ impl Change {
     pub(super) fn step_lower_lost(&mut self, index: StepIndex, detail: &str) {
         let now = self.now;
         let course = &mut self.op.steps[index.get()].course;
-        course.tainted_at = Some(now);
+        course.taint(now);
         course.answer = None;
         course.trouble = Some(Trouble { kind: TroubleKind::TimedOut, detail: detail.to_owned() });
         self.step_in_doubt(index);

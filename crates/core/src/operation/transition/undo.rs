@@ -32,11 +32,12 @@ impl Change {
         self.op.steps[index.get()].undo = Some(Undo { phase, request: None, course });
     }
 
-    /// The undo's turn has come. An outcome in doubt is left to settle first: the target may still act.
+    /// The undo's turn has come. A target with an attempt that broke is left to settle first, even if a later attempt succeeded:
+    /// it may still act on the one that broke, after the undo then.
     pub(super) fn begin_undo(&mut self, index: StepIndex) {
         let settle = self.policy(index).settle;
         let step = &self.op.steps[index.get()];
-        let settled = step.course.tainted_at.map(|at| after_or_never(at, settle));
+        let settled = step.course.unsettled_at.map(|at| after_or_never(at, settle));
         match settled {
             Some(until) if until > self.now => self.set_undo(index, UndoPhase::Settling { until }),
             Some(_) | None => self.approach_undo(index),
