@@ -14,6 +14,10 @@ usage: cargo xtask COMMAND
       --kib-max K          fails if one costs more than so many KiB (32)
   defects [COMMAND ...]    plants each defect of crates/sim/defects in a copy of the workspace, and requires that the command
                            fails there (cargo test of core, engine and store)
+  simulate [OPTIONS]       plays histories of the whole engine with a clock, targets and a store that are made up
+      --histories N        how many (20000)
+      --seed S             what the first one is drawn from (1)
+      --defects 1          plants each defect of crates/sim/defects in a copy, and requires that the simulation finds it
   tidy                     checks the rules of the house: arrows, module cycles, file lengths, names
   torn-writes [OPTIONS]    loses power at many instants of a recorded run, and looks what is left (needs strace)
       --seed S             what the run and the losses are drawn from (1)
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("defects") => planted(arguments.collect()),
         Some("tidy") => tidy(),
+        Some("simulate") => Options::read(arguments).and_then(|options| simulate(&options)),
         Some("torture") => Options::read(arguments).and_then(|options| tortured(&options)),
         Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
         Some("followers") => Options::read(arguments).and_then(|options| measure_followers(&options)),
@@ -83,6 +88,31 @@ fn tidy() -> Result<ExitCode> {
 /// What looks for defects where nothing else is asked for.
 const TESTS: [&str; 8] =
     ["cargo", "test", "--package", "fanfold-core", "--package", "fanfold-engine", "--package", "fanfold-store"];
+
+fn simulate(options: &Options) -> Result<ExitCode> {
+    options.only(&["--histories", "--seed", "--defects"])?;
+    let histories = options.number("--histories", 20_000).to_string();
+    let seed = options.number("--seed", 1).to_string();
+    let command = [
+        "cargo",
+        "run",
+        "--quiet",
+        "--profile",
+        "sim",
+        "--package",
+        "fanfold-sim",
+        "--",
+        "--histories",
+        &histories,
+        "--seed",
+        &seed,
+    ];
+    if options.number("--defects", 0) > 0 {
+        return planted(command.map(str::to_owned).to_vec());
+    }
+    let status = Command::new(command[0]).args(&command[1..]).current_dir(tidy::workspace_root()).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
 
 fn planted(mut command: Vec<String>) -> Result<ExitCode> {
     if command.is_empty() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allow::AllowRule;
+use crate::network::Network;
 use crate::receiver::{Resolve, SigningSecret, SystemResolver, WebhookUrl};
 use crate::target::Tls;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub resolver: Arc<dyn Resolve>,
     /// What lower `msf` controllers are told to notify of the ends of their operations; `None`: they are only asked.
     pub callback: Option<SocketAddrV4>,
+    /// The network that notices go over; `None`: the machine's own. Targets bring theirs along.
+    pub network: Option<Arc<dyn Network>>,
     /// The key of idempotency fingerprints; the same over restarts.
     pub fingerprint_key: [u8; 32],
 }
@@ -51,6 +54,7 @@ impl Config {
             notices: NoticeRules::default(),
             resolver: Arc::new(SystemResolver),
             callback: None,
+            network: None,
             fingerprint_key,
         }
     }

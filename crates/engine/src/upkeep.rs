@@ -22,6 +22,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         let pause = next_sweep.saturating_duration_since(tokio::time::Instant::now()).min(TIDY_EVERY);
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }

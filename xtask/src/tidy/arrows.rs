@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 /// A crate's folder, and the crates of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("core", &[]),
     ("store", &["fanfold-core"]),
     ("engine", &["fanfold-core", "fanfold-store"]),
     ("server", &["fanfold-core", "fanfold-store", "fanfold-engine"]),
     ("cli", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-server"]),
+    ("sim", &["fanfold-core", "fanfold-store", "fanfold-engine"]),
     ("testkit", &["fanfold-core"]),
     ("../xtask", &["fanfold-core", "fanfold-store", "fanfold-testkit"]),
 ];

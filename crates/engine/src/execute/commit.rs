@@ -125,6 +125,7 @@ impl Actor {
             let mut stopping = self.shared.stopping();
             let pause = wait.mul_f64(0.5 + jitter(self.shared.clock.as_ref()) / 2.0);
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 // What cannot be recorded before the process ends is recovered by the next one.
                 _ = stopping.wait_for(|stopping| *stopping), if wait >= RETRY_MAX => return None,

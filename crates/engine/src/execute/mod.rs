@@ -194,6 +194,7 @@ impl Actor {
             .unwrap_or(SLEEP_MAX)
             .min(SLEEP_MAX);
         tokio::select! {
+            biased;
             input = self.tasks.next(), if !self.tasks.is_empty() => input.map_or(Woken::Idle, Woken::Input),
             Some(command) = self.inbox.recv() => Woken::Command(Box::new(command)),
             () = tokio::time::sleep(pause), if !self.halted => Woken::Time,

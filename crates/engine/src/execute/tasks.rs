@@ -1,6 +1,6 @@
 //! What an operation's task has begun and not seen end: turns waited for, calls on the wire, reads, lower operations followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) enum Input {
 pub(super) struct Tasks {
     set: JoinSet<Input>,
     /// What follows from the state, and may be given up when it does not any more.
-    works: HashMap<Work, AbortHandle>,
+    works: BTreeMap<Work, AbortHandle>,
     /// Attempts on the wire, which are never given up.
     calls: HashMap<Id, (StepIndex, Leg)>,
 }

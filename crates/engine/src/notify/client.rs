@@ -1,5 +1,6 @@
 //! One try to deliver a notice.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
-use crate::config::NoticeRules;
+use crate::config::{Config, NoticeRules};
+use crate::network::Network;
 use crate::receiver::{Host, Resolve, WebhookUrl};
 use crate::target::{Tls, from_wire};
 
@@ -77,11 +79,11 @@ impl Client {
         &self,
         outgoing: Outgoing<'_>,
         rules: &NoticeRules,
-        resolver: &dyn Resolve,
+        config: &Config,
         now: Timestamp,
     ) -> Result<(), Missed> {
         let try_once = async {
-            let stream = self.connect(&outgoing, rules, resolver).await?;
+            let stream = self.connect(&outgoing, rules, config).await?;
             exchange(outgoing, stream, now).await
         };
         tokio::time::timeout(rules.timeout, try_once)
@@ -93,10 +95,10 @@ impl Client {
         &self,
         outgoing: &Outgoing<'_>,
         rules: &NoticeRules,
-        resolver: &dyn Resolve,
+        config: &Config,
     ) -> Result<Box<dyn Stream>, String> {
         let url = outgoing.url;
-        let mut addresses = addresses(url, resolver).await?;
+        let mut addresses = addresses(url, config.resolver.as_ref()).await?;
         if outgoing.is_callers {
             // What is allowed here is what is connected to: the name is not resolved again.
             let first = addresses.first().copied();
@@ -105,9 +107,9 @@ impl Client {
                 return Err(format!("{first} is not allowed by `[notices] allow`"));
             }
         }
-        let stream = connect_to_one(&addresses).await?;
+        let stream = connect_to_one(&addresses, config.network.as_deref()).await?;
         if !url.is_secure() {
-            return Ok(Box::new(stream));
+            return Ok(stream);
         }
         let tls = self.tls(rules).await?;
         let name = match url.host() {
@@ -139,10 +141,14 @@ pub(super) async fn addresses(url: &WebhookUrl, resolver: &dyn Resolve) -> Resul
     }
 }
 
-async fn connect_to_one(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
+async fn connect_to_one(addresses: &[SocketAddr], network: Option<&dyn Network>) -> Result<Box<dyn Stream>, String> {
     let mut last = "the host has no address".to_owned();
     for to in addresses.iter().take(ADDRESSES_MAX) {
-        match TcpStream::connect(to).await {
+        let connected: io::Result<Box<dyn Stream>> = match network {
+            Some(network) => network.connect(&to.to_string()).await.map(|stream| Box::new(stream) as _),
+            None => TcpStream::connect(to).await.map(|stream| Box::new(stream) as _),
+        };
+        match connected {
             Ok(stream) => return Ok(stream),
             Err(error) => last = format!("cannot connect to {to}: {error}"),
         }
@@ -173,6 +179,7 @@ async fn exchange(outgoing: Outgoing<'_>, stream: Box<dyn Stream>, now: Timestam
     };
     tokio::pin!(answered);
     tokio::select! {
+        biased;
         result = &mut answered => result,
         ended = connection => match ended {
             // The connection may end just when its answer has come in.

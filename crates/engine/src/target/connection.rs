@@ -27,6 +27,8 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use crate::network::{Network, Socket};
+
 /// An answer's head and each of its fields together may not be longer, in octets.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -77,7 +79,13 @@ impl http_body::Body for Payload {
     }
 }
 
-pub(super) type Connector = TowerToHyperService<HttpsConnector<HttpConnector>>;
+/// Opens connections.
+pub(super) enum Connector {
+    /// Over the machine's network.
+    Machine(TowerToHyperService<HttpsConnector<HttpConnector>>),
+    /// Over one that is made up.
+    MadeUp(Arc<dyn Network>),
+}
 
 pub(super) struct Connection {
     sender: http1::SendRequest<Payload>,
@@ -101,7 +109,15 @@ struct Ledger {
     look: AtomicBool,
 }
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// The stream below HTTP.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and stands on the heap with its connection"
+)]
+enum Stream {
+    Machine(MaybeHttpsStream<TokioIo<TcpStream>>),
+    MadeUp(TokioIo<Box<dyn Socket>>),
+}
 
 /// The stream below HTTP, with a ledger of what left on it.
 struct Wire {
@@ -112,7 +128,16 @@ struct Wire {
 /// Connects. A function of its own with a boxed future: within an `async` function the compiler cannot see that the connector's
 /// future is `Send`.
 fn connect(connector: &Connector, origin: http::Uri) -> Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> {
-    Box::pin(connector.call(origin))
+    match connector {
+        Connector::Machine(connector) => {
+            let connecting = connector.call(origin);
+            Box::pin(async { connecting.await.map(Stream::Machine) })
+        }
+        Connector::MadeUp(network) => {
+            let connecting = network.connect(origin.authority().map_or("", |authority| authority.as_str()));
+            Box::pin(async { Ok(Stream::MadeUp(TokioIo::new(connecting.await?))) })
+        }
+    }
 }
 
 impl Connection {
@@ -183,18 +208,16 @@ impl Ledger {
 }
 
 impl Wire {
-    fn tcp(&self) -> &TcpStream {
-        match &self.stream {
-            MaybeHttpsStream::Http(tcp) => tcp.inner(),
-            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
-        }
-    }
-
     /// Whether the other side has closed, without waiting for the runtime to notice: it may be busy, and a request that is
     /// sent into a closed connection is lost without our knowing whether it was applied.
     fn other_side_closed(&self) -> bool {
+        let tcp = match &self.stream {
+            Stream::Machine(MaybeHttpsStream::Http(tcp)) => tcp.inner(),
+            Stream::Machine(MaybeHttpsStream::Https(tls)) => tls.inner().get_ref().0.inner().inner(),
+            Stream::MadeUp(socket) => return socket.inner().other_side_closed(),
+        };
         let mut byte = [MaybeUninit::uninit(); 1];
-        match SockRef::from(self.tcp()).peek(&mut byte) {
+        match SockRef::from(tcp).peek(&mut byte) {
             Ok(count) => count == 0,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
@@ -203,12 +226,62 @@ impl Wire {
     /// Notes a write. Over TLS what failed or was put off may have left in part, over plain TCP it has not.
     fn note(&self, written: &Poll<io::Result<usize>>) {
         let left = match (&self.stream, written) {
-            (MaybeHttpsStream::Http(_), Poll::Ready(Ok(count))) => *count > 0,
-            (MaybeHttpsStream::Http(_), _) => false,
-            (MaybeHttpsStream::Https(_), _) => true,
+            (Stream::Machine(MaybeHttpsStream::Https(_)), _) => true,
+            (Stream::Machine(MaybeHttpsStream::Http(_)) | Stream::MadeUp(_), Poll::Ready(Ok(count))) => *count > 0,
+            (Stream::Machine(MaybeHttpsStream::Http(_)) | Stream::MadeUp(_), _) => false,
         };
         if left {
             self.ledger.writes.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Machine(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::MadeUp(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Machine(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::MadeUp(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Machine(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::MadeUp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Machine(stream) => stream.is_write_vectored(),
+            Self::MadeUp(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Machine(stream) => Pin::new(stream).poll_flush(cx),
+            Self::MadeUp(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Machine(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::MadeUp(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

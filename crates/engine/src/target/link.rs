@@ -1,7 +1,7 @@
 //! The way to one target under one configuration: how to connect, what every request carries, and idle connections.
 //! A reload that changes any of it makes a new link; requests on the wire end on the old one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::connection::{Connection, Connector};
 use super::failure::Failure;
 use super::tls::{BadTls, Tls};
 use super::url::TargetUrl;
+use crate::network::Network;
 
 /// A connection that was idle for longer is closed instead of used. Many servers close theirs after 60 s or more; some,
 /// after 5 s, and then the request is repeated where that is safe.
@@ -37,6 +38,20 @@ pub(super) struct Link {
     idle_max: usize,
 }
 
+/// Opens connections over the machine's network.
+fn machine(config: &TargetConfig, platform: impl FnOnce() -> Result<Tls, BadTls>) -> Result<Connector, BadTls> {
+    let tls = match (&config.tls, config.url.is_secure()) {
+        (Some(tls), _) => tls.clone(),
+        (None, true) => platform()?,
+        (None, false) => Tls::unused()?,
+    };
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_keepalive(Some(KEEPALIVE));
+    Ok(Connector::Machine(TowerToHyperService::new(HttpsConnector::from((http, tls.config())))))
+}
+
 struct Idle {
     connection: Connection,
     since: Instant,
@@ -52,22 +67,21 @@ pub(super) struct Checkout {
 impl Link {
     /// # Errors
     /// If TLS cannot be set up.
-    pub(super) fn new(config: &TargetConfig, platform: impl FnOnce() -> Result<Tls, BadTls>) -> Result<Self, BadTls> {
-        let tls = match (&config.tls, config.url.is_secure()) {
-            (Some(tls), _) => tls.clone(),
-            (None, true) => platform()?,
-            (None, false) => Tls::unused()?,
+    pub(super) fn new(
+        config: &TargetConfig,
+        network: Option<Arc<dyn Network>>,
+        platform: impl FnOnce() -> Result<Tls, BadTls>,
+    ) -> Result<Self, BadTls> {
+        let connector = match network {
+            Some(network) => Connector::MadeUp(network),
+            None => machine(config, platform)?,
         };
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_keepalive(Some(KEEPALIVE));
         Ok(Self {
             url: config.url.clone(),
             headers: config.header_map(),
             reuse_idle: config.reuse_idle,
             tls: config.tls.clone(),
-            connector: TowerToHyperService::new(HttpsConnector::from((http, tls.config()))),
+            connector,
             idle: Mutex::new(Vec::new()),
             idle_max: config.max_in_flight.saturating_add(config.undo_max_in_flight),
         })

@@ -21,12 +21,14 @@ use super::metrics::{AttemptResult, Metrics};
 use super::send::{Broke, Outgoing, Received};
 use super::tally::{Latency, Tally, Totals};
 use super::tls::{BadTls, Tls};
+use crate::network::Network;
 
 /// All targets.
 #[derive(Debug)]
 pub struct Targets {
     by_name: RwLock<BTreeMap<TargetName, Arc<Target>>>,
     metrics: Metrics,
+    network: Option<Arc<dyn Network>>,
 }
 
 /// One target, configured or missing.
@@ -127,7 +129,12 @@ pub enum TargetState {
 impl Targets {
     /// No targets yet.
     pub fn new(metrics: Metrics) -> Self {
-        Self { by_name: RwLock::default(), metrics }
+        Self { by_name: RwLock::default(), metrics, network: None }
+    }
+
+    /// No targets yet; they will be in a network that is made up.
+    pub fn in_network(network: Arc<dyn Network>, metrics: Metrics) -> Self {
+        Self { network: Some(network), ..Self::new(metrics) }
     }
 
     /// Sets what is configured, all at once or not at all. Targets that were there before and still are keep their queue, breaker,
@@ -200,7 +207,7 @@ impl Targets {
             Some(tls) => Ok(tls.clone()),
             None => Ok(platform.insert(Tls::new(&[], None)?).clone()),
         };
-        Ok(Arc::new(Link::new(config, shared)?))
+        Ok(Arc::new(Link::new(config, self.network.clone(), shared)?))
     }
 }
 

@@ -1,0 +1,277 @@
+//! The model as a store that fails, answers late or not at all, and loses power between any two writes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfold_core::dialect::Bodies;
+use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
+use fanfold_store::model::Model;
+use fanfold_store::{
+    Acceptance, Accepted, AttentionId, Change, Closed, Commit, Committed, Counts, DueNotices, Error, EventNumber,
+    Events, Filter, Hold, Holds, LockPlace, Locks, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
+    NoticeOutcome, Operations, Outbox, OutboxState, Page, Queue, ReadHistory, ReadHolds, ReadNotes, ReadNotices,
+    ReadOperations, ReadSize, Recorded, Retention, Sealed, Size, Swept,
+};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::scenario::WriteFault;
+
+/// A store with faults.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    pub(crate) model: Model,
+    /// What befalls which write.
+    faults: Mutex<Vec<(u64, WriteFault)>>,
+    writes: AtomicU64,
+    calm: AtomicBool,
+    power: Notify,
+    /// The faults that had their turn.
+    met: Mutex<Vec<WriteFault>>,
+}
+
+impl Faulty {
+    pub(crate) fn new(faults: Vec<(u64, WriteFault)>) -> Arc<Self> {
+        Arc::new(Self {
+            model: Model::default(),
+            faults: Mutex::new(faults),
+            writes: AtomicU64::new(0),
+            calm: AtomicBool::new(false),
+            power: Notify::new(),
+            met: Mutex::default(),
+        })
+    }
+
+    /// No faults any more.
+    pub(crate) fn calm(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends when the power is lost.
+    pub(crate) async fn power_lost(&self) {
+        self.power.notified().await;
+    }
+
+    pub(crate) fn met(&self) -> Vec<WriteFault> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn fault(&self) -> Option<WriteFault> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        if self.calm.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = faults.iter().position(|(other, _)| *other == number)?;
+        let (_, fault) = faults.remove(at);
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        Some(fault)
+    }
+
+    async fn lose_power(&self) -> ! {
+        self.power.notify_one();
+        // Nothing of this process goes on.
+        std::future::pending().await
+    }
+
+    async fn write<T: Send>(&self, write: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        match self.fault() {
+            None => write.await,
+            Some(WriteFault::Fails) => {
+                Err(Error::Unavailable { detail: "told to fail".into(), may_have_committed: false })
+            }
+            Some(WriteFault::Full) => Err(Error::Full { detail: "told to be full".into(), may_have_committed: false }),
+            Some(WriteFault::AnswerLost) => {
+                // Whether it was possible is lost, too.
+                drop(write.await);
+                Err(Error::Unavailable { detail: "told to lose the answer".into(), may_have_committed: true })
+            }
+            Some(WriteFault::Slow(millis)) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                write.await
+            }
+            Some(WriteFault::PowerLostBefore) => self.lose_power().await,
+            Some(WriteFault::PowerLostAfter) => {
+                drop(write.await);
+                self.lose_power().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Operations for Faulty {
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
+        self.write(self.model.accept(acceptance)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
+        self.write(self.model.commit(commit)).await
+    }
+}
+
+#[async_trait]
+impl ReadOperations for Faulty {
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        self.model.operation(id).await
+    }
+
+    async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
+        self.model.bodies(id).await
+    }
+
+    async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        self.model.body(id, slot).await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {
+        self.model.list(filter, page).await
+    }
+
+    async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
+        self.model.counts(tenant).await
+    }
+}
+
+#[async_trait]
+impl Queue for Faulty {
+    async fn due(&self, lane: &str, now: Timestamp, limit: usize) -> Result<Vec<OperationId>, Error> {
+        self.model.due(lane, now, limit).await
+    }
+
+    async fn lanes(&self, now: Timestamp) -> Result<Vec<String>, Error> {
+        self.model.lanes(now).await
+    }
+
+    async fn next_wake(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.model.next_wake(after).await
+    }
+
+    async fn open_operations(&self, after: Option<OperationId>, limit: usize) -> Result<Vec<OperationId>, Error> {
+        self.model.open_operations(after, limit).await
+    }
+}
+
+#[async_trait]
+impl Sealed for Faulty {
+    async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        self.model.sealed(id, slot).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Faulty {
+    async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error> {
+        self.model.due_notices(wanted).await
+    }
+
+    async fn next_notice(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.model.next_notice(after).await
+    }
+
+    async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
+        self.write(self.model.record_notice(id, outcome)).await
+    }
+
+    async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
+        self.write(self.model.replay_notice(id, at)).await
+    }
+}
+
+#[async_trait]
+impl ReadNotices for Faulty {
+    async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
+        self.model.notices(filter, page).await
+    }
+
+    async fn outbox(&self) -> Result<OutboxState, Error> {
+        self.model.outbox().await
+    }
+
+    async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {
+        self.model.notice(id).await
+    }
+}
+
+#[async_trait]
+impl Notes for Faulty {
+    async fn acknowledge(&self, id: AttentionId, closed: Closed) -> Result<Change, Error> {
+        self.write(self.model.acknowledge(id, closed)).await
+    }
+}
+
+#[async_trait]
+impl ReadNotes for Faulty {
+    async fn notes(&self, filter: &NoteFilter, page: Page<AttentionId>) -> Result<Vec<Note>, Error> {
+        self.model.notes(filter, page).await
+    }
+
+    async fn note(&self, id: AttentionId) -> Result<Option<Note>, Error> {
+        self.model.note(id).await
+    }
+}
+
+#[async_trait]
+impl Holds for Faulty {
+    async fn hold(&self, hold: Hold) -> Result<Change, Error> {
+        self.write(self.model.hold(hold)).await
+    }
+
+    async fn release(&self, target: &TargetName) -> Result<Change, Error> {
+        self.write(self.model.release(target)).await
+    }
+}
+
+#[async_trait]
+impl ReadHolds for Faulty {
+    async fn holds(&self) -> Result<Vec<Hold>, Error> {
+        self.model.holds().await
+    }
+}
+
+#[async_trait]
+impl Retention for Faulty {
+    async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.write(self.model.sweep(now, batch)).await
+    }
+}
+
+#[async_trait]
+impl ReadSize for Faulty {
+    async fn size(&self) -> Result<Size, Error> {
+        self.model.size().await
+    }
+
+    fn trouble(&self) -> Option<Error> {
+        self.model.trouble()
+    }
+}
+
+#[async_trait]
+impl Locks for Faulty {
+    async fn lock_holder(&self, tenant: &TenantId, key: &str) -> Result<Option<OperationId>, Error> {
+        self.model.lock_holder(tenant, key).await
+    }
+
+    async fn lock_place(&self, operation: OperationId) -> Result<Option<LockPlace>, Error> {
+        self.model.lock_place(operation).await
+    }
+}
+
+#[async_trait]
+impl ReadHistory for Faulty {
+    async fn history(&self, id: OperationId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error> {
+        self.model.history(id, after, limit).await
+    }
+
+    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error> {
+        self.model.events(tenant, after, limit).await
+    }
+
+    async fn latest_event(&self) -> Result<EventNumber, Error> {
+        self.model.latest_event().await
+    }
+}
