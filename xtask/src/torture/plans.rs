@@ -107,6 +107,16 @@ pub(super) const PLANS: &[Plan] = &[
         settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"r/{{ path.id }}\"\n",
         ..PLAN
     },
+    Plan {
+        name: "restore-queue",
+        method: "PUT",
+        path: "/r/q/{}",
+        shared: true,
+        repeatable: true,
+        settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"rq/{{ path.id }}\"\non_locked = \"queue\"\n",
+        ..PLAN
+    },
+    Plan { name: "delayed", path: "/dl/{}", settings: concat!("two\ndelay = \"300ms\"\n", undo!()), ..PLAN },
     Plan { name: "delete", method: "DELETE", path: "/d/{}", repeatable: true, settings: "two\n", ..PLAN },
     Plan { name: "no-undo", path: "/n/{}", settings: "two\n", ..PLAN },
     Plan {
