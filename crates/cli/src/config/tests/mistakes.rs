@@ -390,8 +390,8 @@ fn notifications_need_a_mount_that_hears_them() {
 
 #[test]
 fn no_hint_proposes_what_this_version_refuses() {
-    let found = only("[server]\ncalback = \"10.0.0.5:8080\"\n");
-    assert!(!found.contains("\"callback\""), "{found}");
+    let found = only("[server]\ntsl = \"on\"\n");
+    assert!(!found.contains("\"tls\""), "{found}");
     let found = only("[server]\npublic_ur = \"https://a.example\"\n");
     assert!(found.contains("public_url"), "{found}");
 }
