@@ -1,6 +1,6 @@
 //! The story of an operation in words, made of what the native API shows of it: its detail and its history.
 //!
-//! It works for every operation: `ops history` and the demo's tour tell theirs with it. How one entry of the history is said is [`sentence`].
+//! It works for every operation: `ops history` and the demo's tour tell theirs with it. How one entry of the history is said is [`mod@sentence`].
 
 mod sentence;
 
