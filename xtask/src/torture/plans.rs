@@ -47,22 +47,8 @@ pub(super) struct Plan {
     pub(super) probe: bool,
     /// The order in which undos run, where it is defined: the names of targets, first to last.
     pub(super) undo_order: Option<&'static [&'static str]>,
-    /// The rest of the route's table.
+    /// The rest of the route's table. A line that is a word of [`SHORT`] stands for what is told there.
     settings: &'static str,
-}
-
-/// The undo of everything that is undone by a request.
-macro_rules! undo {
-    () => {
-        "undo = { method = \"DELETE\", path = \"/by-op/{{ operation.id }}\" }\n"
-    };
-}
-
-/// The probe of everything that is asked for.
-macro_rules! probe {
-    () => {
-        "probe = { path = \"/probe/{{ operation.id }}\", applied = \"response.json.applied\" }\n"
-    };
 }
 
 /// What most routes have in common.
@@ -77,27 +63,32 @@ const PLAN: Plan = Plan {
     settings: "",
 };
 
-const ALL: &str = "targets = [\"tokyo\", \"osaka\", \"nagoya\"]\n";
-const TWO: &str = "targets = [\"tokyo\", \"osaka\"]\n";
+/// Lines that many routes have, by a word.
+const SHORT: [(&str, &str); 4] = [
+    ("all", "targets = [\"tokyo\", \"osaka\", \"nagoya\"]"),
+    ("two", "targets = [\"tokyo\", \"osaka\"]"),
+    ("undo", "undo = { method = \"DELETE\", path = \"/by-op/{{ operation.id }}\" }"),
+    ("probe", "probe = { path = \"/probe/{{ operation.id }}\", applied = \"response.json.applied\" }"),
+];
 
 pub(super) const PLANS: &[Plan] = &[
-    Plan { name: "parallel-fail", path: "/a/{}", settings: concat!("all\non_unknown = \"fail\"\n", undo!()), ..PLAN },
+    Plan { name: "parallel-fail", path: "/a/{}", settings: "all\non_unknown = \"fail\"\nundo\n", ..PLAN },
     Plan {
         name: "sequence-undo",
         path: "/b/{}",
         undo_order: Some(&["nagoya", "osaka", "tokyo"]),
-        settings: concat!("all\norder = \"sequence\"\non_unknown = \"undo\"\n", undo!()),
+        settings: "all\norder = \"sequence\"\non_unknown = \"undo\"\nundo\n",
         ..PLAN
     },
     Plan {
         name: "waves",
         path: "/c/{}",
         undo_order: Some(&["nagoya", "osaka", "tokyo"]),
-        settings: concat!("all\nwaves = [1, 1]\n", undo!()),
+        settings: "all\nwaves = [1, 1]\nundo\n",
         ..PLAN
     },
-    Plan { name: "quorum", path: "/e/{}", settings: concat!("all\nrequire = 2\n", undo!()), ..PLAN },
-    Plan { name: "put", method: "PUT", path: "/p/{}", repeatable: true, settings: concat!("all\n", undo!()), ..PLAN },
+    Plan { name: "quorum", path: "/e/{}", settings: "all\nrequire = 2\nundo\n", ..PLAN },
+    Plan { name: "put", method: "PUT", path: "/p/{}", repeatable: true, settings: "all\nundo\n", ..PLAN },
     Plan {
         name: "restore-reject",
         method: "PUT",
@@ -116,7 +107,7 @@ pub(super) const PLANS: &[Plan] = &[
         settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"rq/{{ path.id }}\"\non_locked = \"queue\"\n",
         ..PLAN
     },
-    Plan { name: "delayed", path: "/dl/{}", settings: concat!("two\ndelay = \"300ms\"\n", undo!()), ..PLAN },
+    Plan { name: "delayed", path: "/dl/{}", settings: "two\ndelay = \"300ms\"\nundo\n", ..PLAN },
     Plan { name: "delete", method: "DELETE", path: "/d/{}", repeatable: true, settings: "two\n", ..PLAN },
     Plan { name: "no-undo", path: "/n/{}", settings: "two\n", ..PLAN },
     Plan {
@@ -124,35 +115,25 @@ pub(super) const PLANS: &[Plan] = &[
         method: "PATCH",
         path: "/x/{}",
         repeatable: true,
-        settings: concat!("two\nrepeatable = true\n", undo!()),
+        settings: "two\nrepeatable = true\nundo\n",
         ..PLAN
     },
-    Plan { name: "unknown-hold", path: "/h/{}", settings: concat!("two\non_unknown = \"hold\"\n", undo!()), ..PLAN },
-    Plan { name: "failure-hold", path: "/f/{}", settings: concat!("two\non_failure = \"hold\"\n", undo!()), ..PLAN },
-    Plan { name: "msf-noticed", path: "/v1/m/{}", settings: concat!("two\ndialect = \"msf\"\n", undo!()), ..PLAN },
-    Plan { name: "probe", path: "/q/{}", probe: true, settings: concat!("two\n", probe!(), undo!()), ..PLAN },
+    Plan { name: "unknown-hold", path: "/h/{}", settings: "two\non_unknown = \"hold\"\nundo\n", ..PLAN },
+    Plan { name: "failure-hold", path: "/f/{}", settings: "two\non_failure = \"hold\"\nundo\n", ..PLAN },
+    Plan { name: "msf-noticed", path: "/v1/m/{}", settings: "two\ndialect = \"msf\"\nundo\n", ..PLAN },
+    Plan { name: "probe", path: "/q/{}", probe: true, settings: "two\nprobe\nundo\n", ..PLAN },
     Plan {
         name: "probe-undo",
         path: "/qu/{}",
         probe: true,
-        settings: concat!("two\norder = \"sequence\"\non_unknown = \"undo\"\n", probe!(), undo!()),
+        settings: "two\norder = \"sequence\"\non_unknown = \"undo\"\nprobe\nundo\n",
         ..PLAN
     },
-    Plan { name: "undo-hold", path: "/uh/{}", settings: concat!("two\non_undo_failure = \"hold\"\n", undo!()), ..PLAN },
-    Plan { name: "lower-msf", path: "/lm/{}", settings: concat!("targets = [\"tokyo\", \"kobe\"]\n", undo!()), ..PLAN },
-    Plan {
-        name: "lower-plas",
-        path: "/lp/{}",
-        settings: concat!("targets = [\"tokyo\", \"nara\"]\n", undo!()),
-        ..PLAN
-    },
-    Plan {
-        name: "lower-location",
-        path: "/ll/{}",
-        settings: concat!("targets = [\"tokyo\", \"sakai\"]\n", undo!()),
-        ..PLAN
-    },
-    Plan { name: "lower-poll", path: "/lq/{}", settings: concat!("targets = [\"tokyo\", \"ube\"]\n", undo!()), ..PLAN },
+    Plan { name: "undo-hold", path: "/uh/{}", settings: "two\non_undo_failure = \"hold\"\nundo\n", ..PLAN },
+    Plan { name: "lower-msf", path: "/lm/{}", settings: "targets = [\"tokyo\", \"kobe\"]\nundo\n", ..PLAN },
+    Plan { name: "lower-plas", path: "/lp/{}", settings: "targets = [\"tokyo\", \"nara\"]\nundo\n", ..PLAN },
+    Plan { name: "lower-location", path: "/ll/{}", settings: "targets = [\"tokyo\", \"sakai\"]\nundo\n", ..PLAN },
+    Plan { name: "lower-poll", path: "/lq/{}", settings: "targets = [\"tokyo\", \"ube\"]\nundo\n", ..PLAN },
 ];
 
 impl Plan {
@@ -193,10 +174,27 @@ pub(super) fn config(places: &Places) -> String {
     }
     for plan in PLANS {
         let path = plan.path.replace("{}", "{id}");
-        // Restores are locked by the value, whatever its first letter.
-        let settings = plan.settings.replacen("all\n", ALL, 1).replacen("two\n", TWO, 1);
-        writeln!(text, "[[routes]]\nname = \"{}\"\nmatch = \"{} {path}\"\n{settings}", plan.name, plan.method)
+        writeln!(text, "[[routes]]\nname = \"{}\"\nmatch = \"{} {path}\"", plan.name, plan.method)
             .expect("writing to a String cannot fail");
+        for line in plan.settings.lines() {
+            let short = SHORT.iter().find(|(word, _)| *word == line);
+            text.push_str(short.map_or(line, |(_, whole)| *whole));
+            text.push('\n');
+        }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_a_table_with_targets() {
+        let text = config(&Places { server: "127.0.0.1:0".into(), targets: Vec::new() });
+        let file: toml::Table = text.parse().unwrap();
+        let routes = file["routes"].as_array().unwrap();
+        assert_eq!(routes.len(), PLANS.len());
+        assert!(routes.iter().all(|route| route["targets"].is_array()), "{text}");
+    }
 }
