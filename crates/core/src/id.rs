@@ -19,6 +19,28 @@ impl OperationId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
+    /// This id, unless `last` is of the same millisecond and not before it: then one a random step behind `last`, so that ids
+    /// of one millisecond sort in the order in which they were given (RFC 9562, section 6.2, method 2). Other milliseconds stay
+    /// as they are, also if the clock was set back: an id tells the time of acceptance.
+    #[must_use]
+    pub fn behind(self, last: Self) -> Self {
+        // The 62 low bits are random, the 12 before the variant too; the step takes 32, and a carry goes into the 12.
+        const LOW: u128 = (1 << 62) - 1;
+        const HIGH: u128 = 0xfff << 64;
+        let (own, other) = (self.0.as_u128(), last.0.as_u128());
+        if own > other || own >> 80 != other >> 80 {
+            return self;
+        }
+        let random = |id: u128| ((id & HIGH) >> 2) | (id & LOW);
+        let next = random(other) + 1 + (own & 0xffff_ffff);
+        let fixed = own & !(HIGH | LOW);
+        // 74 bits; were they ever used up, an id out of order is better than one twice.
+        if next >> 74 != 0 {
+            return self;
+        }
+        Self(Uuid::from_u128(fixed | ((next << 2) & HIGH) | (next & LOW)))
+    }
+
     /// The sixteen bytes, for a store's key columns.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -148,5 +170,35 @@ impl Revision {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_millisecond_are_in_order() {
+        let at = |millis: i64| Timestamp::from_millisecond(1_800_000_000_000 + millis).unwrap();
+        for fill in [0x00, 0x7f, 0xff] {
+            let mut last = OperationId::new(at(0), [fill; 10]);
+            for step in [0x80_u8, 0, 1, 0x81] {
+                let own = OperationId::new(at(0), [step; 10]);
+                let next = own.behind(last);
+                let overflows = fill == 0xff;
+                assert!(next > last || (overflows && next == own), "{next} after {last}");
+                assert_eq!(next.to_string().as_bytes()[14], b'7');
+                assert!("89ab".contains(char::from(next.to_string().as_bytes()[19])), "{next}");
+                assert_eq!(next.as_bytes()[..6], own.as_bytes()[..6]);
+                last = next;
+            }
+        }
+        // Another millisecond, also an earlier one, keeps its own id.
+        let (early, late) = (OperationId::new(at(0), [1; 10]), OperationId::new(at(1), [0; 10]));
+        assert_eq!((late.behind(early), early.behind(late)), (late, early));
+        // A carry goes past the variant.
+        let last = OperationId::new(at(0), [0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        let next = OperationId::new(at(0), [0; 10]).behind(last);
+        assert!(next > last, "{next} after {last}");
     }
 }

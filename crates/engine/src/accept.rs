@@ -14,6 +14,7 @@ use sha2::Sha256;
 
 use crate::Engine;
 use crate::dispatch;
+use crate::doubts::Claim;
 use crate::execute::{TRACE_ATTRIBUTE, sealed_form};
 use crate::notify::{CALLBACK_ATTRIBUTE, allowed_callback};
 use crate::receiver::WebhookUrl;
@@ -23,6 +24,9 @@ const IDEMPOTENCY_KEY_MAX: usize = 255;
 
 /// When a client is told to try again that is refused because there is too much to do, or the server is stopping.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the canceling of an operation that has its key.
+const CANCELING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far ahead a client may schedule an operation.
 const START_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -117,8 +121,7 @@ impl Engine {
             events: Vec::new(),
             operation,
         };
-        let accepted = shared.store.accept(acceptance).await.map_err(store_refusal)?;
-        match accepted {
+        match self.ask_store(acceptance).await? {
             Accepted::New { operation, lock: _ } => {
                 shared.residents.note_recorded();
                 let operation = Arc::new(*operation);
@@ -130,7 +133,11 @@ impl Engine {
                 Ok(AcceptOutcome { operation, repeated: false })
             }
             Accepted::Same(id) => {
-                let operation = self.operation(id).await.map_err(engine_refusal)?;
+                let operation = self.operation(id).await.map_err(|error| {
+                    tracing::error!(operation.id = %id, %error, "cannot read an operation whose request came again");
+                    let detail = "the request was accepted before, but its operation cannot be read at the moment";
+                    Refusal::StoreUnreachable { detail: detail.to_owned() }
+                })?;
                 let gone =
                     || Refusal::StoreFailing { detail: format!("operation {id} was deleted just now; try again") };
                 Ok(AcceptOutcome { operation: operation.ok_or_else(gone)?, repeated: true })
@@ -143,6 +150,59 @@ impl Engine {
             Accepted::TooManyWaiting => {
                 let detail = "as many operations as allowed have not ended yet".to_owned();
                 Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER })
+            }
+        }
+    }
+
+    /// Asks the store to record an operation; again where the key belongs to one that is being canceled just now, because its
+    /// own acceptance could not be answered.
+    async fn ask_store(&self, acceptance: Acceptance) -> Result<Accepted, Refusal> {
+        let shared = &self.shared;
+        if acceptance.idempotency.is_none() {
+            return self.ask_once(acceptance).await;
+        }
+        let give_up = tokio::time::Instant::now() + CANCELING_PATIENCE;
+        loop {
+            let mut settled = shared.doubts.settled();
+            let accepted = self.ask_once(acceptance.clone()).await?;
+            let Accepted::Same(id) = accepted else { return Ok(accepted) };
+            match shared.doubts.claim(id) {
+                Claim::Known => return Ok(accepted),
+                Claim::Accepted => {
+                    shared.wake_dispatcher();
+                    return Ok(accepted);
+                }
+                Claim::Canceling if tokio::time::timeout_at(give_up, settled.changed()).await.is_err() => {
+                    let detail = "the request may have been accepted before, which is being taken back; try again";
+                    return Err(Refusal::StoreUnreachable { detail: detail.to_owned() });
+                }
+                Claim::Canceling => {}
+            }
+        }
+    }
+
+    async fn ask_once(&self, acceptance: Acceptance) -> Result<Accepted, Refusal> {
+        let shared = &self.shared;
+        let Some(asking) = shared.doubts.ask(acceptance.operation.id) else {
+            let detail = "the store has left too many requests without an answer".to_owned();
+            return Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER });
+        };
+        match shared.store.accept(acceptance).await {
+            Ok(accepted) => {
+                if shared.set_store_in_trouble(false) {
+                    tracing::info!("the store takes operations again");
+                }
+                Ok(accepted)
+            }
+            Err(error) => {
+                if error.may_have_committed() && !asking.lost() {
+                    // The same request came again meanwhile, and was told that it is accepted.
+                    shared.wake_dispatcher();
+                }
+                if !shared.set_store_in_trouble(true) {
+                    tracing::error!(%error, "the store does not take operations; this is told once, until it does again");
+                }
+                Err(store_refusal(&error))
             }
         }
     }
@@ -163,10 +223,11 @@ impl Engine {
         Ok(Some(callback))
     }
 
+    /// The id of an operation accepted now. Ids of the same millisecond are in the order in which they are given.
     fn new_id(&self, now: Timestamp) -> OperationId {
         let mut random = [0; 10];
         self.shared.clock.fill(&mut random);
-        OperationId::new(now, random)
+        self.shared.in_order(OperationId::new(now, random))
     }
 
     /// A random UUID (RFC 9562, version 4), for resources.
@@ -232,29 +293,17 @@ fn fingerprint(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn engine_refusal(error: crate::Error) -> Refusal {
-    match error {
-        crate::Error::Store(error) => store_refusal(error),
-        other => Refusal::StoreFailing { detail: other.to_string() },
-    }
-}
-
 /// The store's error in the words of the refusal table.
-fn store_refusal(error: StoreError) -> Refusal {
+fn store_refusal(error: &StoreError) -> Refusal {
     let hint = if error.may_have_committed() { "; the request may have been accepted all the same" } else { "" };
     match error {
         StoreError::Unavailable { .. } | StoreError::Locked { .. } => {
-            tracing::error!(%error, "the store is not available; nothing is accepted");
             Refusal::StoreUnreachable { detail: format!("the store is not available at the moment{hint}") }
         }
         StoreError::Full { may_have_committed: false, .. } => {
-            tracing::error!(%error, "the store is full; nothing is accepted");
             Refusal::Unavailable { detail: "the store is full".to_owned(), retry_after: RETRY_AFTER }
         }
-        other => {
-            tracing::error!(error = %other, "the store fails; nothing is accepted");
-            Refusal::StoreFailing { detail: format!("the store cannot record the request{hint}") }
-        }
+        _ => Refusal::StoreFailing { detail: format!("the store cannot record the request{hint}") },
     }
 }
 
@@ -283,8 +332,8 @@ mod tests {
     #[test]
     fn a_full_store_asks_to_come_back_unless_it_may_have_accepted() {
         let full = |may_have_committed| StoreError::Full { detail: "no room".to_owned(), may_have_committed };
-        assert!(matches!(store_refusal(full(false)), Refusal::Unavailable { .. }));
-        let Refusal::StoreFailing { detail } = store_refusal(full(true)) else { panic!("it is ambiguous") };
+        assert!(matches!(store_refusal(&full(false)), Refusal::Unavailable { .. }));
+        let Refusal::StoreFailing { detail } = store_refusal(&full(true)) else { panic!("it is ambiguous") };
         assert!(detail.contains("may have been accepted"), "{detail}");
     }
 

@@ -17,6 +17,9 @@ pub struct Config {
     pub running_max: usize,
     /// Operations in memory at once that call the same targets: one sick target must not take all the room.
     pub lane_running_max: usize,
+    /// Operations at the most whose acceptance could not be answered, and that have not been looked for yet (G1); while there
+    /// are as many, nothing is accepted.
+    pub doubtful_max: usize,
     /// Ended operations that are kept in memory to answer questions about them.
     pub ended_max: usize,
     /// An operation that has nothing to do for longer than this leaves the memory.
@@ -46,6 +49,7 @@ impl Config {
         Self {
             running_max: 16_384,
             lane_running_max: 2_048,
+            doubtful_max: 4_096,
             ended_max: 4_096,
             park_after: Duration::from_secs(60),
             sweep_every: Duration::from_secs(5),

@@ -4,12 +4,13 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use fanfold_core::{Operation, Plan};
+use fanfold_core::{Operation, OperationId, Plan};
 use fanfold_store::Error;
 use tokio::task::JoinError;
 
+use crate::doubts::Canceling;
 use crate::execute::Actor;
-use crate::residents::{Bounds, Command, Entry};
+use crate::residents::{Bounds, Command};
 use crate::shared::Shared;
 
 /// The longest name of a lane, in octets; a longer list of targets is named by its hash.
@@ -60,7 +61,8 @@ async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
         if due.len() == room + running {
             shared.residents.await_room();
         }
-        let waiting = due.into_iter().filter(|id| !shared.residents.is_running(*id)).take(room);
+        let is_free = |id: &OperationId| !shared.residents.is_running(*id) && !shared.doubts.hold_back(*id);
+        let waiting = due.into_iter().filter(is_free).take(room);
         for id in waiting.collect::<Vec<_>>() {
             match shared.store.operation(id).await {
                 Ok(Some(operation)) => take_up(shared, Arc::new(operation)),
@@ -76,12 +78,21 @@ async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
 
 /// Takes an operation into memory and begins to carry it out, unless it is there already or there is no room.
 pub(crate) fn take_up(shared: &Arc<Shared>, operation: Arc<Operation>) {
-    if shared.is_stopping() || operation.end().is_some() {
+    if shared.is_stopping() || operation.end().is_some() || shared.doubts.hold_back(operation.id) {
         return;
     }
     if let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), shared.bounds()) {
-        begin(shared, operation, entry);
+        let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+        begin(shared, actor);
     }
+}
+
+/// Takes an operation into memory whose acceptance could not be answered, to cancel it before anything else.
+pub(crate) fn take_up_to_cancel(shared: &Arc<Shared>, operation: Arc<Operation>, canceling: Canceling) {
+    let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
+    let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), bounds) else { return };
+    let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+    begin(shared, actor.canceled_by(canceling));
 }
 
 /// Takes an operation into memory to tell it something, whatever the bounds: somebody waits for the answer. `false` if the
@@ -93,13 +104,13 @@ pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, c
     if entry.sender.try_send(command).is_err() {
         return false;
     }
-    begin(shared, operation, entry);
+    let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+    begin(shared, actor);
     true
 }
 
-fn begin(shared: &Arc<Shared>, operation: Arc<Operation>, entry: Entry) {
-    let id = operation.id;
-    let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+fn begin(shared: &Arc<Shared>, actor: Actor) {
+    let id = actor.id();
     let ended = Arc::clone(shared);
     let mut actors = shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
     let task = actors.spawn(async move {

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::residents::Command;
 use crate::shared::Shared;
 use crate::target::Targets;
-use crate::{Error, dispatch, notify, patrol, upkeep};
+use crate::{Error, dispatch, notify, patrol, settle, upkeep};
 
 /// A running engine; cheap to clone.
 #[derive(Clone)]
@@ -57,6 +57,7 @@ impl Engine {
         let shared = Arc::new(Shared::new(store, targets, clock, mounts, config));
         let mut services = JoinSet::new();
         services.spawn(dispatch::run(Arc::clone(&shared)));
+        services.spawn(settle::run(Arc::clone(&shared)));
         services.spawn(notify::run(Arc::clone(&shared)));
         services.spawn(patrol::run(Arc::clone(&shared)));
         services.spawn(upkeep::run(Arc::clone(&shared)));
@@ -181,6 +182,10 @@ impl Engine {
         }
         if self.shared.is_stopping() {
             return Err(Error::Stopping);
+        }
+        if self.shared.doubts.hold_back(id) {
+            // It is about to be canceled, or to be accepted after all.
+            return Err(Error::Busy);
         }
         Ok(dispatch::take_up_to_tell(&self.shared, Arc::new(operation), command))
     }

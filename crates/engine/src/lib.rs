@@ -3,7 +3,7 @@
 //!
 //! Where to look: [`Engine`] is the handle; `accept` makes operations; `dispatch` takes them up; `execute` carries one out;
 //! [`target`] is everything towards back ends; `notify` sends notices; `patrol` looks for what was
-//! forgotten; `upkeep` does the chores. The engine never decides what
+//! forgotten; `settle` cancels what was accepted without an answer; `upkeep` does the chores. The engine never decides what
 //! an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
 
 mod accept;
@@ -12,6 +12,7 @@ mod attention;
 mod clock;
 mod config;
 mod dispatch;
+mod doubts;
 mod engine;
 mod error;
 mod execute;
@@ -24,6 +25,7 @@ mod patrol;
 mod policies;
 mod receiver;
 mod residents;
+mod settle;
 mod shared;
 pub mod target;
 mod upkeep;

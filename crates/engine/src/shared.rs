@@ -1,9 +1,10 @@
 //! What all tasks of the engine share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use fanfold_core::OperationId;
 use fanfold_core::dialect::Mount;
 use fanfold_store::Store;
 use tokio::sync::{Notify, watch};
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, NoticeRules};
+use crate::doubts::Doubts;
 use crate::lowers::Lowers;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Config,
     pub(crate) residents: Arc<Residents>,
+    /// What is not to be dispatched yet.
+    pub(crate) doubts: Arc<Doubts>,
     pub(crate) policies: Policies,
     pub(crate) lowers: Arc<Lowers>,
     pub(crate) metrics: Metrics,
@@ -31,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) notices: ArcSwap<NoticeRules>,
     /// The tasks of operations.
     pub(crate) actors: Mutex<JoinSet<()>>,
+    /// Whether the last acceptance failed because of the store, so that it is told once.
+    store_in_trouble: AtomicBool,
+    last_id: Mutex<Option<OperationId>>,
     stopping: watch::Sender<bool>,
     draining: AtomicBool,
     drained: AtomicBool,
@@ -52,12 +59,15 @@ impl Shared {
             targets,
             clock,
             residents: Residents::new(config.ended_max),
+            doubts: Doubts::new(config.doubtful_max),
             policies: Policies::default(),
             lowers: Arc::default(),
             metrics: Metrics::default(),
             mounts: ArcSwap::from_pointee(mounts),
             notices: ArcSwap::from_pointee(config.notices.clone()),
             actors: Mutex::default(),
+            store_in_trouble: AtomicBool::new(false),
+            last_id: Mutex::default(),
             stopping: watch::Sender::new(false),
             draining: AtomicBool::new(false),
             drained: AtomicBool::new(false),
@@ -66,6 +76,19 @@ impl Shared {
             notifier: Notify::new(),
             config,
         }
+    }
+
+    /// Notes whether the store takes operations, and gives what was so before.
+    pub(crate) fn set_store_in_trouble(&self, in_trouble: bool) -> bool {
+        self.store_in_trouble.swap(in_trouble, Ordering::Relaxed)
+    }
+
+    /// Moves an id behind the last one that was given, if it is of the same millisecond.
+    pub(crate) fn in_order(&self, id: OperationId) -> OperationId {
+        let mut last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = last.map_or(id, |last| id.behind(last));
+        *last = Some(id);
+        id
     }
 
     /// Accepts nothing any more, or again.

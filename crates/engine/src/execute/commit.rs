@@ -34,7 +34,7 @@ impl Actor {
             effects: draft.effects,
             sealed: draft.sealed,
             notices: draft.notices,
-            free_idempotency_key: false,
+            free_idempotency_key: self.canceling.is_some(),
         };
         self.shared.residents.set_recording(self.op.id, true);
         let committed = self.record(&commit).await;
@@ -43,6 +43,9 @@ impl Actor {
         self.op = Arc::new(*committed.operation);
         self.hold_targets(&commit.effects);
         self.shared.residents.publish(&self.op);
+        if let Some(canceling) = self.canceling.take_if(|_| self.op.end().is_some()) {
+            canceling.ended();
+        }
         self.follow_up(&commit, committed.granted);
         for reply in draft.replies {
             // Whoever asked may have gone away; the change is made all the same.

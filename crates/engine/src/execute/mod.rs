@@ -16,11 +16,12 @@ mod tasks;
 use std::sync::Arc;
 
 use fanfold_core::operation::{Cause, Leg, Sent, Stage, Timer, Trouble, TroubleKind, Work};
-use fanfold_core::{Context, Event, IllegalEvent, Operation, transition};
+use fanfold_core::{Context, Event, IllegalEvent, Operation, OperationId, transition};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::clock::jitter;
+use crate::doubts::Canceling;
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
 pub(crate) use call::{TRACE_ATTRIBUTE, trace_of};
@@ -51,6 +52,8 @@ pub(crate) struct Actor {
     draft: Draft,
     /// The process is about to stop: no attempt starts any more.
     halted: bool,
+    /// Its acceptance could not be answered: it is canceled before anything else, and its idempotency key is freed.
+    canceling: Option<Canceling>,
 }
 
 /// Why waiting ended.
@@ -64,11 +67,25 @@ enum Woken {
 
 impl Actor {
     pub(crate) fn new(shared: Arc<Shared>, op: Arc<Operation>, place: Place, inbox: mpsc::Receiver<Command>) -> Self {
-        Self { shared, op, _place: place, inbox, tasks: Tasks::default(), draft: Draft::default(), halted: false }
+        let (tasks, draft) = (Tasks::default(), Draft::default());
+        Self { shared, op, _place: place, inbox, tasks, draft, halted: false, canceling: None }
+    }
+
+    pub(crate) fn id(&self) -> OperationId {
+        self.op.id
+    }
+
+    /// The same for an operation whose acceptance could not be answered.
+    pub(crate) fn canceled_by(mut self, canceling: Canceling) -> Self {
+        self.canceling = Some(canceling);
+        self
     }
 
     /// Goes on with the operation until it has ended, or nothing is to be done for it for a while. Gives it as it is then.
     pub(crate) async fn run(mut self) -> Arc<Operation> {
+        if self.canceling.is_some() {
+            self.take(Event::CancelRequested { by: "fanfold".to_owned() });
+        }
         self.take_over();
         let mut stopping = self.shared.stopping();
         loop {

@@ -3,7 +3,9 @@
 
 mod attention;
 mod callbacks;
+mod doubtful;
 mod hold;
+mod lossy;
 mod monitors;
 mod operations;
 mod patrol;

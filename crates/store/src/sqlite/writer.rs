@@ -262,23 +262,26 @@ impl Writer {
             Err(error) if batch.len() > 1 => {
                 tracing::warn!(%error, requests = batch.len(), "a shared transaction failed; its requests are tried one by one");
                 for job in batch {
-                    self.work_alone(job);
+                    self.work_alone(job, &error);
                 }
             }
             Err(error) => batch.into_iter().for_each(|job| job.answer(Err(error.clone()))),
         }
     }
 
-    fn work_alone(&mut self, job: Box<dyn Job>) {
+    /// Tries a request once more. What is refused now may be found recorded after a crash if the shared transaction failed while
+    /// it was committed: its pages stand in the log until other ones take their place.
+    fn work_alone(&mut self, job: Box<dyn Job>, shared: &Error) {
+        let told = |error: Error| if shared.may_have_committed() { error.after_ambiguous_try() } else { error };
         if job.accepts()
             && let Some(trouble) = self.trouble.get()
         {
-            return job.answer(Err(trouble));
+            return job.answer(Err(told(trouble)));
         }
         let mut alone = [job];
         let outcome = self.guarded(&mut alone);
         let [job] = alone;
-        job.answer(outcome);
+        job.answer(outcome.map_err(told));
     }
 
     /// While the disk is in trouble new work is refused, unless the disk takes a small write again. Everything else is

@@ -109,3 +109,20 @@ fn a_panic_fails_its_own_request_and_nobody_elses() {
     let names: i64 = writer.sql.query_row(half, [], |row| row.get(0)).expect("it can be read");
     assert_eq!(names, 2, "nothing of it is left");
 }
+
+// The shared transaction may be found whole after a crash, so nobody is told that it was certainly not recorded.
+#[test]
+fn what_may_have_been_recorded_together_is_doubtful_alone() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory can be made");
+    let mut writer = writer(&directory);
+    let trouble = Error::Full { detail: "no room".to_owned(), may_have_committed: false };
+    writer.trouble.set(Some(trouble));
+    let mut alone = |may_have_committed| {
+        let (reply, mut answer) = oneshot::channel();
+        let job = Box::new(Queued { request: Insert::<true>("a"), answer: None, reply });
+        writer.work_alone(job, &Error::Unavailable { detail: "broken".to_owned(), may_have_committed });
+        answer.try_recv().expect("the request is answered").expect_err("the disk is in trouble")
+    };
+    assert!(alone(true).may_have_committed());
+    assert!(!alone(false).may_have_committed());
+}

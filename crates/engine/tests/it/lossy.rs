@@ -1,0 +1,229 @@
+//! A store that loses answers and goes away when a test says so. What it does record stands in the store below it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfold_core::dialect::Bodies;
+use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
+use fanfold_store::*;
+use jiff::Timestamp;
+
+pub(crate) struct Lossy {
+    below: Arc<dyn Store>,
+    /// Acceptances that are recorded, and answered with an error.
+    answers_to_lose: AtomicUsize,
+    commits_fail: AtomicBool,
+    reads_fail: AtomicBool,
+}
+
+impl Lossy {
+    pub(crate) fn new(below: Arc<dyn Store>) -> Arc<Self> {
+        let (commits_fail, reads_fail) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { below, answers_to_lose: AtomicUsize::new(0), commits_fail, reads_fail })
+    }
+
+    pub(crate) fn lose_answers(&self, count: usize) {
+        self.answers_to_lose.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on no state is recorded, or again.
+    pub(crate) fn fail_commits(&self, fail: bool) {
+        self.commits_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// From now on no single operation can be read, or again.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+}
+
+fn away(may_have_committed: bool) -> Error {
+    Error::Unavailable { detail: "the connection was lost".to_owned(), may_have_committed }
+}
+
+#[async_trait]
+impl Operations for Lossy {
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
+        let accepted = self.below.accept(acceptance).await?;
+        let lose = |left: usize| left.checked_sub(1);
+        if self.answers_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose).is_ok() {
+            return Err(away(true));
+        }
+        Ok(accepted)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
+        if self.commits_fail.load(Ordering::SeqCst) {
+            return Err(away(false));
+        }
+        self.below.commit(commit).await
+    }
+}
+
+#[async_trait]
+impl ReadOperations for Lossy {
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        if self.reads_fail.load(Ordering::SeqCst) {
+            return Err(away(false));
+        }
+        self.below.operation(id).await
+    }
+
+    async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
+        self.below.bodies(id).await
+    }
+
+    async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        self.below.body(id, slot).await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {
+        self.below.list(filter, page).await
+    }
+
+    async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
+        self.below.counts(tenant).await
+    }
+}
+
+#[async_trait]
+impl Queue for Lossy {
+    async fn due(&self, lane: &str, now: Timestamp, limit: usize) -> Result<Vec<OperationId>, Error> {
+        self.below.due(lane, now, limit).await
+    }
+
+    async fn lanes(&self, now: Timestamp) -> Result<Vec<String>, Error> {
+        self.below.lanes(now).await
+    }
+
+    async fn next_wake(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.below.next_wake(after).await
+    }
+
+    async fn open_operations(&self, after: Option<OperationId>, limit: usize) -> Result<Vec<OperationId>, Error> {
+        self.below.open_operations(after, limit).await
+    }
+}
+
+#[async_trait]
+impl Sealed for Lossy {
+    async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        self.below.sealed(id, slot).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Lossy {
+    async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error> {
+        self.below.due_notices(wanted).await
+    }
+
+    async fn next_notice(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.below.next_notice(after).await
+    }
+
+    async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
+        self.below.record_notice(id, outcome).await
+    }
+
+    async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
+        self.below.replay_notice(id, at).await
+    }
+}
+
+#[async_trait]
+impl ReadNotices for Lossy {
+    async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
+        self.below.notices(filter, page).await
+    }
+
+    async fn outbox(&self) -> Result<OutboxState, Error> {
+        self.below.outbox().await
+    }
+
+    async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {
+        self.below.notice(id).await
+    }
+}
+
+#[async_trait]
+impl Notes for Lossy {
+    async fn acknowledge(&self, id: AttentionId, closed: Closed) -> Result<Change, Error> {
+        self.below.acknowledge(id, closed).await
+    }
+}
+
+#[async_trait]
+impl ReadNotes for Lossy {
+    async fn notes(&self, filter: &NoteFilter, page: Page<AttentionId>) -> Result<Vec<Note>, Error> {
+        self.below.notes(filter, page).await
+    }
+
+    async fn note(&self, id: AttentionId) -> Result<Option<Note>, Error> {
+        self.below.note(id).await
+    }
+}
+
+#[async_trait]
+impl Holds for Lossy {
+    async fn hold(&self, hold: Hold) -> Result<Change, Error> {
+        self.below.hold(hold).await
+    }
+
+    async fn release(&self, target: &TargetName) -> Result<Change, Error> {
+        self.below.release(target).await
+    }
+}
+
+#[async_trait]
+impl ReadHolds for Lossy {
+    async fn holds(&self) -> Result<Vec<Hold>, Error> {
+        self.below.holds().await
+    }
+}
+
+#[async_trait]
+impl Retention for Lossy {
+    async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.below.sweep(now, batch).await
+    }
+}
+
+#[async_trait]
+impl ReadSize for Lossy {
+    async fn size(&self) -> Result<Size, Error> {
+        self.below.size().await
+    }
+
+    fn trouble(&self) -> Option<Error> {
+        self.below.trouble()
+    }
+}
+
+#[async_trait]
+impl ReadHistory for Lossy {
+    async fn history(&self, id: OperationId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error> {
+        self.below.history(id, after, limit).await
+    }
+
+    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error> {
+        self.below.events(tenant, after, limit).await
+    }
+
+    async fn latest_event(&self) -> Result<EventNumber, Error> {
+        self.below.latest_event().await
+    }
+}
+
+#[async_trait]
+impl Locks for Lossy {
+    async fn lock_holder(&self, tenant: &TenantId, key: &str) -> Result<Option<OperationId>, Error> {
+        self.below.lock_holder(tenant, key).await
+    }
+
+    async fn lock_place(&self, operation: OperationId) -> Result<Option<LockPlace>, Error> {
+        self.below.lock_place(operation).await
+    }
+}
