@@ -423,5 +423,6 @@ async fn a_stale_keep_alive_connection_under_post_makes_no_unknown() {
         assert_eq!(fakes[0].seen().len(), round);
         // The target closes what it keeps alive, and is there again.
         fakes[0].start_again().await;
+        fakes[0].wait_until_left_alone().await;
     }
 }
