@@ -65,6 +65,8 @@ pub(super) struct Truth {
     pub(super) applied: u32,
     /// Whether its change stands now.
     pub(super) stands: bool,
+    /// Whether it took away what somebody else had put there after the operation had looked: nobody can bring that back.
+    pub(super) unseen: bool,
 }
 
 /// The journal of all targets.

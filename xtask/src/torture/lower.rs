@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 
 use fanfold_testkit::Answer;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::plans::Style;
 
 /// An operation of a target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lower {
     polls_left: usize,
+    /// When it ends, whatever polls come, where somebody is to be told.
+    pub(super) ends_at: Option<Instant>,
     end: End,
 }
 
@@ -59,7 +62,7 @@ impl Lower {
             9 => End::Nonsense { applied },
             _ => End::Well,
         };
-        Self { polls_left: draw(4), end }
+        Self { polls_left: draw(4), ends_at: None, end }
     }
 
     /// Whether its end leaves nothing open. `plas` has no words for what became of the data.
@@ -77,6 +80,24 @@ impl Lower {
             | End::Never { applied }
             | End::Nonsense { applied } => applied,
         }
+    }
+}
+
+impl Lower {
+    /// What a notification of its end says; nothing where nobody would notify.
+    pub(super) fn notification(&self, id: &str) -> Option<Value> {
+        let is_silent = matches!(self.end, End::Lost { .. } | End::Never { .. } | End::Nonsense { .. });
+        (!is_silent).then(|| Self::body(id, self.end))
+    }
+
+    /// What a stranger claims of it: the opposite of what is true.
+    pub(super) fn forgery(&self, id: &str) -> Value {
+        Self::body(id, if self.end == End::Well { End::RolledBack } else { End::Well })
+    }
+
+    fn body(id: &str, end: End) -> Value {
+        let shown = shown(Style::Msf, id, Some(end));
+        serde_json::from_slice(&shown.body).unwrap_or_default()
     }
 }
 
@@ -102,7 +123,11 @@ impl Lowers {
     pub(super) fn polled(&mut self, style: Style, path: &str) -> Answer {
         let id = path.rsplit('/').next().unwrap_or_default();
         let Some(lower) = self.all.get_mut(id) else { return Answer::empty(404) };
-        let runs = lower.polls_left > 0 || matches!(lower.end, End::Never { .. });
+        let runs = match lower.ends_at {
+            Some(end) => Instant::now() < end,
+            None => lower.polls_left > 0,
+        };
+        let runs = runs || matches!(lower.end, End::Never { .. });
         lower.polls_left = lower.polls_left.saturating_sub(1);
         match lower.end {
             End::Lost { .. } if !runs => Answer::empty(404),

@@ -2,10 +2,16 @@
 //!
 //! Targets (`target`, `lower`) behave badly on purpose and write down what they truly did (`journal`). Clients (`clients`)
 //! start operations over every kind of route (`plans`), repeat what was not answered, and cancel; people (`person`) answer
-//! what operations ask, hold and release targets. Meanwhile the server is killed, or stopped gracefully, and started again.
-//! In the end the faults cease, everything has to come to its end, and each operation is judged (`oracle`).
+//! what operations ask, hold and release targets, drain and resume; somebody else changes the same things (`shelf`), lower
+//! controllers and strangers notify (`announce`), and who is told of ends does not always listen (`receiver`). Meanwhile the
+//! server is killed, or stopped gracefully, started again, and given other configurations (`config`). In the end the faults
+//! cease, everything has to come to its end, each operation is judged (`oracle`), and it is counted what took part
+//! (`coverage`).
 
+mod announce;
 mod clients;
+mod config;
+mod coverage;
 mod journal;
 mod lower;
 mod oracle;
@@ -14,7 +20,9 @@ mod plans;
 mod receiver;
 mod report;
 mod server;
+mod shelf;
 mod target;
+mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,14 +35,18 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::random::Random;
-use clients::Book;
+use clients::{Book, Client};
+use config::{Form, Places};
 use journal::Journal;
 use oracle::Before;
-use plans::{LOWER, PLAIN, Places};
+use person::Person;
+use plans::{LOWER, PLAIN};
 use receiver::Receiver;
 pub use report::Report;
 use server::Server;
-use target::{Target, World};
+use shelf::Shelf;
+use target::Target;
+use world::World;
 
 /// Clients at the same time.
 const CLIENTS: usize = 8;
@@ -50,6 +62,9 @@ const GRACEFUL_EVERY: usize = 8;
 
 /// How long operations have to come to their end once all faults have ceased.
 const CALM_MAX: Duration = Duration::from_secs(180);
+
+/// How long targets are away where they come back in the same life.
+const AWAY: Duration = Duration::from_millis(200);
 
 /// How often the world looks at its clock.
 const TICK: Duration = Duration::from_millis(5);
@@ -83,26 +98,34 @@ pub fn run(program: &Path, effort: Effort) -> Result<Report> {
 }
 
 async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report> {
-    let world = World::new(Journal::create(&folder.join("journal.jsonl"))?, Random::new(effort.seed));
-    let targets = targets(&world).await;
+    let journal = Journal::create(&folder.join("journal.jsonl"))?;
+    let (world, errands) = World::new(journal, Random::new(effort.seed));
+    let world = Arc::new(world);
+    let shelves: Vec<Arc<Shelf>> = PLAIN.iter().map(|_| Arc::default()).collect();
+    let targets = targets(&world, &shelves).await;
     let receiver = Receiver::start(Arc::clone(&world)).await;
     let places = Places {
         server: free_address()?,
         targets: targets.iter().map(|(name, target)| (*name, target.url())).collect(),
+        receiver: receiver.url(),
     };
-    std::fs::write(folder.join("fanfold.toml"), plans::config(&places))?;
     let http = Http::new(&places.server);
     let book = Arc::new(Book::default());
+    let mut server = Server::new(program, folder, http.clone(), Arc::clone(&world), places);
     let (stop, stopped) = watch::channel(false);
 
     let mut crowd = JoinSet::new();
     for number in 0..CLIENTS {
-        let (world, book, notify) = (Arc::clone(&world), Arc::clone(&book), receiver.query());
-        crowd.spawn(clients::run(number, http.clone(), world, book, notify, stopped.clone()));
+        let (http, world, book) = (http.clone(), Arc::clone(&world), Arc::clone(&book));
+        crowd.spawn(Client { number, http, world, book, receiver: receiver.url(), stop: stopped.clone() }.run());
     }
     let mut staff = JoinSet::new();
     let (calm, calmed) = watch::channel(false);
-    staff.spawn(person::run(http.clone(), Arc::clone(&world), calmed));
+    let person = || Person { http: http.clone(), world: Arc::clone(&world), book: Arc::clone(&book) };
+    staff.spawn(person().run(calmed));
+    staff.spawn(announce::carry(Arc::clone(&world), errands));
+    // The first two targets are those that such things are kept at.
+    staff.spawn(shelf::stranger(Arc::clone(&world), shelves[..2].to_vec()));
     let ticking = Arc::clone(&world);
     staff.spawn(async move {
         loop {
@@ -111,10 +134,31 @@ async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report
         }
     });
 
-    let mut server = Server::start(program, folder, http.clone(), Before::Nothing).await?;
+    turns(&mut server, effort, &world, &book).await?;
+    stop.send_replace(true);
+    while let Some(ended) = crowd.join_next().await {
+        ended.context("a client met a mistake in this program")?;
+    }
+    world.faults.store(false, Ordering::Relaxed);
+    server.wait_until_calm(CALM_MAX).await;
+    // Now everybody listens: what is dead has to be deliverable.
+    while person().replay(1000).await > 0 {
+        server.wait_until_calm(CALM_MAX).await;
+    }
+    calm.send_replace(true);
+    let report = report::of(&server, &world, &book, &receiver).await?;
+    staff.shutdown().await;
+    server.stop().await?;
+    Ok(report)
+}
+
+/// Kills the server again and again.
+async fn turns(server: &mut Server, effort: Effort, world: &World, book: &Book) -> Result<()> {
+    server.start_again(Before::Nothing).await?;
     let mut accepted = 0;
     for turn in 1..=effort.kills {
-        turn_over(&book, &world, accepted).await?;
+        configure(server, turn).await?;
+        turn_over(book, world, accepted).await?;
         accepted = book.count.load(Ordering::Relaxed);
         if turn % GRACEFUL_EVERY == 0 {
             server.stop().await?;
@@ -127,17 +171,22 @@ async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report
             report::progress(&format!("{turn} kills, {accepted} accepted"));
         }
     }
-    stop.send_replace(true);
-    while let Some(ended) = crowd.join_next().await {
-        ended.context("a client met a mistake in this program")?;
+    server.reload(Form::Whole).await
+}
+
+/// Gives the server other configurations: over a kill, within one life, and a bad one.
+async fn configure(server: &mut Server, turn: usize) -> Result<()> {
+    match turn % 5 {
+        1 => server.reload(Form::Reduced).await,
+        2 => server.reload(Form::Whole).await,
+        3 => server.reload(Form::Bad).await,
+        4 => {
+            server.reload(Form::Reduced).await?;
+            tokio::time::sleep(AWAY).await;
+            server.reload(Form::Whole).await
+        }
+        _ => Ok(()),
     }
-    world.faults.store(false, Ordering::Relaxed);
-    server.wait_until_calm(CALM_MAX).await;
-    calm.send_replace(true);
-    let report = report::of(&server, &world, &book, &receiver).await?;
-    staff.shutdown().await;
-    server.stop().await?;
-    Ok(report)
 }
 
 /// Waits until enough was accepted since the last kill, and for a random moment more.
@@ -152,12 +201,13 @@ async fn turn_over(book: &Book, world: &World, before: usize) -> Result<()> {
     Ok(())
 }
 
-async fn targets(world: &Arc<World>) -> Vec<(&'static str, FakeTarget)> {
+async fn targets(world: &Arc<World>, shelves: &[Arc<Shelf>]) -> Vec<(&'static str, FakeTarget)> {
     let mut targets = Vec::new();
-    let plain = PLAIN.iter().map(|name| (*name, None));
-    for (name, style) in plain.chain(LOWER.iter().map(|(name, style)| (*name, Some(*style)))) {
+    let plain = PLAIN.iter().zip(shelves).map(|(name, shelf)| (*name, None, Arc::clone(shelf)));
+    let lower = LOWER.iter().map(|(name, style)| (*name, Some(*style), Arc::default()));
+    for (name, style, shelf) in plain.chain(lower) {
         let target = FakeTarget::start().await;
-        target.serve(Target::new(name, style, Arc::clone(world)));
+        target.serve(Target::new(name, style, Arc::clone(world), shelf));
         targets.push((name, target));
     }
     targets

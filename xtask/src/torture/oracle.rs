@@ -29,6 +29,12 @@ pub(super) enum Breach {
     LockOverlap,
     /// A notice was neither delivered nor is a dead letter.
     NoticeMissing,
+    /// What one operation had to tell one receiver came out of order, or under different ids.
+    NoticeOutOfOrder,
+    /// A restore wrote over what somebody else had written.
+    Overwritten,
+    /// What a person asked for, and was answered with success, is not recorded.
+    ActionLost,
     /// A client saw an answer that must not be.
     WrongAnswer,
     /// An ended operation was another one later.
@@ -168,8 +174,9 @@ impl Target<'_> {
         let (outcome, claim) = (text(&self.form["outcome"]), text(&self.form["consistency"]));
         let stands = self.truth.stands;
         let holds = match claim {
-            "updated" => stands,
-            "rolled back" => !stands,
+            // What was to be deleted, and is not there, is as requested.
+            "updated" => stands || self.seen(Leg::Forward).any(|entry| entry.told == Told::Gone),
+            "rolled back" => !stands || self.truth.unseen,
             _ => true,
         };
         if !holds {
@@ -217,6 +224,12 @@ impl Target<'_> {
                 matches!(text(&entry["meaning"]), "maybe_sent" | "maybe_applied" | "unknown" | "lower_operation")
             })
             .collect();
+        // An operation at the target that was followed when the deadline passed is one, too.
+        let followed = self.history(word).any(|entry| entry["meaning"] == "lower_operation_accepted");
+        let passed = self.case.history.iter().any(|one| one["event"] == "time_came" && one["meaning"] == "deadline");
+        if followed && passed {
+            return None;
+        }
         let Some(last) = in_doubt.last() else { return Some("no attempt was in doubt".to_owned()) };
         if last["error"]["kind"] == "process_ended" || last["meaning"] == "lower_operation" {
             return self.could_have_asked(leg);

@@ -1,13 +1,20 @@
 //! The routes under torture: every order, undo, unknown policy, probe, monitor and lock setting has its turn.
 
-use std::fmt::Write as _;
-
 /// Targets that answer for themselves.
-pub(super) const PLAIN: [&str; 3] = ["tokyo", "osaka", "nagoya"];
+pub(super) const PLAIN: [&str; 4] = ["tokyo", "osaka", "nagoya", "otaru"];
 
 /// Targets that accept operations of their own, by the monitor that follows them.
 pub(super) const LOWER: [(&str, Style); 4] =
     [("kobe", Style::Msf), ("nara", Style::Plas), ("sakai", Style::Location), ("ube", Style::Poll)];
+
+/// Targets that are taken out of the configuration for a while, with the routes that need them.
+pub(super) const REMOVED: [&str; 2] = ["otaru", "ube"];
+
+/// Paths below these are those of things that somebody else changes, too.
+pub(super) const CONTESTED: [&str; 3] = ["/r/s/", "/r/u/", "/r/d/"];
+
+/// How many things there are on a route whose operations are to meet.
+pub(super) const SHARED: usize = 6;
 
 /// How a target with operations of its own shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +27,7 @@ pub(super) enum Style {
 
 impl Style {
     /// The target's `monitor`.
-    fn monitor(self) -> &'static str {
+    pub(super) fn monitor(self) -> &'static str {
         match self {
             Self::Msf => "monitor = \"msf\"",
             Self::Plas => "monitor = \"plas\"",
@@ -45,10 +52,12 @@ pub(super) struct Plan {
     /// Whether its requests may be sent again after an attempt in doubt.
     pub(super) repeatable: bool,
     pub(super) probe: bool,
+    /// Whether the server makes the idempotency key out of the request.
+    pub(super) dedupe: bool,
     /// The order in which undos run, where it is defined: the names of targets, first to last.
     pub(super) undo_order: Option<&'static [&'static str]>,
     /// The rest of the route's table. A line that is a word of [`SHORT`] stands for what is told there.
-    settings: &'static str,
+    pub(super) settings: &'static str,
 }
 
 /// What most routes have in common.
@@ -59,12 +68,13 @@ const PLAN: Plan = Plan {
     shared: false,
     repeatable: false,
     probe: false,
+    dedupe: false,
     undo_order: None,
     settings: "",
 };
 
 /// Lines that many routes have, by a word.
-const SHORT: [(&str, &str); 4] = [
+pub(super) const SHORT: [(&str, &str); 4] = [
     ("all", "targets = [\"tokyo\", \"osaka\", \"nagoya\"]"),
     ("two", "targets = [\"tokyo\", \"osaka\"]"),
     ("undo", "undo = { method = \"DELETE\", path = \"/by-op/{{ operation.id }}\" }"),
@@ -107,6 +117,49 @@ pub(super) const PLANS: &[Plan] = &[
         settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"rq/{{ path.id }}\"\non_locked = \"queue\"\n",
         ..PLAN
     },
+    Plan {
+        name: "restore-contested",
+        method: "PUT",
+        path: "/r/s/{}",
+        shared: true,
+        repeatable: true,
+        settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"rs/{{ path.id }}\"\non_locked = \"queue\"\n",
+        ..PLAN
+    },
+    Plan {
+        name: "restore-untagged",
+        method: "PUT",
+        path: "/r/u/{}",
+        shared: true,
+        repeatable: true,
+        settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"ru/{{ path.id }}\"\n",
+        ..PLAN
+    },
+    Plan {
+        name: "restore-delete",
+        method: "DELETE",
+        path: "/r/d/{}",
+        shared: true,
+        repeatable: true,
+        settings: "two\norder = \"sequence\"\nundo = \"restore\"\nlock = \"rd/{{ path.id }}\"\non_locked = \"queue\"\n",
+        ..PLAN
+    },
+    Plan {
+        name: "dedupe",
+        path: "/dd/{}",
+        dedupe: true,
+        settings: "two\ndedupe = \"dd/{{ request.json.key }}\"\nundo\n",
+        ..PLAN
+    },
+    Plan { name: "hooked", path: "/w/{}", settings: "two\ncallback = \"{receiver}/hook/webhook\"\nundo\n", ..PLAN },
+    // Followed at a target that often takes longer.
+    Plan {
+        name: "deadline",
+        path: "/t/{}",
+        settings: "targets = [\"tokyo\", \"sakai\"]\ndeadline = \"1s\"\nundo\n",
+        ..PLAN
+    },
+    Plan { name: "removable", path: "/o/{}", settings: "targets = [\"tokyo\", \"otaru\"]\nundo\n", ..PLAN },
     Plan { name: "delayed", path: "/dl/{}", settings: "two\ndelay = \"300ms\"\nundo\n", ..PLAN },
     Plan { name: "delete", method: "DELETE", path: "/d/{}", repeatable: true, settings: "two\n", ..PLAN },
     Plan { name: "no-undo", path: "/n/{}", settings: "two\n", ..PLAN },
@@ -137,64 +190,45 @@ pub(super) const PLANS: &[Plan] = &[
 ];
 
 impl Plan {
-    /// The plan that a path belongs to.
+    /// The plan of the route of this name.
     pub(super) fn of_route(name: &str) -> Option<&'static Self> {
         PLANS.iter().find(|plan| plan.name == name)
     }
-}
-
-/// Where everything listens.
-pub(super) struct Places {
-    pub(super) server: String,
-    /// Names and URLs.
-    pub(super) targets: Vec<(&'static str, String)>,
-}
-
-/// The configuration: everything is quick, so that a kill meets all of it.
-pub(super) fn config(places: &Places) -> String {
-    let mut text = format!(
-        "[server]\nlisten = \"{}\"\nshutdown_grace = \"3s\"\n\n[store]\nurl = \"sqlite:fanfold.db\"\n\n\
-         [notices]\nallow = [\"127.0.0.0/8\"]\nattempts = 200\nbackoff = \"50ms\"\nbackoff_max = \"400ms\"\n\
-         timeouts = {{ connect = \"500ms\", response = \"400ms\" }}\n\n[[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n\n",
-        places.server
-    );
-    for (name, url) in &places.targets {
-        let monitor = match LOWER.iter().find(|(lower, _)| lower == name) {
-            None => "monitor = \"none\"",
-            Some((_, style)) => style.monitor(),
-        };
-        let table = format!(
-            "[targets.{name}]\nurl = \"{url}\"\n{monitor}\nsettle = \"150ms\"\n\
-             timeouts = {{ connect = \"500ms\", response = \"400ms\", lower = \"2s\" }}\n\
-             retry = {{ attempts = 4, backoff = \"20ms\", backoff_max = \"100ms\", budget = \"20s\" }}\n\
-             undo_retry = {{ attempts = 8, backoff = \"20ms\", backoff_max = \"100ms\", budget = \"30s\" }}\n\
-             breaker = {{ breaks = 20, pause = \"200ms\" }}\n\n"
-        );
-        text.push_str(&table);
+    fn says(&self, words: &str) -> bool {
+        self.settings.contains(words)
     }
-    for plan in PLANS {
-        let path = plan.path.replace("{}", "{id}");
-        writeln!(text, "[[routes]]\nname = \"{}\"\nmatch = \"{} {path}\"", plan.name, plan.method)
-            .expect("writing to a String cannot fail");
-        for line in plan.settings.lines() {
-            let short = SHORT.iter().find(|(word, _)| *word == line);
-            text.push_str(short.map_or(line, |(_, whole)| *whole));
-            text.push('\n');
+
+    /// Whether it is taken out of the configuration for a while.
+    pub(super) fn is_removable(&self) -> bool {
+        REMOVED.iter().any(|target| self.says(&format!("\"{target}\"")))
+    }
+
+    /// The setting of this kind, in the word of the configuration.
+    pub(super) fn order(&self) -> &'static str {
+        if self.says("waves = ") {
+            return "waves";
         }
+        if self.says("order = \"sequence\"") { "sequence" } else { "parallel" }
     }
-    text
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    pub(super) fn undo(&self) -> &'static str {
+        if self.says("undo = \"restore\"") {
+            return "restore";
+        }
+        if self.settings.lines().any(|line| line == "undo") { "request" } else { "none" }
+    }
 
-    #[test]
-    fn every_route_is_a_table_with_targets() {
-        let text = config(&Places { server: "127.0.0.1:0".into(), targets: Vec::new() });
-        let file: toml::Table = text.parse().unwrap();
-        let routes = file["routes"].as_array().unwrap();
-        assert_eq!(routes.len(), PLANS.len());
-        assert!(routes.iter().all(|route| route["targets"].is_array()), "{text}");
+    pub(super) fn on_unknown(&self) -> &'static str {
+        ["undo", "hold"].into_iter().find(|word| self.says(&format!("on_unknown = \"{word}\""))).unwrap_or("fail")
+    }
+
+    pub(super) fn on_locked(&self) -> Option<&'static str> {
+        let locks = self.says("lock = ");
+        locks.then(|| if self.says("on_locked = \"queue\"") { "queue" } else { "reject" })
+    }
+
+    /// Whether the route itself has a webhook.
+    pub(super) fn is_hooked(&self) -> bool {
+        self.says("callback = ")
     }
 }

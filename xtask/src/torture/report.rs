@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::clients::{Accepted, Book};
+use super::coverage::Coverage;
 use super::journal::Leg;
 use super::oracle::{self, Before, Breach, Case};
 use super::plans::Plan;
 use super::receiver::Receiver;
 use super::server::Server;
-use super::target::World;
+use super::world::World;
 
 /// Examples of what is wrong that are told, for each kind.
 const EXAMPLES_MAX: usize = 5;
@@ -29,15 +29,16 @@ pub struct Report {
     /// Outcomes that are unknown, in operations that ended.
     unresolved: usize,
     by_route: BTreeMap<String, usize>,
+    coverage: Coverage,
     wrong: BTreeMap<Breach, Vec<String>>,
     /// Where the folder of the run is kept.
     pub(super) kept: Option<PathBuf>,
 }
 
 impl Report {
-    /// Whether no guarantee was broken.
+    /// Whether no guarantee was broken, and in a long run everything took part.
     pub fn is_good(&self) -> bool {
-        self.wrong.is_empty()
+        self.wrong.is_empty() && self.coverage.lacks(self.kills).is_empty()
     }
 
     fn count(&self, wrong: Breach) -> usize {
@@ -59,6 +60,11 @@ impl fmt::Display for Report {
         for (route, count) in &self.by_route {
             writeln!(f, "  {count:>7} {route}")?;
         }
+        write!(f, "{}", self.coverage)?;
+        let lacks = self.coverage.lacks(self.kills);
+        if !lacks.is_empty() {
+            writeln!(f, "coverage lacks {}", lacks.join(", "))?;
+        }
         if let Some(kept) = &self.kept {
             writeln!(f, "database, journal and log are kept in {}", kept.display())?;
         }
@@ -67,7 +73,7 @@ impl fmt::Display for Report {
             f,
             "torture: kills={} in_flight={} accepted={} completed={} failed={} canceled={} unresolved={} lost={} \
              blind_repeats={} forward_after_undo={} wrong_consistency={} needless_unknown={} stuck={} notices_missing={} \
-             unrecorded_sends={} lock_overlaps={} wrong_answers={} changed_after_end={} broken_by_stop={}",
+             unrecorded_sends={} lock_overlaps={} notices_out_of_order={} overwritten={} actions_lost={} wrong_answers={} changed_after_end={} broken_by_stop={}",
             self.kills,
             self.kills_in_flight,
             self.accepted,
@@ -84,6 +90,9 @@ impl fmt::Display for Report {
             self.count(Breach::NoticeMissing),
             self.count(Breach::UnrecordedSend),
             self.count(Breach::LockOverlap),
+            self.count(Breach::NoticeOutOfOrder),
+            self.count(Breach::Overwritten),
+            self.count(Breach::ActionLost),
             self.count(Breach::WrongAnswer),
             self.count(Breach::ChangedAfterEnd),
             self.count(Breach::BrokenByStop),
@@ -93,7 +102,7 @@ impl fmt::Display for Report {
 
 /// Reads and judges everything.
 pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &Receiver) -> Result<Report> {
-    let mut report = Report { kills: server.kills, ..Report::default() };
+    let mut report = Report { kills: server.kills, coverage: Coverage(world.counts()), ..Report::default() };
     let accepted = book.all();
     report.accepted = accepted.len();
     let listed = server.all("/api/v1/operations", "operations").await?;
@@ -101,12 +110,13 @@ pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &R
     for one in accepted.iter().filter(|one| !there.contains(one.id.as_str())) {
         report.note(Breach::Lost, format!("{} ({})", one.id, one.plan.name));
     }
-    let dead: BTreeSet<String> = server
-        .all("/api/v1/notices?state=dead", "notices")
-        .await?
-        .iter()
-        .filter_map(|notice| notice["operation"].as_str().map(str::to_owned))
-        .collect();
+    for (_, before) in &server.starts {
+        match before {
+            Before::Nothing => {}
+            Before::Kill => report.coverage.add("stop", "kill", 1),
+            Before::Stop => report.coverage.add("stop", "graceful", 1),
+        }
+    }
     let mut locks = BTreeMap::new();
     let mut killed = BTreeSet::new();
     // Those whose answer was lost are judged like the others.
@@ -114,29 +124,33 @@ pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &R
         let (Some(id), Some(plan)) = (one["id"].as_str(), one["route"].as_str().and_then(Plan::of_route)) else {
             continue;
         };
-        judge(server, world, &mut report, (id, plan), &mut locks, &mut killed).await?;
+        judge(server, world, book, &mut report, (id, plan), &mut locks, &mut killed).await?;
     }
-    for one in accepted.iter().filter(|one| one.noticed) {
-        told(&mut report, one, receiver, &dead);
+    for one in &accepted {
+        told(&mut report, one, receiver);
     }
     for (wrong, what) in oracle::overlaps(&locks) {
         report.note(wrong, what);
     }
-    let wrong = book.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    wrong.into_iter().for_each(|what| report.note(Breach::WrongAnswer, what));
+    world.blamed().into_iter().for_each(|(wrong, what)| report.note(wrong, what));
     report.kills_in_flight = killed.len();
     Ok(report)
 }
 
-fn told(report: &mut Report, one: &Accepted, receiver: &Receiver, dead: &BTreeSet<String>) {
-    if !receiver.confirmed(&one.id) && !dead.contains(&one.id) {
-        report.note(Breach::NoticeMissing, format!("{} ({})", one.id, one.plan.name));
+fn told(report: &mut Report, one: &Accepted, receiver: &Receiver) {
+    for kind in &one.notices {
+        if receiver.confirmed(&one.id, kind) {
+            report.coverage.add("notice", kind, 1);
+        } else {
+            report.note(Breach::NoticeMissing, format!("{} ({}): {kind}", one.id, one.plan.name));
+        }
     }
 }
 
 async fn judge(
     server: &Server,
     world: &World,
+    book: &Book,
     report: &mut Report,
     (id, plan): (&str, &'static Plan),
     locks: &mut BTreeMap<String, Vec<(u64, String)>>,
@@ -152,6 +166,12 @@ async fn judge(
     let case = Case { id, plan, detail: &detail, history: &history, seen: &seen, starts: &server.starts };
     for (wrong, what) in oracle::judge(&case, &world.journal) {
         report.note(wrong, format!("{id} ({}): {what}", plan.name));
+    }
+    report.coverage.operation(&case);
+    if let Some(one) = book.get(id) {
+        for event in one.asked.iter().filter(|event| !history.iter().any(|entry| entry["event"] == **event)) {
+            report.note(Breach::ActionLost, format!("{id} ({}): {event}", plan.name));
+        }
     }
     if plan.shared {
         for entry in seen.iter().filter(|entry| entry.leg != Leg::Probe) {

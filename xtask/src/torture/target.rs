@@ -1,56 +1,29 @@
 //! A target that behaves badly, and writes down what it truly did.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use fanfold_testkit::fake::Service;
-use fanfold_testkit::{Answer, Latch, Reply, Seen};
+use fanfold_testkit::{Answer, Reply, Seen};
 use serde_json::json;
-use tokio::time::Instant;
 
-use super::journal::{Entry, Journal, Leg, Told};
+use super::announce::Announcing;
+use super::journal::{Entry, Leg, Told};
 use super::lower::{Lower, Lowers};
 use super::plans::Style;
-use crate::random::Random;
+use super::shelf::{self, Shelf};
+use super::world::{Kind, Later, World};
 
 /// How long after it broke off a target may still act; shorter than `settle`.
 const LATE: Duration = Duration::from_millis(40);
-
-/// What all targets share.
-#[derive(Debug)]
-pub(super) struct World {
-    pub(super) journal: Journal,
-    /// Whether targets behave badly at all.
-    pub(super) faults: AtomicBool,
-    pub(super) random: Mutex<Random>,
-    began: Instant,
-    /// Answers that are late, and changes that are made late.
-    later: Mutex<Vec<(Instant, Later)>>,
-}
-
-#[derive(Debug)]
-enum Later {
-    Answer(Latch),
-    Change { target: &'static str, operation: String, kind: Kind },
-}
-
-/// What a request changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Its operation's change is made.
-    Make,
-    /// It is taken back.
-    TakeBack,
-}
 
 /// A target.
 pub(super) struct Target {
     pub(super) name: &'static str,
     pub(super) style: Option<Style>,
     pub(super) world: Arc<World>,
+    shelf: Arc<Shelf>,
     state: Mutex<State>,
 }
 
@@ -58,9 +31,6 @@ pub(super) struct Target {
 struct State {
     /// What was deleted.
     deleted: HashSet<String>,
-    /// What can be restored: content, type and version.
-    resources: HashMap<String, (Bytes, u64)>,
-    versions: u64,
     lowers: Lowers,
 }
 
@@ -100,60 +70,13 @@ struct Asked {
     attempt: u32,
 }
 
-impl World {
-    pub(super) fn new(journal: Journal, random: Random) -> Arc<Self> {
-        Arc::new(Self {
-            journal,
-            faults: AtomicBool::new(true),
-            random: Mutex::new(random),
-            began: Instant::now(),
-            later: Mutex::default(),
-        })
-    }
-
-    /// A number below `bound`.
-    pub(super) fn draw(&self, bound: usize) -> usize {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).below(bound)
-    }
-
-    /// Answers and changes whose time has come; to be called every few milliseconds.
-    pub(super) fn tick(&self) {
-        let now = Instant::now();
-        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
-        later.retain(|(at, what)| {
-            if *at > now {
-                return true;
-            }
-            match what {
-                Later::Answer(latch) => latch.open(),
-                Later::Change { target, operation, kind } => self.change(target, operation, *kind),
-            }
-            false
-        });
-    }
-
-    fn at(&self, wait: Duration, what: Later) {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now() + wait, what));
-    }
-
-    fn change(&self, target: &'static str, operation: &str, kind: Kind) {
-        self.journal.change(target, operation, |truth| match kind {
-            Kind::Make => {
-                truth.applied += 1;
-                truth.stands = true;
-            }
-            Kind::TakeBack => truth.stands = false,
-        });
-    }
-}
-
 impl Target {
-    pub(super) fn new(name: &'static str, style: Option<Style>, world: Arc<World>) -> Self {
-        Self { name, style, world, state: Mutex::default() }
+    pub(super) fn new(name: &'static str, style: Option<Style>, world: Arc<World>, shelf: Arc<Shelf>) -> Self {
+        Self { name, style, world, shelf, state: Mutex::default() }
     }
 
     fn manner(&self, leg: Leg) -> Manner {
-        if !self.world.faults.load(Ordering::Relaxed) {
+        if !self.world.has_faults() {
             return Manner::Polite;
         }
         // Undos are refused more seldom: most roll-backs should come to an end.
@@ -215,8 +138,7 @@ impl Target {
             Manner::Polite => self.done(request, asked, Told::Done, Reply::from),
             Manner::Closing => self.done(request, asked, Told::Done, |answer| answer.closing().into()),
             Manner::Slow(millis) => {
-                let latch = Latch::new();
-                self.world.at(Duration::from_millis(millis), Later::Answer(latch.clone()));
+                let latch = self.world.latch(Duration::from_millis(millis));
                 self.done(request, asked, Told::Done, |answer| Reply::from(answer).after(&latch))
             }
         }
@@ -272,7 +194,7 @@ impl Target {
             return if stands { (Answer::empty(204), true) } else { (Answer::empty(404), false) };
         }
         if path.starts_with("/r/") {
-            return self.put(request, asked, path);
+            return self.put(request, asked);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if path.starts_with("/d/") {
@@ -286,46 +208,28 @@ impl Target {
         (Answer::json(201, &json!({ "id": asked.operation })), true)
     }
 
-    /// `PUT`, `DELETE` of something with versions, under conditions (RFC 9110, section 13.1).
-    fn put(&self, request: &Seen, asked: &Asked, path: &str) -> (Answer, bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = state.resources.get(path).map(|(_, version)| format!("\"{version}\""));
-        let holds = request.header("if-match").is_none_or(|tag| Some(tag) == present.as_deref())
-            && request.header("if-none-match").is_none_or(|_| present.is_none());
-        if !holds {
-            return (Answer::empty(412), false);
-        }
-        let kind = if asked.leg == Leg::Undo { Kind::TakeBack } else { Kind::Make };
-        if request.method == "DELETE" {
-            if state.resources.remove(path).is_none() {
-                return (Answer::empty(404), false);
-            }
+    fn put(&self, request: &Seen, asked: &Asked) -> (Answer, bool) {
+        let (answer, written) = self.shelf.write(request, &asked.operation, asked.leg);
+        shelf::judge(&self.world, self.name, request.path(), &asked.operation, written);
+        if written.applied {
+            let kind = if asked.leg == Leg::Undo { Kind::TakeBack } else { Kind::Make };
             self.world.change(self.name, &asked.operation, kind);
-            return (Answer::empty(204), true);
         }
-        state.versions += 1;
-        let version = state.versions;
-        state.resources.insert(path.to_owned(), (request.body.clone(), version));
-        self.world.change(self.name, &asked.operation, kind);
-        (Answer::json(200, &json!({ "ok": true })).header("etag", format!("\"{version}\"")), true)
+        if written.unseen {
+            self.world.journal.change(self.name, &asked.operation, |truth| truth.unseen = true);
+        }
+        (answer, written.applied)
     }
 
-    fn read(&self, path: &str) -> Reply {
-        if self.world.faults.load(Ordering::Relaxed) && self.world.draw(25) == 0 {
+    fn read(&self, request: &Seen) -> Reply {
+        if self.world.has_faults() && self.world.draw(25) == 0 {
             return Answer::empty(500).into();
         }
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.resources.get(path) {
-            Some((body, version)) => Answer::text(200, body.clone())
-                .header("content-type", "application/json")
-                .header("etag", format!("\"{version}\""))
-                .into(),
-            None => Answer::empty(404).into(),
-        }
+        self.shelf.read(request.path(), request.header("fanfold-operation-id").unwrap_or_default()).into()
     }
 
     fn probe(&self, request: &Seen, asked: &Asked) -> Reply {
-        let faults = self.world.faults.load(Ordering::Relaxed);
+        let faults = self.world.has_faults();
         if faults && self.world.draw(8) == 0 {
             return self.say(request, asked, Told::Nothing, false, Answer::empty(500).into());
         }
@@ -335,15 +239,23 @@ impl Target {
     }
 
     fn accept_lower(&self, style: Style, request: &Seen, asked: &Asked) -> Reply {
-        let faults = self.world.faults.load(Ordering::Relaxed);
-        let lower = Lower::drawn(faults, asked.leg == Leg::Undo, |bound| self.world.draw(bound));
+        let mut lower = Lower::drawn(self.world.has_faults(), asked.leg == Leg::Undo, |bound| self.world.draw(bound));
         let (clear, applies) = (lower.is_clear(style), lower.applies());
         let applied = applies && self.apply(request, asked).1;
+        let address = request.query("notification_address").zip(request.query("notification_port"));
+        let notify = address.filter(|_| style == Style::Msf).map(|(host, port)| format!("{host}:{port}"));
+        let plan = notify.as_ref().map(|_| Announcing::drawn(&self.world));
+        lower.ends_at = plan.as_ref().map(Announcing::ends_at);
         let id = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.lowers.add(lower)
+            state.lowers.add(lower.clone())
         };
-        self.say(request, asked, Told::Lower { clear }, applied, Lowers::accepted(style, &id).into())
+        let reply = Reply::from(Lowers::accepted(style, &id));
+        let reply = match plan.zip(notify) {
+            Some((plan, to)) => plan.announce(&self.world, &lower, &id, to, reply),
+            None => reply,
+        };
+        self.say(request, asked, Told::Lower { clear }, applied, reply)
     }
 }
 
@@ -355,7 +267,7 @@ impl Service for Target {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 return Some(state.lowers.polled(style, request.path()).into());
             }
-            return Some(self.read(request.path()));
+            return Some(self.read(request));
         }
         let operation = request.header("fanfold-operation-id").unwrap_or("-").to_owned();
         let attempt = request.header("fanfold-attempt").and_then(|text| text.parse().ok()).unwrap_or(0);

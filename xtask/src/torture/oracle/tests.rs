@@ -83,6 +83,11 @@ fn a_needless_doubt_is_found() {
     let by_kill = [started("forward"), broke("process_ended")];
     assert_eq!(found("no-undo", &said, &by_kill, &entries, Before::Kill), []);
     assert_eq!(found("no-undo", &said, &by_kill, &entries, Before::Stop), [Breach::BrokenByStop]);
+    let accepted = json!({ "event": "attempt_answered", "target": "tokyo", "leg": "forward", "meaning": "lower_operation_accepted" });
+    let too_late = json!({ "event": "time_came", "meaning": "deadline" });
+    assert_eq!(found("no-undo", &said, &[started("forward"), accepted.clone(), too_late], &entries, Before::Kill), []);
+    let forgotten = [started("forward"), accepted];
+    assert_eq!(found("no-undo", &said, &forgotten, &entries, Before::Kill), [Breach::NeedlessUnknown]);
     let by_itself = [started("forward"), broke("timed_out")];
     assert_eq!(found("no-undo", &said, &by_itself, &entries, Before::Kill), [Breach::NeedlessUnknown]);
 }

@@ -1,0 +1,99 @@
+//! The configuration of the server under torture, as a whole, without some targets, and with a mistake.
+
+use std::fmt::Write as _;
+
+use super::plans::{LOWER, PLANS, Plan, REMOVED, SHORT};
+
+/// What webhooks are signed with: the new one, and the old one, which goes when targets are removed.
+pub(super) const SECRETS: [&str; 2] =
+    ["whsec_bmV3IHNlY3JldCBvZiB0aGUgdG9ydHVyZSBydW4=", "whsec_b2xkIHNlY3JldCBvZiB0aGUgdG9ydHVyZSBydW4="];
+
+/// Which configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Whole,
+    /// Without the targets in [`REMOVED`], the routes that need them, and the old secret.
+    Reduced,
+    /// With a route to a target that is not there; it must change nothing.
+    Bad,
+}
+
+/// Where everything listens.
+pub(super) struct Places {
+    pub(super) server: String,
+    /// Names and URLs.
+    pub(super) targets: Vec<(&'static str, String)>,
+    /// The URL of who is told.
+    pub(super) receiver: String,
+}
+
+/// The configuration: everything is quick, so that a kill meets all of it.
+pub(super) fn config(places: &Places, form: Form) -> String {
+    let reduced = form == Form::Reduced;
+    let secrets = if reduced { format!("{:?}", &SECRETS[..1]) } else { format!("{SECRETS:?}") };
+    let mut text = format!(
+        "[server]\nlisten = \"{0}\"\ncallback = \"{0}\"\nshutdown_grace = \"3s\"\n\n\
+         [store]\nurl = \"sqlite:fanfold.db\"\n\n\
+         [notices]\nallow = [\"127.0.0.0/8\"]\nsecrets = {secrets}\nattempts = 200\nbackoff = \"50ms\"\n\
+         backoff_max = \"400ms\"\ntimeouts = {{ connect = \"500ms\", response = \"400ms\" }}\n\n\
+         [[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n\n",
+        places.server
+    );
+    for (name, url) in places.targets.iter().filter(|(name, _)| !(reduced && REMOVED.contains(name))) {
+        text.push_str(&target(name, url));
+    }
+    for plan in PLANS.iter().filter(|plan| !(reduced && plan.is_removable())) {
+        text.push_str(&route(plan, &places.receiver));
+    }
+    if form == Form::Bad {
+        text.push_str("[[routes]]\nmatch = \"POST /bad\"\ntargets = [\"nobody\"]\n");
+    }
+    text
+}
+
+fn target(name: &str, url: &str) -> String {
+    let monitor = match LOWER.iter().find(|(lower, _)| *lower == name) {
+        None => "monitor = \"none\"",
+        Some((_, style)) => style.monitor(),
+    };
+    format!(
+        "[targets.{name}]\nurl = \"{url}\"\n{monitor}\nsettle = \"150ms\"\n\
+         timeouts = {{ connect = \"500ms\", response = \"400ms\", lower = \"2s\" }}\n\
+         retry = {{ attempts = 4, backoff = \"20ms\", backoff_max = \"100ms\", budget = \"20s\" }}\n\
+         undo_retry = {{ attempts = 8, backoff = \"20ms\", backoff_max = \"100ms\", budget = \"30s\" }}\n\
+         breaker = {{ breaks = 20, pause = \"200ms\" }}\n\n"
+    )
+}
+
+fn route(plan: &Plan, receiver: &str) -> String {
+    let path = plan.path.replace("{}", "{id}");
+    let mut text = String::new();
+    writeln!(text, "[[routes]]\nname = \"{}\"\nmatch = \"{} {path}\"", plan.name, plan.method)
+        .expect("writing to a String cannot fail");
+    for line in plan.settings.lines() {
+        let short = SHORT.iter().find(|(word, _)| *word == line);
+        text.push_str(&short.map_or(line, |(_, whole)| *whole).replace("{receiver}", receiver));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_a_table_with_targets() {
+        let places =
+            Places { server: "127.0.0.1:0".into(), targets: Vec::new(), receiver: "http://127.0.0.1:1".into() };
+        for (form, count) in
+            [(Form::Whole, PLANS.len()), (Form::Reduced, PLANS.len() - 2), (Form::Bad, PLANS.len() + 1)]
+        {
+            let text = config(&places, form);
+            let file: toml::Table = text.parse().unwrap();
+            let routes = file["routes"].as_array().unwrap();
+            assert_eq!(routes.len(), count);
+            assert!(routes.iter().all(|route| route["targets"].is_array()), "{text}");
+        }
+    }
+}
