@@ -113,6 +113,9 @@ pub enum Event {
         verdict: ProbeVerdict,
         /// The answer.
         answer: Answer,
+        /// What the target asked to wait, if it did.
+        #[serde(default, with = "retry_after", skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Duration>,
     },
     /// A lower operation ended, as far as its own protocol tells.
     LowerEnded {

@@ -379,9 +379,12 @@ pub struct Step {
     pub after: Option<Image>,
     /// Probe attempts made.
     pub probes: u32,
-    /// How many of them told nothing since the request came to be in doubt.
+    /// How many of them told nothing since the request came to be in doubt, and were asked after the target had settled.
     #[serde(default)]
     pub probes_unclear: u32,
+    /// How many told nothing and were asked before it had.
+    #[serde(default)]
+    pub probes_early: u32,
     /// How far its undo is, once there is one.
     pub undo: Option<Undo>,
 }
@@ -489,7 +492,8 @@ pub struct Course {
     pub attempts: u32,
     /// When the first one started; the budget runs from here.
     pub first_at: Option<Timestamp>,
-    /// When the latest attempt that MAY have been applied broke; `None`: no attempt is in doubt.
+    /// From when on the target is left to settle: when the latest attempt that MAY have been applied broke or, where its answer
+    /// was never seen, would have run out of time. `None`: no attempt is in doubt.
     pub tainted_at: Option<Timestamp>,
     /// The same, whatever has settled the doubt since: the target may still act on that attempt, and an undo waits for it.
     pub unsettled_at: Option<Timestamp>,

@@ -44,7 +44,12 @@ fn events() -> Vec<Event> {
             trouble: None,
         },
         Event::AttemptBroke { step: STEP, leg: Leg::Forward, sent: Sent::Maybe, trouble: broken() },
-        Event::ProbeAnswered { step: STEP, verdict: ProbeVerdict::NotApplied, answer: answer(404, "") },
+        Event::ProbeAnswered {
+            step: STEP,
+            verdict: ProbeVerdict::NotApplied,
+            answer: answer(404, ""),
+            retry_after: None,
+        },
         Event::LowerEnded {
             step: STEP,
             leg: Leg::Forward,

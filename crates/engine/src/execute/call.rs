@@ -1,7 +1,7 @@
 //! One attempt on the wire, and what its answer means.
 
 use fanfold_core::operation::{Leg, ProbeVerdict, Reading, Sent, Trouble, TroubleKind};
-use fanfold_core::route::{Answered, Asked, read_answer};
+use fanfold_core::route::{Answered, Asked, read_answer, retry_after};
 use fanfold_core::{Answer, Body, Event, Headers, Slot, StepIndex};
 
 use super::Actor;
@@ -110,9 +110,14 @@ impl Actor {
         let original = answer_of(&received);
         match leg {
             Leg::Probe => {
+                let wait = retry_after(&original.headers, self.shared.clock.now());
                 let answer = self.public(&original).unwrap_or(original);
                 let verdict = ended.verdict.unwrap_or(ProbeVerdict::Unclear);
-                self.take(Event::ProbeAnswered { step, verdict, answer });
+                let retry_after = match verdict {
+                    ProbeVerdict::Unclear => wait,
+                    ProbeVerdict::Applied | ProbeVerdict::NotApplied => None,
+                };
+                self.take(Event::ProbeAnswered { step, verdict, answer, retry_after });
             }
             Leg::Forward | Leg::Undo => {
                 let (reading, trouble) = self.read_answer(step, leg, &original, &received);

@@ -22,6 +22,9 @@ use fanfold_testkit::fake::FakeTarget;
 /// Longer than any of these tests takes; running into it fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a target may still act.
+pub(crate) const SETTLE: Duration = Duration::from_millis(50);
+
 pub(crate) struct Stage {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<dyn Store>,
@@ -45,13 +48,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn target_spec(id: &str) -> TargetSpec {
-    TargetSpec {
-        id: id.to_owned(),
-        monitor: Monitor::Unset,
-        step: limits(),
-        undo: limits(),
-        settle: Duration::from_millis(50),
-    }
+    TargetSpec { id: id.to_owned(), monitor: Monitor::Unset, step: limits(), undo: limits(), settle: SETTLE }
 }
 
 /// A route to these targets that is undone by `DELETE` of what the answer names.

@@ -7,16 +7,25 @@ use fanfold_core::operation::{
     AttentionReason, Consistency, Leg, Outcome, ProbeVerdict, RollbackResult, Status, StepPhase, UndoEnd, UndoPhase,
 };
 use fanfold_core::plan::{OnUnknown, ProbeRule, RequestTemplate, UndoRule};
-use fanfold_core::route::spec::OperationSpec;
+use fanfold_core::route::spec::{LimitsOverride, OperationSpec};
 use fanfold_core::{Event, Operation, OperationId};
 use fanfold_store::{EventNumber, Note, NoteFilter, Page, Recorded};
 use fanfold_testkit::Latch;
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply, Resources};
 use serde_json::json;
 
-use super::stage::{NAMES, Setting, Stage, fakes, spec};
+use super::stage::{NAMES, SETTLE, Setting, Stage, fakes, spec};
 
 const BODY: &str = "{\"id\":\"a\"}";
+
+/// How long an answer may take, connecting included.
+const ANSWER: Duration = Duration::from_millis(1_800);
+
+/// Bounds of attempts whose answers are awaited for a moment only: a target that did not answer is left alone until then.
+fn quick() -> LimitsOverride {
+    let connect = Duration::from_millis(300);
+    LimitsOverride { connect: Some(connect), response: Some(ANSWER - connect), ..LimitsOverride::default() }
+}
 
 /// A route to these targets whose undo does not need the answer.
 fn undone_by_name(targets: &[&str], on_unknown: OnUnknown) -> OperationSpec {
@@ -25,13 +34,15 @@ fn undone_by_name(targets: &[&str], on_unknown: OnUnknown) -> OperationSpec {
         path: Some("/things/{{ request.json.id }}".into()),
         ..RequestTemplate::default()
     };
-    OperationSpec { undo: Some(UndoRule::Request(Box::new(undo))), on_unknown, ..spec(targets) }
+    let undo = Some(UndoRule::Request(Box::new(undo)));
+    OperationSpec { undo, on_unknown, step_limits: quick(), ..spec(targets) }
 }
 
 /// A route to one target that asks whether the thing is in the list.
 fn probed(applied: &str) -> OperationSpec {
     let path = "/list?id={{ request.json.id }}".to_owned();
-    OperationSpec { probe: Some(ProbeRule { path, applied: applied.to_owned() }), ..spec(&NAMES[..1]) }
+    let probe = Some(ProbeRule { path, applied: applied.to_owned() });
+    OperationSpec { probe, step_limits: quick(), ..spec(&NAMES[..1]) }
 }
 
 /// Accepts a `POST`, lets go once both targets were called, and follows it to its end.
@@ -49,6 +60,12 @@ async fn did_it_but_did_not_answer(fakes: &[FakeTarget], route: OperationSpec) -
     let all_called = Latch::new();
     fakes[1].once("POST", "/things", Reply::Reset { applied: true }.after(&all_called));
     (Stage::new(fakes, route).await, all_called)
+}
+
+/// When probes were asked.
+fn probed_at(history: &[Recorded]) -> Vec<jiff::Timestamp> {
+    let asks = |event: &Event| matches!(event, Event::AttemptStarted { leg: Leg::Probe, .. });
+    history.iter().filter(|recorded| asks(&recorded.event)).map(|recorded| recorded.at).collect()
 }
 
 fn outcomes(operation: &Operation) -> Vec<Outcome> {
@@ -94,9 +111,9 @@ async fn did_it_but_did_not_answer_and_unknown_is_undone() {
     assert_eq!(requests(&fakes[1]), ["POST /things", "DELETE /things/a"]);
     assert_eq!(notes(&stage).await, []);
     let settle = operation.plan.step_policy(fanfold_core::StepIndex(1)).settle;
-    let broke = operation.steps[1].course.tainted_at.unwrap();
+    let sent = operation.steps[1].course.first_at.unwrap();
     let undone = operation.steps[1].undo.as_ref().unwrap().course.first_at.unwrap();
-    assert!(undone >= broke + settle, "the target was left to settle first");
+    assert!(undone >= sent + ANSWER + settle, "the target had the time to answer, and was left to settle then");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,10 +180,8 @@ async fn did_not_do_it_and_a_probe_lets_it_be_sent_again() {
     assert_eq!(posts[1].header("fanfold-attempt"), Some("2"));
     // Only a probe that was asked after the target had settled let it through.
     let history = history(&stage, operation.id).await;
-    let at = |wanted: &dyn Fn(&Event) -> bool| history.iter().filter(|r| wanted(&r.event)).map(|r| r.at).next_back();
-    let broke = at(&|event| matches!(event, Event::AttemptBroke { leg: Leg::Forward, .. })).unwrap();
-    let probed = at(&|event| matches!(event, Event::AttemptStarted { leg: Leg::Probe, .. })).unwrap();
-    assert!(probed >= broke + Duration::from_millis(50));
+    let probed = probed_at(&history);
+    assert!(*probed.last().unwrap() >= operation.steps[0].course.first_at.unwrap() + ANSWER + SETTLE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,10 +251,28 @@ async fn a_probe_that_tells_nothing_is_asked_a_few_times_only() {
         assert_eq!(operation.end().unwrap().consistency, Consistency::Unknown, "{what}");
         let seen = fakes[0].seen();
         let probes = seen.iter().filter(|seen| seen.method == "GET").count();
-        // As often as a step is sent, and once more, since the first time may be too early.
-        assert_eq!((seen.len() - probes, probes), (1, 4), "{what}");
+        // As often as a step is sent, and no more often before, when it could not have told that nothing was applied.
+        let settled = operation.steps[0].course.first_at.unwrap() + ANSWER + SETTLE;
+        let probed = probed_at(&history(&stage, operation.id).await);
+        let late = probed.iter().filter(|at| **at >= settled).count();
+        assert_eq!((seen.len() - probes, late), (1, 3), "{what}");
+        assert!(probes <= 6 && probes == probed.len(), "{what}: {probes}");
         assert_eq!(notes(&stage).await[0].attention.reason, AttentionReason::OutcomeUnknown, "{what}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_honours_retry_after() {
+    let fakes = fakes().await;
+    fakes[0].once("POST", "/things", Reply::Reset { applied: true });
+    fakes[0].once("GET", "/list", Answer::empty(429).header("retry-after", "1"));
+    fakes[0].on("GET", "/list", Answer::json(200, &json!({"found": ["a"]})));
+    let stage = Stage::new(&fakes[..1], probed("response.json.found")).await;
+    let operation = stage.post(BODY).await;
+    assert_eq!(operation.end().unwrap().status, Status::Completed);
+    let history = history(&stage, operation.id).await;
+    let probed = probed_at(&history);
+    assert!(probed.len() == 2 && probed[1] >= probed[0] + Duration::from_secs(1), "{history:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,6 +305,24 @@ async fn a_process_that_ended_under_post_is_followed_by_a_probe() {
     let operation = stage.ended(id).await;
     assert_eq!(operation.end().unwrap().status, Status::Completed);
     assert_eq!(requests(&fakes[0]), ["POST /things", "GET /list?id=a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_target_under_a_process_that_ended_is_not_asked_twice() {
+    let fakes = fakes().await;
+    // It goes on with what nobody waits for any more, and is done with it after the first look.
+    fakes[0].once("POST", "/things", Reply::Never { applied: true });
+    fakes[0].once("GET", "/list", Answer::json(200, &json!({"found": []})));
+    fakes[0].on("GET", "/list", Answer::json(200, &json!({"found": ["a"]})));
+    let stage = Stage::new(&fakes[..1], probed("response.json.found")).await;
+    let id = stage.accept("POST", "/things", BODY).await.unwrap().operation.id;
+    fakes[0].wait_for(1).await;
+    let stage = stage.restarted().await;
+    let operation = stage.ended(id).await;
+    assert_eq!(operation.end().unwrap().status, Status::Completed);
+    assert_eq!(requests(&fakes[0]), ["POST /things", "GET /list?id=a", "GET /list?id=a"]);
+    let probed = probed_at(&history(&stage, id).await);
+    assert!(probed[1] >= operation.steps[0].course.first_at.unwrap() + ANSWER + SETTLE, "a restart is no answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +369,8 @@ async fn an_undo_waits_for_an_attempt_that_broke_though_a_later_one_succeeded() 
     fakes[0].once("PUT", "/things/1", Reply::Reset { applied: false });
     fakes[0].on("PUT", "/things/1", Answer::json(200, &json!({"id": 1})));
     fakes[1].on("PUT", "/things/1", Reply::from(Answer::empty(400)).after(&latch));
-    let mut setting = Setting::new(&fakes[..2], spec(&NAMES[..2]));
+    let route = OperationSpec { step_limits: quick(), ..spec(&NAMES[..2]) };
+    let mut setting = Setting::new(&fakes[..2], route);
     (setting.method, setting.pattern) = ("PUT", "/things/{id}");
     setting.target.settle = Duration::from_millis(700);
     let stage = Stage::of(setting).await;
@@ -328,10 +380,9 @@ async fn an_undo_waits_for_an_attempt_that_broke_though_a_later_one_succeeded() 
     latch.open();
     let operation = stage.ended(id).await;
     assert_eq!(operation.end().unwrap().consistency, Consistency::RolledBack);
-    let broke = history(&stage, id).await;
-    let broke = broke.iter().find(|recorded| matches!(recorded.event, Event::AttemptBroke { .. })).unwrap().at;
+    let sent = operation.steps[0].course.first_at.unwrap();
     let undone = operation.steps[0].undo.as_ref().unwrap().course.first_at.unwrap();
-    assert!(undone >= broke + Duration::from_millis(700), "the first attempt may still be carried out");
+    assert!(undone >= sent + ANSWER + Duration::from_millis(700), "the first attempt may still be carried out");
 }
 
 /// One target, and a route of this method to `/things/{id}`.

@@ -138,8 +138,8 @@ impl Writer<'_> {
                 };
                 self.leg(*step, *leg).meaning(word).trouble(Some(trouble))
             }
-            Event::ProbeAnswered { step, verdict, answer } => {
-                self.leg(*step, Leg::Probe).answer(answer).meaning(verdict_word(*verdict))
+            Event::ProbeAnswered { step, verdict, answer, retry_after } => {
+                self.leg(*step, Leg::Probe).answer(answer).retry_after(*retry_after).meaning(verdict_word(*verdict))
             }
             Event::UndoNotRendered { step, trouble } => self.leg(*step, Leg::Undo).trouble(Some(trouble)),
             Event::ResponseComposed { response } => self.answer(response),

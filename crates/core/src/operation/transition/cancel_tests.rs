@@ -49,6 +49,7 @@ fn to_the_end(mut operation: Operation) -> Operation {
                 step: *step,
                 verdict: crate::operation::ProbeVerdict::Applied,
                 answer: answer(200),
+                retry_after: None,
             },
             Some((step, leg)) => answered(*step, *leg, 201),
             None => match next_of(&operation) {

@@ -52,7 +52,7 @@ impl Rules<'_> {
             Reading::PreconditionFailed => Verdict::PreconditionFailed,
             Reading::Gone => Verdict::Gone,
             Reading::NotConsistent => Verdict::NotConsistent,
-            Reading::Ambiguous => self.doubt(course),
+            Reading::Ambiguous => self.doubt(course, self.now),
             Reading::Unknown => {
                 course.taint(self.now);
                 Verdict::InDoubt
@@ -61,17 +61,23 @@ impl Rules<'_> {
         }
     }
 
-    /// Reads an attempt that broke into the course.
-    pub(super) fn broke(&self, course: &mut Course, sent: Sent, trouble: Trouble) -> Verdict {
+    /// Reads an attempt that began at `since`, and broke, into the course.
+    pub(super) fn broke(&self, course: &mut Course, sent: Sent, trouble: Trouble, since: Timestamp) -> Verdict {
         course.trouble = Some(trouble);
         match sent {
             Sent::No => self.again(course, None),
-            Sent::Maybe => self.doubt(course),
+            Sent::Maybe => self.doubt(course, self.now.max(self.answered_by(since))),
         }
     }
 
-    fn doubt(&self, course: &mut Course) -> Verdict {
-        course.taint(self.now);
+    /// When an attempt that began at `since` has had all the time for its answer. Whatever cut it off before, the target does
+    /// not know of it, and may take as long as ever.
+    fn answered_by(&self, since: Timestamp) -> Timestamp {
+        after_or_never(since, self.limits.connect.saturating_add(self.limits.response))
+    }
+
+    fn doubt(&self, course: &mut Course, from: Timestamp) -> Verdict {
+        course.taint(from);
         if self.repeatable { self.again(course, None) } else { Verdict::InDoubt }
     }
 
@@ -103,10 +109,11 @@ impl Rules<'_> {
 }
 
 impl Course {
-    /// An attempt MAY have been applied, or may still be.
-    pub(super) fn taint(&mut self, now: Timestamp) {
-        self.tainted_at = Some(now);
-        self.unsettled_at = Some(now);
+    /// An attempt MAY have been applied, or may still be; from `from` on the target is left to settle.
+    pub(super) fn taint(&mut self, from: Timestamp) {
+        let from = self.unsettled_at.map_or(from, |earlier| earlier.max(from));
+        self.tainted_at = Some(from);
+        self.unsettled_at = Some(from);
     }
 }
 

@@ -61,6 +61,12 @@ impl Default for Sketch {
 
 pub(super) const SETTLE: Duration = Duration::from_secs(10);
 
+/// How long connecting may take.
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long an answer may take.
+pub(super) const RESPONSE: Duration = Duration::from_secs(30);
+
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("well within range")
 }
@@ -84,8 +90,8 @@ impl Sketch {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(8),
             budget: Duration::from_secs(300),
-            connect: Duration::from_secs(3),
-            response: Duration::from_secs(30),
+            connect: CONNECT,
+            response: RESPONSE,
             lower: Duration::from_secs(1800),
             response_body_max: 1 << 20,
         }

@@ -10,6 +10,8 @@ mod undo;
 #[cfg(test)]
 mod cancel_tests;
 #[cfg(test)]
+mod doubt_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod table;
@@ -96,9 +98,11 @@ impl Change {
             Event::AttemptBroke { step, leg, sent, trouble } => match leg {
                 Leg::Forward => self.step_broke(step, sent, trouble),
                 Leg::Undo => self.undo_broke(step, sent, trouble),
-                Leg::Probe => self.probe_broke(step),
+                Leg::Probe => self.probe_broke(step, &trouble),
             },
-            Event::ProbeAnswered { step, verdict, answer: _ } => self.probe_answered(step, verdict),
+            Event::ProbeAnswered { step, verdict, answer: _, retry_after } => {
+                self.probe_answered(step, verdict, retry_after)
+            }
             Event::LowerEnded { step, leg, answer, reading, trouble } => match leg {
                 Leg::Forward => self.step_lower_ended(step, answer, reading, trouble),
                 Leg::Undo => self.undo_lower_ended(step, answer, reading, trouble),

@@ -1,8 +1,12 @@
 //! The forward side of one step: reading before and after the change, attempts, lower operations, probes, and the outcome.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use crate::operation::{
     AttentionReason, Course, Found, Gate, Image, Leg, Lower, Outcome, ProbeVerdict, Probing, Purpose, Reading, Send,
-    Sent, Stage, StepPhase, Trouble, TroubleKind,
+    Sent, Stage, Step, StepPhase, Trouble, TroubleKind,
 };
 use crate::plan::{OnUnknown, UndoRule};
 use crate::{Answer, StepIndex};
@@ -101,12 +105,12 @@ impl Change {
     }
 
     pub(super) fn step_broke(&mut self, index: StepIndex, sent: Sent, trouble: Trouble) -> Result<(), Illegal> {
-        let StepPhase::Sending(Send::Calling { .. }) = self.step(index)?.phase else { return Err(Illegal) };
+        let StepPhase::Sending(Send::Calling { since }) = self.step(index)?.phase else { return Err(Illegal) };
         let plan = std::sync::Arc::clone(&self.plan);
         let rules = self.step_rules(&plan, index);
         let course = &mut self.op.steps[index.get()].course;
         course.answer = None;
-        let verdict = rules.broke(course, sent, trouble);
+        let verdict = rules.broke(course, sent, trouble, since);
         self.step_verdict(index, verdict);
         Ok(())
     }
@@ -156,7 +160,8 @@ impl Change {
 
     fn step_in_doubt(&mut self, index: StepIndex) {
         if self.policy(index).probe.is_some() {
-            self.op.steps[index.get()].probes_unclear = 0;
+            let step = &mut self.op.steps[index.get()];
+            (step.probes_unclear, step.probes_early) = (0, 0);
             self.set_phase(index, StepPhase::Probing(Probing::Due { gate: Gate::Permit }));
         } else {
             self.step_unknown(index);
@@ -250,8 +255,8 @@ impl Change {
         &self,
         limits: crate::plan::Limits,
         tries: u32,
-        retry_after: Option<std::time::Duration>,
-    ) -> Option<jiff::Timestamp> {
+        retry_after: Option<Duration>,
+    ) -> Option<Timestamp> {
         if tries >= limits.attempts {
             return None;
         }
@@ -310,11 +315,22 @@ impl Change {
         Ok(())
     }
 
-    pub(super) fn probe_broke(&mut self, index: StepIndex) -> Result<(), Illegal> {
-        self.probe_answered(index, ProbeVerdict::Unclear)
+    pub(super) fn probe_broke(&mut self, index: StepIndex, trouble: &Trouble) -> Result<(), Illegal> {
+        if trouble.kind != TroubleKind::Template {
+            return self.probe_answered(index, ProbeVerdict::Unclear, None);
+        }
+        let StepPhase::Probing(Probing::Calling { .. }) = self.step(index)?.phase else { return Err(Illegal) };
+        // It could not be rendered, and what it is rendered from does not change.
+        self.step_unknown(index);
+        Ok(())
     }
 
-    pub(super) fn probe_answered(&mut self, index: StepIndex, verdict: ProbeVerdict) -> Result<(), Illegal> {
+    pub(super) fn probe_answered(
+        &mut self,
+        index: StepIndex,
+        verdict: ProbeVerdict,
+        retry_after: Option<Duration>,
+    ) -> Result<(), Illegal> {
         let StepPhase::Probing(Probing::Calling { since }) = self.step(index)?.phase else { return Err(Illegal) };
         let plan = std::sync::Arc::clone(&self.plan);
         let rules = self.step_rules(&plan, index);
@@ -334,15 +350,35 @@ impl Change {
                     self.step_failed(index);
                 }
             }
-            // Once more than a step is sent, since the first one may be too early to tell.
-            ProbeVerdict::Unclear if step.probes_unclear >= rules.limits.attempts => self.step_unknown(index),
-            ProbeVerdict::Unclear => {
-                step.probes_unclear += 1;
-                let until = after_or_never(self.now, rules.backoff(step.probes_unclear));
-                step.phase = StepPhase::Probing(Probing::Waiting { until });
-            }
+            ProbeVerdict::Unclear => match rules.probe_again(step, since < settled, settled, retry_after) {
+                Some(until) => step.phase = StepPhase::Probing(Probing::Waiting { until }),
+                None => self.step_unknown(index),
+            },
         }
         Ok(())
+    }
+}
+
+impl Rules<'_> {
+    /// When a probe is asked again after one that told nothing; `None`: not at all. Those asked before the target has settled
+    /// could not have shown that nothing was applied, so they do not count among those that may tell nothing.
+    fn probe_again(
+        &self,
+        step: &mut Step,
+        early: bool,
+        settled: Timestamp,
+        retry_after: Option<Duration>,
+    ) -> Option<Timestamp> {
+        let asked = if early { &mut step.probes_early } else { &mut step.probes_unclear };
+        *asked = asked.saturating_add(1);
+        let spent = *asked >= self.limits.attempts;
+        if spent && !early {
+            return None;
+        }
+        // A target cannot ask for more than a step of ours may take.
+        let wait = self.backoff(*asked).max(retry_after.unwrap_or_default().min(self.limits.budget));
+        let until = after_or_never(self.now, wait);
+        Some(if spent { until.max(settled) } else { until })
     }
 }
 
@@ -351,7 +387,7 @@ pub(super) fn due() -> StepPhase {
 }
 
 impl Course {
-    pub(super) fn started(&mut self, now: jiff::Timestamp) {
+    pub(super) fn started(&mut self, now: Timestamp) {
         self.attempts += 1;
         self.first_at.get_or_insert(now);
     }

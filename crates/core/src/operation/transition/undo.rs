@@ -150,12 +150,12 @@ impl Change {
     }
 
     pub(super) fn undo_broke(&mut self, index: StepIndex, sent: Sent, trouble: Trouble) -> Result<(), Illegal> {
-        let UndoPhase::Sending(Send::Calling { .. }) = self.undo(index)?.phase else { return Err(Illegal) };
+        let UndoPhase::Sending(Send::Calling { since }) = self.undo(index)?.phase else { return Err(Illegal) };
         let plan = std::sync::Arc::clone(&self.plan);
         let rules = self.undo_rules(&plan, index);
         let course = &mut self.undo(index)?.course;
         course.answer = None;
-        let verdict = rules.broke(course, sent, trouble);
+        let verdict = rules.broke(course, sent, trouble, since);
         self.undo_verdict(index, verdict)
     }
 

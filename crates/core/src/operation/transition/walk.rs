@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
 
-use super::fixtures::{SETTLE, Sketch, answer, at, delete, request};
+use super::fixtures::{CONNECT, RESPONSE, SETTLE, Sketch, answer, at, delete, request};
 use super::table::Table;
 use super::transition;
 use crate::operation::{
@@ -31,6 +31,8 @@ type Worlds = BTreeSet<World>;
 struct Node {
     op: Operation,
     worlds: Vec<Worlds>,
+    /// Until when each target may still act on what it was asked, though nobody saw its answer.
+    acts_until: Vec<jiff::Timestamp>,
 }
 
 impl Node {
@@ -40,6 +42,7 @@ impl Node {
         let mut hasher = DefaultHasher::new();
         format!("{:?}{:?}{:?}", op.stage, op.steps, op.deadline).hash(&mut hasher);
         self.worlds.hash(&mut hasher);
+        self.acts_until.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -139,7 +142,7 @@ fn call_events(sketch: &Sketch, step: StepIndex, leg: Leg, events: &mut Vec<(Eve
     }
     if leg == Leg::Probe {
         for verdict in [ProbeVerdict::Applied, ProbeVerdict::NotApplied, ProbeVerdict::Unclear] {
-            events.push((Event::ProbeAnswered { step, verdict, answer: answer(200) }, now(0)));
+            events.push((Event::ProbeAnswered { step, verdict, answer: answer(200), retry_after: None }, now(0)));
         }
         return;
     }
@@ -229,7 +232,7 @@ fn worlds_after(node: &Node, event: &Event, next: &Operation) -> Vec<Worlds> {
         Event::ProbeAnswered { step, verdict: ProbeVerdict::Applied, .. } => worlds[step.get()] = set(World::New),
         Event::ProbeAnswered { step, verdict: ProbeVerdict::NotApplied, .. } => {
             let StepPhase::Probing(Probing::Calling { since }) = node.op.steps[step.get()].phase else { panic!() };
-            if since >= at(i64::try_from(SETTLE.as_secs()).unwrap()) {
+            if since >= node.acts_until[step.get()] {
                 worlds[step.get()] = set(World::Old);
             }
         }
@@ -260,6 +263,25 @@ fn worlds_after(node: &Node, event: &Event, next: &Operation) -> Vec<Worlds> {
         }
     }
     worlds
+}
+
+/// Until when targets may still act after the event: one whose answer was not seen takes as long for it as it ever may, and as
+/// long as it has to settle after it. All attempts of the walk begin at its beginning.
+fn acts_until_after(node: &Node, event: &Event) -> Vec<jiff::Timestamp> {
+    let late = |span: std::time::Duration| at(i64::try_from(span.as_secs()).unwrap());
+    let (step, until) = match event {
+        Event::AttemptBroke { step, leg: Leg::Forward, sent: Sent::Maybe, .. } => {
+            (step, late(CONNECT + RESPONSE + SETTLE))
+        }
+        Event::AttemptAnswered { step, leg: Leg::Forward, reading: Reading::Ambiguous | Reading::Unknown, .. }
+        | Event::LowerEnded { step, leg: Leg::Forward, reading: Reading::Ambiguous | Reading::Unknown, .. } => {
+            (step, late(SETTLE))
+        }
+        _ => return node.acts_until.clone(),
+    };
+    let mut acts_until = node.acts_until.clone();
+    acts_until[step.get()] = acts_until[step.get()].max(until);
+    acts_until
 }
 
 fn check_start(node: &Node, event: &Event) {
@@ -322,7 +344,8 @@ struct Seen {
 fn walk(sketch: &Sketch, table: &mut Table) -> Seen {
     let op = sketch.operation();
     let worlds = vec![BTreeSet::from([World::Old]); op.steps.len()];
-    let start = Node { op, worlds };
+    let acts_until = vec![at(0); op.steps.len()];
+    let start = Node { op, worlds, acts_until };
     let mut known = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);
     let mut seen = Seen::default();
@@ -350,7 +373,8 @@ fn walk(sketch: &Sketch, table: &mut Table) -> Seen {
             check_effects(&node.op, &op, &effects, sketch);
             table.record(&node.op, &event, &op);
             let worlds = worlds_after(&node, &event, &op);
-            let next = Node { op, worlds };
+            let acts_until = acts_until_after(&node, &event);
+            let next = Node { op, worlds, acts_until };
             if known.insert(next.key()) {
                 open.push_back(next);
             }
