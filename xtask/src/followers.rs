@@ -18,6 +18,9 @@ const AT_ONCE: usize = 64;
 /// Files that a process needs beside the connections of followers.
 const OTHER_FILES: u64 = 256;
 
+/// How often it is asked whether all are there.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
 /// How long all of them may take to be taken in.
 const ALL_THERE: Duration = Duration::from_secs(120);
 
@@ -153,7 +156,7 @@ async fn prepare(http: &Http) -> Result<Vec<String>> {
 async fn wait_for_all(http: &Http, way: Way, count: usize) {
     let line = format!("fanfold_http_followers{{kind=\"{}\"}} {count}\n", way.label());
     while !http.get("/metrics").await.text().contains(&line) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) async fn start(settings: &Settings, store: Arc<Sqlite>, listener: Tcp
     let targets = Arc::new(Targets::new(metrics));
     targets.replace(target_configs(settings))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Everything that this process records is later.
+    let started_at = clock.now();
     let engine = Engine::start(
         Arc::clone(&store) as Arc<dyn Store>,
         targets,
@@ -79,7 +81,8 @@ pub(crate) async fn start(settings: &Settings, store: Arc<Sqlite>, listener: Tcp
     )
     .await?;
     engine.metrics().register(&mut registry);
-    let parts = Parts { engine: engine.clone(), store: Arc::clone(&store) as Arc<dyn Read>, clock, registry };
+    let parts =
+        Parts { engine: engine.clone(), store: Arc::clone(&store) as Arc<dyn Read>, clock, started_at, registry };
     let server = Server::new(server_config(&settings.server), parts, front);
     let (shutdown, stopped) = oneshot::channel::<()>();
     let mut serving = JoinSet::new();

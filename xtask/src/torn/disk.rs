@@ -101,6 +101,9 @@ struct Reader<'a> {
 impl Timeline {
     /// Reads the calls of a program whose store is `database` in `folder`.
     pub(super) fn read(calls: &[Call], folder: &Path, database: &str) -> Result<Self> {
+        if calls.iter().any(|call| call.name == "fallocate") {
+            bail!("the trace shows fallocate, whose effect on a file is not understood here");
+        }
         let folder = folder.to_string_lossy().into_owned();
         let mut reader = Reader { folder: &folder, database, ..Reader::default() };
         calls.iter().for_each(|call| reader.take(call));
@@ -133,6 +136,10 @@ impl Timeline {
 
     pub(super) fn said(&self) -> usize {
         self.said.len()
+    }
+
+    pub(super) fn accepted(&self) -> usize {
+        self.said.iter().filter(|(_, said)| matches!(said, Said::Accepted(_))).count()
     }
 
     /// Everything that had been said by then.

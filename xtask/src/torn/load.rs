@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fanfold_testkit::{Answer, FakeTarget, Home, Http, Process, Reply, Resources};
@@ -18,6 +19,9 @@ pub(super) const DATABASE: &str = "fanfold.db";
 
 /// Where strace writes.
 const TRACE: &str = "trace.txt";
+
+/// How long all operations may take together.
+const LOAD_MAX: Duration = Duration::from_secs(300);
 
 /// Clients at the same time, so that commits of several operations are made together.
 const CLIENTS: usize = 6;
@@ -55,9 +59,13 @@ pub(super) fn record(program: &Path, operations: usize, random: &mut Random) -> 
         for share in orders.chunks(orders.len().div_ceil(CLIENTS).max(1)) {
             clients.spawn(client(http.clone(), share.to_vec()));
         }
-        while let Some(ended) = clients.join_next().await {
-            ended.context("a client met a mistake in this program")?;
-        }
+        let all = async {
+            while let Some(ended) = clients.join_next().await {
+                ended.context("a client met a mistake in this program")?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(LOAD_MAX, all).await.context("not all operations came to an end")??;
         stop(&folder)?;
         let (status, printed) = process.ended().await;
         anyhow::ensure!(status.success(), "it ended with {status}:\n{printed}");
@@ -130,7 +138,7 @@ async fn client(http: Http, orders: Vec<Order>) {
         let id = answer.json()["id"].as_str().unwrap_or_default().to_owned();
         let mut tag = String::new();
         loop {
-            let path = format!("/api/v1/operations/{id}?wait=30s");
+            let path = format!("/api/v1/operations/{id}?wait=5s");
             let answer = http.clone().with("if-none-match", &tag).get(&path).await;
             tag = answer.header("etag").unwrap_or_default().to_owned();
             if answer.status == 200 && !answer.json()["response"].is_null() {

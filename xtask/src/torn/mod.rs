@@ -40,6 +40,8 @@ pub struct Findings {
     pub syncs: usize,
     /// Things that the program said: operations accepted, states shown, attempts sent.
     pub said: usize,
+    /// Acceptances among them.
+    pub accepted: usize,
     /// States that were rebuilt.
     pub states: usize,
     /// Those in which something was missing that no sync covered.
@@ -60,7 +62,7 @@ const EXAMPLES_MAX: usize = 10;
 impl Findings {
     /// Whether nothing was lost or damaged, and enough was tried to say so.
     pub fn is_good(&self) -> bool {
-        self.lost == 0 && self.corrupt == 0 && self.torn > 0 && self.checks > 0
+        self.lost == 0 && self.corrupt == 0 && self.torn > 0 && self.checks > 0 && self.accepted > 0
     }
 
     fn note(&mut self, example: String) {
@@ -74,8 +76,16 @@ impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "writes={} syncs={} said={} states={} torn={} checks={} lost={} corrupt={}",
-            self.writes, self.syncs, self.said, self.states, self.torn, self.checks, self.lost, self.corrupt
+            "writes={} syncs={} said={} accepted={} states={} torn={} checks={} lost={} corrupt={}",
+            self.writes,
+            self.syncs,
+            self.said,
+            self.accepted,
+            self.states,
+            self.torn,
+            self.checks,
+            self.lost,
+            self.corrupt
         )
     }
 }
@@ -93,8 +103,13 @@ pub fn run(program: &Path, effort: Effort) -> Result<Findings> {
     let mut random = Random::new(effort.seed);
     let recorded = load::record(program, effort.operations, &mut random)?;
     let timeline = Timeline::read(&recorded.calls, &recorded.folder, load::DATABASE)?;
-    let mut findings =
-        Findings { writes: timeline.writes(), syncs: timeline.syncs(), said: timeline.said(), ..Findings::default() };
+    let mut findings = Findings {
+        writes: timeline.writes(),
+        syncs: timeline.syncs(),
+        said: timeline.said(),
+        accepted: timeline.accepted(),
+        ..Findings::default()
+    };
     let scratch = tempfile::tempdir().context("the folder for temporary files can be written")?;
     for (number, instant) in timeline.instants(effort.states, &mut random).into_iter().enumerate() {
         let loss = match number % 4 {

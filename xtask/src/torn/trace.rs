@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 /// The calls that are asked for: everything that changes files or sends something.
-pub(super) const CALLS: &str = "openat,close,write,pwrite64,writev,pwritev,sendto,sendmsg,fsync,fdatasync,sync_file_range,\
+pub(super) const CALLS: &str = "openat,close,write,pwrite64,writev,pwritev,sendto,sendmsg,fsync,fdatasync,\
                                 ftruncate,fallocate,lseek,rename,renameat,renameat2,unlink,unlinkat";
 
 /// One call.
@@ -20,8 +20,8 @@ pub(super) struct Call {
     pub(super) result: i64,
 }
 
-/// Reads a whole trace. Calls that never returned, or failed, are left out, but for the sends and writes among the former,
-/// which may have had their effect.
+/// Reads a whole trace. Calls that failed are left out, and so are those that never returned: the traced program ends by
+/// itself, and nothing is judged of its last moment.
 pub(super) fn read(text: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     let mut unfinished: HashMap<&str, (usize, String, String)> = HashMap::new();

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::oracle::Breach;
+use super::oracle::{Breach, fixed};
 use super::plans::{PLANS, Plan, SHARED};
 use super::receiver;
 use super::world::World;
@@ -30,6 +30,8 @@ pub(super) struct Accepted {
     pub(super) notices: Vec<&'static str>,
     /// What people asked of it that was answered with success, by the event that records it.
     pub(super) asked: Vec<&'static str>,
+    /// What never changes again, as a client saw it after the end.
+    pub(super) remembered: Option<Value>,
     request: Arc<Request>,
     /// In which life of the server it was accepted.
     life: u64,
@@ -91,6 +93,12 @@ impl Book {
         }
     }
 
+    fn remember(&self, id: &str, seen: Value) {
+        if let Some(one) = self.accepted().get_mut(id) {
+            one.remembered = Some(seen);
+        }
+    }
+
     /// One of those accepted before the latest so many.
     fn one_before(&self, latest: usize, draw: impl FnOnce(usize) -> usize) -> Option<Accepted> {
         let order = self.order();
@@ -105,7 +113,7 @@ impl Book {
         notices.extend(request.plan.is_hooked().then_some("webhook"));
         notices.extend(request.callback.is_some().then_some("callback"));
         let (id, plan, request) = (id.to_owned(), request.plan, Arc::clone(request));
-        let one = Accepted { id: id.clone(), plan, notices, asked: Vec::new(), request, life };
+        let one = Accepted { id: id.clone(), plan, notices, asked: Vec::new(), remembered: None, request, life };
         if self.accepted().insert(id.clone(), one).is_none() {
             self.order().push(id);
             self.count.fetch_add(1, Ordering::Relaxed);
@@ -158,15 +166,27 @@ impl Client {
                 self.count("canceled", &answer);
             }
             1 => self.repeat(request, id, "at_once").await,
-            2 => {
+            2..=4 => {
                 let older = self.book.one_before(40, |bound| self.world.draw(bound));
                 if let Some(one) = older.filter(|one| one.life != self.world.lives()) {
                     self.repeat(&one.request, &one.id, "after_a_restart").await;
                 }
             }
-            3 => self.extend(&path, id).await,
-            4..=7 => drop(self.http.try_request("GET", &format!("{path}?wait=1s"), b"").await),
+            5 => self.extend(&path, id).await,
+            6..=9 => self.follow(&path, id).await,
             _ => {}
+        }
+    }
+
+    /// Waits for the end a little, and remembers what it saw.
+    async fn follow(&self, path: &str, id: &str) {
+        let answer = self.http.try_request("GET", &format!("{path}?wait=1s"), b"").await;
+        let Some(detail) = answer.ok().and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok()) else {
+            return;
+        };
+        if !detail["ended_at"].is_null() {
+            self.world.count("client", "saw_the_end");
+            self.book.remember(id, fixed(&detail));
         }
     }
 

@@ -50,6 +50,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("callback", &["on_time", "twice", "late", "early", "lost", "forged", "of_nobody", "nonsense"]),
     ("notice", &["msf", "webhook", "callback"]),
     ("receiver", &["confirmed", "slow", "failed", "reset", "never", "answer_lost", "redirected", "gone"]),
+    ("client", &["saw_the_end"]),
     ("stranger", &["wrote"]),
     ("stop", &["kill", "graceful"]),
 ];

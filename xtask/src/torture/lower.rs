@@ -147,7 +147,9 @@ fn shown(style: Style, id: &str, end: Option<End>) -> Answer {
                 Some(End::Well) => ("completed", Some((201, json!({ "id": id })))),
                 Some(End::RolledBack) => ("failed", Some((500, rolled_back))),
                 Some(End::Canceled { .. }) => ("canceled", None),
-                Some(_) => ("failed", Some((500, json!({})))),
+                Some(End::Silent { .. } | End::Lost { .. } | End::Never { .. } | End::Nonsense { .. }) => {
+                    ("failed", Some((500, json!({}))))
+                }
             };
             let response = response.map(|(code, body)| json!({ "status_code": code, "body": body.to_string() }));
             Answer::json(200, &json!({ "operation_id": id, "status": status, "response": response }))
@@ -163,7 +165,9 @@ fn shown(style: Style, id: &str, end: Option<End>) -> Answer {
                 Answer::json(200, &json!({ "status": "Failed", "data_consistency": "rolled back" }))
             }
             Some(End::Canceled { .. }) => Answer::json(200, &json!({ "status": "Canceled" })),
-            Some(_) => Answer::json(200, &json!({ "status": "Failed" })),
+            Some(End::Silent { .. } | End::Lost { .. } | End::Never { .. } | End::Nonsense { .. }) => {
+                Answer::json(200, &json!({ "status": "Failed" }))
+            }
         },
         Style::Poll => match end {
             None => Answer::json(200, &json!({ "done": false })),
@@ -171,7 +175,9 @@ fn shown(style: Style, id: &str, end: Option<End>) -> Answer {
             Some(End::RolledBack) => {
                 Answer::json(200, &json!({ "done": true, "ok": false, "data_consistency": "rolled back" }))
             }
-            Some(_) => Answer::json(200, &json!({ "done": true, "ok": false })),
+            Some(
+                End::Silent { .. } | End::Canceled { .. } | End::Lost { .. } | End::Never { .. } | End::Nonsense { .. },
+            ) => Answer::json(200, &json!({ "done": true, "ok": false })),
         },
     }
 }

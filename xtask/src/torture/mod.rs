@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use fanfold_testkit::{FakeTarget, Http};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -62,6 +62,15 @@ const GRACEFUL_EVERY: usize = 8;
 
 /// How long operations have to come to their end once all faults have ceased.
 const CALM_MAX: Duration = Duration::from_secs(180);
+
+/// How long after enough was accepted a kill comes, in milliseconds at the most.
+const LINGER_MS: usize = 120;
+
+/// How long after a graceful stop and the start after it a kill comes, in milliseconds at the most.
+const AFTER_STOP_MS: usize = 250;
+
+/// Dead letters that are sent again at once, in the end.
+const REPLAY_MAX: usize = 1_000;
 
 /// How long targets are away where they come back in the same life.
 const AWAY: Duration = Duration::from_millis(200);
@@ -142,8 +151,12 @@ async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report
     world.faults.store(false, Ordering::Relaxed);
     server.wait_until_calm(CALM_MAX).await;
     // Now everybody listens: what is dead has to be deliverable.
-    while person().replay(1000).await > 0 {
+    while person().replay(REPLAY_MAX).await > 0 {
         server.wait_until_calm(CALM_MAX).await;
+    }
+    if let Some(ended) = staff.try_join_next() {
+        ended.context("somebody met a mistake in this program")?;
+        bail!("somebody stopped before the end");
     }
     calm.send_replace(true);
     let report = report::of(&server, &world, &book, &receiver).await?;
@@ -163,7 +176,7 @@ async fn turns(server: &mut Server, effort: Effort, world: &World, book: &Book) 
         if turn % GRACEFUL_EVERY == 0 {
             server.stop().await?;
             server.start_again(Before::Stop).await?;
-            tokio::time::sleep(Duration::from_millis(50 + world.draw(200) as u64)).await;
+            tokio::time::sleep(Duration::from_millis(world.draw(AFTER_STOP_MS) as u64)).await;
         }
         server.kill();
         server.start_again(Before::Kill).await?;
@@ -197,7 +210,7 @@ async fn turn_over(book: &Book, world: &World, before: usize) -> Result<()> {
         }
     };
     tokio::time::timeout(TURN_MAX, enough).await.context("the server accepted too little; see its output")?;
-    tokio::time::sleep(Duration::from_millis(world.draw(120) as u64)).await;
+    tokio::time::sleep(Duration::from_millis(world.draw(LINGER_MS) as u64)).await;
     Ok(())
 }
 

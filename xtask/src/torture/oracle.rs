@@ -8,6 +8,10 @@ use serde_json::Value;
 use super::journal::{Entry, Journal, Leg, Told, Truth};
 use super::plans::Plan;
 
+mod whole;
+
+pub(super) use whole::fixed;
+
 /// What a judgement found wrong, by the guarantee that it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Breach {
@@ -21,6 +25,10 @@ pub(super) enum Breach {
     WrongConsistency,
     /// An outcome was called unknown that the rules allow to know.
     NeedlessUnknown,
+    /// Something is left changed or unknown, and was neither to be undone nor is there a note of it.
+    Unflagged,
+    /// One request, with one key, became several operations.
+    Twice,
     /// It did not come to an end.
     Stuck,
     /// A request was seen that no recorded attempt accounts for.
@@ -65,13 +73,18 @@ pub(super) struct Case<'a> {
     /// The requests that targets saw.
     pub(super) seen: &'a [Entry],
     pub(super) starts: &'a Starts,
+    /// The notes about it, open and closed.
+    pub(super) notes: &'a [Value],
+    /// What a client saw of it after its end.
+    pub(super) remembered: Option<&'a Value>,
+    pub(super) journal: &'a Journal,
 }
 
 /// What is wrong about it, with words.
 pub(super) type Verdict = Vec<(Breach, String)>;
 
 /// Judges an operation that has ended, or should have.
-pub(super) fn judge(case: &Case<'_>, journal: &Journal) -> Verdict {
+pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let mut verdict = Verdict::new();
     let ended = ["completed", "failed", "canceled"].map(Value::from).contains(&case.detail["status"]);
     if !ended {
@@ -79,11 +92,11 @@ pub(super) fn judge(case: &Case<'_>, journal: &Journal) -> Verdict {
         return verdict;
     }
     order(case, &mut verdict);
+    whole::judge(case, &mut verdict);
     for target in case.detail["targets"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let name = text(&target["name"]);
-        let one = Target { case, name, form: target, truth: journal.truth(name, case.id) };
-        one.repeats(Leg::Forward, &mut verdict);
-        one.repeats(Leg::Undo, &mut verdict);
+        let one = Target { case, name, form: target, truth: case.journal.truth(name, case.id) };
+        one.repeats(&mut verdict);
         one.attempts(&mut verdict);
         one.consistency(&mut verdict);
         one.unknown(&mut verdict);
@@ -130,12 +143,11 @@ impl Target<'_> {
     }
 
     /// What may have been applied is not sent again, unless that is safe or the target said otherwise in between.
-    fn repeats(&self, leg: Leg, verdict: &mut Verdict) {
-        let safe = leg == Leg::Undo || self.case.plan.repeatable;
-        if safe {
+    fn repeats(&self, verdict: &mut Verdict) {
+        if self.case.plan.repeatable {
             return;
         }
-        let attempts: Vec<&Entry> = self.seen(leg).collect();
+        let attempts: Vec<&Entry> = self.seen(Leg::Forward).collect();
         for pair in attempts.windows(2) {
             let (before, after) = (pair[0], pair[1]);
             let probed = self
@@ -158,7 +170,7 @@ impl Target<'_> {
         self.case.history.iter().any(|entry| entry["event"] == "person_chose" && entry["meaning"] == "retry")
     }
 
-    /// Every request that was seen is a recorded attempt, and none is recorded twice.
+    /// Every request that was seen is a recorded attempt. One that was recorded may not have left any more.
     fn attempts(&self, verdict: &mut Verdict) {
         for (leg, word) in [(Leg::Forward, "forward"), (Leg::Undo, "undo"), (Leg::Probe, "probe")] {
             let started = self.history(word).filter(|entry| entry["event"] == "attempt_started").count();
@@ -218,6 +230,9 @@ impl Target<'_> {
 
     /// Why nobody had to be in doubt about a leg; `None`: somebody had.
     fn needless(&self, leg: Leg, word: &'static str) -> Option<String> {
+        if let Some(settled) = self.settled(leg, word) {
+            return Some(settled);
+        }
         let in_doubt: Vec<&Value> = self
             .history(word)
             .filter(|entry| {
@@ -240,6 +255,19 @@ impl Target<'_> {
             return Some(format!("each attempt was answered clearly, but one was read as {}", last["meaning"]));
         }
         self.could_have_asked(leg)
+    }
+
+    /// What the last answer to a leg settled, whatever was in doubt before.
+    fn settled(&self, leg: Leg, word: &'static str) -> Option<String> {
+        let ends = ["attempt_answered", "attempt_broke", "lower_ended"].map(Value::from);
+        let last = self.history(word).filter(|entry| ends.contains(&entry["event"])).last()?;
+        let deletes = match leg {
+            Leg::Forward => self.case.plan.method == "DELETE",
+            Leg::Undo => self.case.plan.undo() == "request",
+            Leg::Probe => false,
+        };
+        let settles = last["meaning"] == "succeeded" || deletes && last["meaning"] == "gone";
+        settles.then(|| format!("its last answer was {}", last["meaning"]))
     }
 
     fn history_starts(&self, word: &'static str) -> usize {

@@ -98,7 +98,7 @@ impl Person {
         let life = self.world.lives();
         if self.act("/api/v1/drain", "drained").await {
             let http = self.http.clone().with("content-type", "application/json");
-            let answer = http.try_request("POST", "/n/while-drained", b"{}").await;
+            let answer = http.try_request("POST", &format!("/n/while-drained-{life}"), b"{}").await;
             // A server that was started again accepts.
             if answer.is_ok_and(|answer| answer.status < 500) && life == self.world.lives() {
                 self.world.blame(Breach::WrongAnswer, "a server that drains accepted an operation");

@@ -227,6 +227,12 @@ impl Plan {
         locks.then(|| if self.says("on_locked = \"queue\"") { "queue" } else { "reject" })
     }
 
+    /// How many targets have to succeed; `None`: all.
+    pub(super) fn required(&self) -> Option<usize> {
+        let line = self.settings.lines().find_map(|line| line.strip_prefix("require = "))?;
+        line.parse().ok()
+    }
+
     /// Whether the route itself has a webhook.
     pub(super) fn is_hooked(&self) -> bool {
         self.says("callback = ")

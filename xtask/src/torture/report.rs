@@ -11,13 +11,16 @@ use super::clients::{Accepted, Book};
 use super::coverage::Coverage;
 use super::journal::Leg;
 use super::oracle::{self, Before, Breach, Case};
-use super::plans::Plan;
+use super::plans::{PLANS, Plan};
 use super::receiver::Receiver;
 use super::server::Server;
 use super::world::World;
 
 /// Examples of what is wrong that are told, for each kind.
 const EXAMPLES_MAX: usize = 5;
+
+/// In a run of so many kills, every route accepts something.
+const EVERY_ROUTE: usize = 20;
 
 /// How a run went.
 #[derive(Debug, Default)]
@@ -36,9 +39,22 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether no guarantee was broken, and in a long run everything took part.
+    /// Whether no guarantee was broken, and enough took part to say so.
     pub fn is_good(&self) -> bool {
-        self.wrong.is_empty() && self.coverage.lacks(self.kills).is_empty()
+        self.wrong.is_empty() && self.lacks().is_empty()
+    }
+
+    /// What had to take part and did not.
+    fn lacks(&self) -> Vec<String> {
+        let mut lacks = self.coverage.lacks(self.kills);
+        if self.kills_in_flight * 2 <= self.kills {
+            lacks.push("attempts in flight at most kills".to_owned());
+        }
+        if self.kills >= EVERY_ROUTE {
+            let idle = PLANS.iter().filter(|plan| !self.by_route.contains_key(plan.name));
+            lacks.extend(idle.map(|plan| format!("route={}", plan.name)));
+        }
+        lacks
     }
 
     fn count(&self, wrong: Breach) -> usize {
@@ -61,9 +77,9 @@ impl fmt::Display for Report {
             writeln!(f, "  {count:>7} {route}")?;
         }
         write!(f, "{}", self.coverage)?;
-        let lacks = self.coverage.lacks(self.kills);
+        let lacks = self.lacks();
         if !lacks.is_empty() {
-            writeln!(f, "coverage lacks {}", lacks.join(", "))?;
+            writeln!(f, "the run lacks {}", lacks.join(", "))?;
         }
         if let Some(kept) = &self.kept {
             writeln!(f, "database, journal and log are kept in {}", kept.display())?;
@@ -73,7 +89,7 @@ impl fmt::Display for Report {
             f,
             "torture: kills={} in_flight={} accepted={} completed={} failed={} canceled={} unresolved={} lost={} \
              blind_repeats={} forward_after_undo={} wrong_consistency={} needless_unknown={} stuck={} notices_missing={} \
-             unrecorded_sends={} lock_overlaps={} notices_out_of_order={} overwritten={} actions_lost={} wrong_answers={} changed_after_end={} broken_by_stop={}",
+             unrecorded_sends={} lock_overlaps={} notices_out_of_order={} overwritten={} actions_lost={} unflagged={} twice={} wrong_answers={} changed_after_end={} broken_by_stop={}",
             self.kills,
             self.kills_in_flight,
             self.accepted,
@@ -93,6 +109,8 @@ impl fmt::Display for Report {
             self.count(Breach::NoticeOutOfOrder),
             self.count(Breach::Overwritten),
             self.count(Breach::ActionLost),
+            self.count(Breach::Unflagged),
+            self.count(Breach::Twice),
             self.count(Breach::WrongAnswer),
             self.count(Breach::ChangedAfterEnd),
             self.count(Breach::BrokenByStop),
@@ -117,23 +135,33 @@ pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &R
             Before::Stop => report.coverage.add("stop", "graceful", 1),
         }
     }
-    let mut locks = BTreeMap::new();
-    let mut killed = BTreeSet::new();
+    let mut notes: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for note in server.all("/api/v1/attention?state=all", "attention").await? {
+        notes.entry(note["operation"].as_str().unwrap_or_default().to_owned()).or_default().push(note);
+    }
+    let mut judging = Judging { server, world, book, notes, locks: BTreeMap::new(), killed: BTreeSet::new() };
+    let mut by_path: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     // Those whose answer was lost are judged like the others.
     for one in &listed {
         let (Some(id), Some(plan)) = (one["id"].as_str(), one["route"].as_str().and_then(Plan::of_route)) else {
             continue;
         };
-        judge(server, world, book, &mut report, (id, plan), &mut locks, &mut killed).await?;
+        judging.judge(&mut report, id, plan).await?;
+        if !plan.shared {
+            by_path.entry(one["resource"].to_string()).or_default().push(id);
+        }
+    }
+    for (path, ids) in by_path.iter().filter(|(_, ids)| ids.len() > 1) {
+        report.note(Breach::Twice, format!("{path}: {ids:?}"));
     }
     for one in &accepted {
         told(&mut report, one, receiver);
     }
-    for (wrong, what) in oracle::overlaps(&locks) {
+    for (wrong, what) in oracle::overlaps(&judging.locks) {
         report.note(wrong, what);
     }
     world.blamed().into_iter().for_each(|(wrong, what)| report.note(wrong, what));
-    report.kills_in_flight = killed.len();
+    report.kills_in_flight = judging.killed.len();
     Ok(report)
 }
 
@@ -147,44 +175,58 @@ fn told(report: &mut Report, one: &Accepted, receiver: &Receiver) {
     }
 }
 
-async fn judge(
-    server: &Server,
-    world: &World,
-    book: &Book,
-    report: &mut Report,
-    (id, plan): (&str, &'static Plan),
-    locks: &mut BTreeMap<String, Vec<(u64, String)>>,
-    killed: &mut BTreeSet<usize>,
-) -> Result<()> {
-    let detail = server.get(&format!("/api/v1/operations/{id}")).await?;
-    let history = server.all(&format!("/api/v1/operations/{id}/history"), "history").await?;
-    let seen = world.journal.of(id);
-    *report.by_status.entry(detail["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-    *report.by_route.entry(plan.name.to_owned()).or_default() += 1;
-    let targets = detail["targets"].as_array().cloned().unwrap_or_default();
-    report.unresolved += targets.iter().filter(|target| target["consistency"] == "unknown").count();
-    let case = Case { id, plan, detail: &detail, history: &history, seen: &seen, starts: &server.starts };
-    for (wrong, what) in oracle::judge(&case, &world.journal) {
-        report.note(wrong, format!("{id} ({}): {what}", plan.name));
-    }
-    report.coverage.operation(&case);
-    if let Some(one) = book.get(id) {
-        for event in one.asked.iter().filter(|event| !history.iter().any(|entry| entry["event"] == **event)) {
+/// Goes through all operations.
+struct Judging<'a> {
+    server: &'a Server,
+    world: &'a World,
+    book: &'a Book,
+    /// Notes by operation.
+    notes: BTreeMap<String, Vec<Value>>,
+    /// By path: the requests, and of which operation each was.
+    locks: BTreeMap<String, Vec<(u64, String)>>,
+    /// The starts that found attempts on the wire.
+    killed: BTreeSet<usize>,
+}
+
+impl Judging<'_> {
+    async fn judge(&mut self, report: &mut Report, id: &str, plan: &'static Plan) -> Result<()> {
+        let server = self.server;
+        let detail = server.get(&format!("/api/v1/operations/{id}")).await?;
+        let history = server.all(&format!("/api/v1/operations/{id}/history"), "history").await?;
+        let seen = self.world.journal.of(id);
+        *report.by_status.entry(detail["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        *report.by_route.entry(plan.name.to_owned()).or_default() += 1;
+        let targets = detail["targets"].as_array().cloned().unwrap_or_default();
+        report.unresolved += targets.iter().filter(|target| target["consistency"] == "unknown").count();
+        let one = self.book.get(id);
+        let case = Case {
+            id,
+            plan,
+            detail: &detail,
+            history: &history,
+            seen: &seen,
+            starts: &server.starts,
+            notes: self.notes.get(id).map(Vec::as_slice).unwrap_or_default(),
+            remembered: one.as_ref().and_then(|one| one.remembered.as_ref()),
+            journal: &self.world.journal,
+        };
+        for (wrong, what) in oracle::judge(&case) {
+            report.note(wrong, format!("{id} ({}): {what}", plan.name));
+        }
+        report.coverage.operation(&case);
+        let asked = one.iter().flat_map(|one| &one.asked);
+        for event in asked.filter(|event| !history.iter().any(|entry| entry["event"] == **event)) {
             report.note(Breach::ActionLost, format!("{id} ({}): {event}", plan.name));
         }
-    }
-    if plan.shared {
-        for entry in seen.iter().filter(|entry| entry.leg != Leg::Probe) {
-            locks.entry(entry.path.clone()).or_default().push((entry.number, id.to_owned()));
+        if plan.shared {
+            for entry in seen.iter().filter(|entry| entry.leg != Leg::Probe) {
+                self.locks.entry(entry.path.clone()).or_default().push((entry.number, id.to_owned()));
+            }
         }
+        let broken = history.iter().filter(|entry| entry["error"]["kind"] == "process_ended");
+        self.killed.extend(broken.filter_map(|entry| start_of(server, entry)));
+        Ok(())
     }
-    killed.extend(
-        history
-            .iter()
-            .filter(|entry| entry["error"]["kind"] == "process_ended")
-            .filter_map(|entry| start_of(server, entry)),
-    );
-    Ok(())
 }
 
 /// The number of the start after a kill that recorded this entry.

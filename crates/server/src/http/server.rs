@@ -27,6 +27,8 @@ pub struct Parts {
     pub store: Arc<dyn Read>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// When the process began to take up what another one had left behind.
+    pub started_at: Timestamp,
     /// The metrics of the rest of the program, to which the server adds its own; `/metrics` shows them.
     pub registry: Registry,
 }
@@ -57,7 +59,7 @@ pub(super) struct Shared {
 impl Server {
     /// A server of this front.
     pub fn new(config: ServerConfig, parts: Parts, front: Front) -> Self {
-        let Parts { engine, store, clock, mut registry } = parts;
+        let Parts { engine, store, clock, started_at, mut registry } = parts;
         let metrics = Metrics::default();
         metrics.register(&mut registry);
         let stopping = watch::Sender::new(false);
@@ -72,7 +74,7 @@ impl Server {
             config,
             engine,
             store,
-            started_at: clock.now(),
+            started_at,
             clock,
             registry,
             metrics,

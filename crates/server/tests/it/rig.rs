@@ -85,6 +85,7 @@ impl Rig {
             engine: engine.clone(),
             store: store.clone(),
             clock: clock.clone(),
+            started_at: clock.now(),
             registry: prometheus_client::registry::Registry::default(),
         };
         let server = Server::new(config, parts, front(routes()));

@@ -25,7 +25,9 @@ fn entry(target: &'static str, leg: Leg, attempt: u32, told: Told, applied: bool
 }
 
 fn detail(outcome: &str, consistency: &str) -> Value {
-    json!({ "status": "failed", "targets": [{ "name": "tokyo", "outcome": outcome, "consistency": consistency }] })
+    let status = if outcome == "succeeded" { "completed" } else { "failed" };
+    json!({ "status": status, "consistency": consistency,
+            "targets": [{ "name": "tokyo", "outcome": outcome, "consistency": consistency }] })
 }
 
 fn started(leg: &str) -> Value {
@@ -37,13 +39,29 @@ fn broke(kind: &str) -> Value {
             "error": { "kind": kind }, "at": "2026-01-01T00:00:02Z" })
 }
 
+/// What is found wrong with an operation that a note tells of.
 fn found(plan: &str, detail: &Value, history: &[Value], entries: &[Entry], before: Before) -> Vec<Breach> {
+    found_with(true, plan, detail, history, entries, before)
+}
+
+fn found_with(
+    noted: bool,
+    plan: &str,
+    detail: &Value,
+    history: &[Value],
+    entries: &[Entry],
+    before: Before,
+) -> Vec<Breach> {
     let journal = journal(entries);
     let plan = PLANS.iter().find(|one| one.name == plan).unwrap();
     let starts = vec![("2026-01-01T00:00:00Z".parse().unwrap(), before)];
     let seen = journal.of(ID);
-    let case = Case { id: ID, plan, detail, history, seen: &seen, starts: &starts };
-    let mut wrong: Vec<Breach> = judge(&case, &journal).into_iter().map(|(wrong, _)| wrong).collect();
+    let name = detail["targets"][0]["name"].clone();
+    let notes = if noted { vec![json!({ "target": name })] } else { Vec::new() };
+    let (notes, remembered) = (&notes, None);
+    let case =
+        Case { id: ID, plan, detail, history, seen: &seen, starts: &starts, notes, remembered, journal: &journal };
+    let mut wrong: Vec<Breach> = judge(&case).into_iter().map(|(wrong, _)| wrong).collect();
     wrong.sort_unstable();
     wrong.dedup();
     wrong
@@ -124,4 +142,46 @@ fn turns_that_interleave_are_found() {
     let lock = |order: &[&str]| overlaps(&BTreeMap::from([("/r/1".to_owned(), requests(order))])).len();
     assert_eq!(lock(&["a", "a", "b", "c"]), 0);
     assert_eq!(lock(&["a", "b", "a"]), 1);
+}
+
+#[test]
+fn what_is_left_without_a_note_is_found() {
+    let entries = [entry("tokyo", Leg::Forward, 1, Told::Nothing, true)];
+    let history = [started("forward"), broke("timed_out")];
+    let found = |noted, detail: &Value| found_with(noted, "no-undo", detail, &history, &entries, Before::Nothing);
+    assert_eq!(found(true, &detail("unknown", "unknown")), []);
+    assert_eq!(found(false, &detail("unknown", "unknown")), [Breach::Unflagged]);
+}
+
+#[test]
+fn a_status_and_a_consistency_that_do_not_fit_the_targets_are_found() {
+    let entries = [entry("tokyo", Leg::Forward, 1, Told::Done, true)];
+    let history = [started("forward")];
+    let found = |said: &Value| found("no-undo", said, &history, &entries, Before::Nothing);
+    let mut said = detail("succeeded", "updated");
+    assert_eq!(found(&said), []);
+    said["consistency"] = json!("rolled back");
+    assert_eq!(found(&said), [Breach::WrongConsistency]);
+    let mut said = detail("succeeded", "updated");
+    said["status"] = json!("failed");
+    assert_eq!(found(&said), [Breach::WrongConsistency]);
+}
+
+#[test]
+fn what_is_not_as_it_was_at_the_end_differs() {
+    let said = detail("succeeded", "updated");
+    let mut later = said.clone();
+    assert_eq!(fixed(&said), fixed(&later));
+    later["targets"][0]["outcome"] = json!("failed");
+    assert_ne!(fixed(&said), fixed(&later));
+}
+
+#[test]
+fn a_doubt_that_was_settled_later_is_found() {
+    let entries =
+        [entry("tokyo", Leg::Forward, 1, Told::Nothing, false), entry("tokyo", Leg::Forward, 2, Told::Done, true)];
+    let answered = json!({ "event": "attempt_answered", "target": "tokyo", "leg": "forward", "meaning": "succeeded" });
+    let history = [started("forward"), broke("broken"), started("forward"), answered];
+    let said = detail("unknown", "unknown");
+    assert_eq!(found("put", &said, &history, &entries, Before::Nothing), [Breach::NeedlessUnknown]);
 }
