@@ -1,12 +1,23 @@
 //! The configuration of the server under torture, as a whole, without some targets, and with a mistake.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::plans::{LOWER, PLANS, Plan, REMOVED, SHORT};
 
 /// What webhooks are signed with: the new one, and the old one, which goes when targets are removed.
 pub(super) const SECRETS: [&str; 2] =
     ["whsec_bmV3IHNlY3JldCBvZiB0aGUgdG9ydHVyZSBydW4=", "whsec_b2xkIHNlY3JldCBvZiB0aGUgdG9ydHVyZSBydW4="];
+
+/// How long an attempt may take until it is answered.
+pub(super) const ANSWERED: Duration = Duration::from_millis(CONNECT_MS + RESPONSE_MS);
+
+/// How long after that a target may still act.
+pub(super) const SETTLE: Duration = Duration::from_millis(SETTLE_MS);
+
+const CONNECT_MS: u64 = 500;
+const RESPONSE_MS: u64 = 400;
+const SETTLE_MS: u64 = 150;
 
 /// Which configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +68,8 @@ fn target(name: &str, url: &str) -> String {
         Some((_, style)) => style.monitor(),
     };
     format!(
-        "[targets.{name}]\nurl = \"{url}\"\n{monitor}\nsettle = \"150ms\"\n\
-         timeouts = {{ connect = \"500ms\", response = \"400ms\", lower = \"2s\" }}\n\
+        "[targets.{name}]\nurl = \"{url}\"\n{monitor}\nsettle = \"{SETTLE_MS}ms\"\n\
+         timeouts = {{ connect = \"{CONNECT_MS}ms\", response = \"{RESPONSE_MS}ms\", lower = \"2s\" }}\n\
          retry = {{ attempts = 4, backoff = \"20ms\", backoff_max = \"100ms\", budget = \"20s\" }}\n\
          undo_retry = {{ attempts = 8, backoff = \"20ms\", backoff_max = \"100ms\", budget = \"30s\" }}\n\
          breaker = {{ breaks = 20, pause = \"200ms\" }}\n\n"

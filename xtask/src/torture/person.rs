@@ -19,7 +19,7 @@ use super::world::World;
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 /// How long after a question came up they look at the target: longer than any target acts late.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(1_000);
 
 /// Dead letters that are sent again at once.
 const REPLAY_MAX: usize = 20;

@@ -15,8 +15,12 @@ use super::plans::Style;
 use super::shelf::{self, Shelf};
 use super::world::{Kind, Later, World};
 
-/// How long after it broke off a target may still act; shorter than `settle`.
-const LATE: Duration = Duration::from_millis(40);
+/// How long after a request that it broke off a target may still act, in milliseconds at the most. It has as long as for
+/// any request (`config::ANSWERED`), and nobody may be led astray by what it does meanwhile.
+const LATE_MS: usize = 700;
+
+/// How long it takes where it is slow, in milliseconds: at least, and at the most beyond that. Whoever waits gets an answer.
+const SLOW_MS: (usize, usize) = (10, 200);
 
 /// A target.
 pub(super) struct Target {
@@ -96,7 +100,7 @@ impl Target {
             33..=34 => Manner::Half,
             35..=37 => Manner::Late,
             38..=47 => Manner::Closing,
-            48..=70 => Manner::Slow(10 + self.world.draw(200) as u64),
+            48..=70 => Manner::Slow((SLOW_MS.0 + self.world.draw(SLOW_MS.1)) as u64),
             _ => Manner::Polite,
         }
     }
@@ -138,7 +142,14 @@ impl Target {
             Manner::Polite => self.done(request, asked, Told::Done, Reply::from),
             Manner::Closing => self.done(request, asked, Told::Done, |answer| answer.closing().into()),
             Manner::Slow(millis) => {
-                let latch = self.world.latch(Duration::from_millis(millis));
+                let wait = Duration::from_millis(millis);
+                if asked.leg == Leg::Forward && is_plain(request) {
+                    // It works as long as it takes, whoever still waits for it.
+                    self.later(asked, Kind::Make, wait);
+                    let answer = Reply::from(made(asked)).after(&self.world.latch(wait));
+                    return self.say(request, asked, Told::Done, true, answer);
+                }
+                let latch = self.world.latch(wait);
                 self.done(request, asked, Told::Done, |answer| Reply::from(answer).after(&latch))
             }
         }
@@ -176,13 +187,16 @@ impl Target {
 
     fn late(&self, request: &Seen, asked: &Asked) -> Reply {
         let kind = if asked.leg == Leg::Undo { Kind::TakeBack } else { Kind::Make };
-        let plain = request.method == "POST" || request.path().starts_with("/by-op/");
-        if !plain {
+        if !is_plain(request) {
             return self.done(request, asked, Told::Nothing, |_| Reply::Reset { applied: true });
         }
-        let change = Later::Change { target: self.name, operation: asked.operation.clone(), kind };
-        self.world.at(LATE, change);
+        self.later(asked, kind, Duration::from_millis(self.world.draw(LATE_MS) as u64));
         self.say(request, asked, Told::Nothing, true, Reply::Reset { applied: true })
+    }
+
+    fn later(&self, asked: &Asked, kind: Kind, wait: Duration) {
+        let change = Later::Change { target: self.name, operation: asked.operation.clone(), kind };
+        self.world.at(wait, change);
     }
 
     fn apply(&self, request: &Seen, asked: &Asked) -> (Answer, bool) {
@@ -205,7 +219,7 @@ impl Target {
             return if first { (Answer::empty(204), true) } else { (Answer::empty(404), false) };
         }
         change(Kind::Make);
-        (Answer::json(201, &json!({ "id": asked.operation })), true)
+        (made(asked), true)
     }
 
     fn put(&self, request: &Seen, asked: &Asked) -> (Answer, bool) {
@@ -257,6 +271,15 @@ impl Target {
         };
         self.say(request, asked, Told::Lower { clear }, applied, reply)
     }
+}
+
+/// Whether it does what it does whatever is there.
+fn is_plain(request: &Seen) -> bool {
+    request.path().starts_with("/by-op/") || matches!(request.method.as_str(), "POST" | "PATCH")
+}
+
+fn made(asked: &Asked) -> Answer {
+    Answer::json(201, &json!({ "id": asked.operation }))
 }
 
 impl Service for Target {

@@ -106,7 +106,7 @@ fn a_needless_doubt_is_found() {
     assert_eq!(found("no-undo", &said, &[started("forward"), accepted.clone(), too_late], &entries, Before::Kill), []);
     let forgotten = [started("forward"), accepted];
     assert_eq!(found("no-undo", &said, &forgotten, &entries, Before::Kill), [Breach::NeedlessUnknown]);
-    let by_itself = [started("forward"), broke("timed_out")];
+    let by_itself = [started("forward"), broke("broken")];
     assert_eq!(found("no-undo", &said, &by_itself, &entries, Before::Kill), [Breach::NeedlessUnknown]);
 }
 
@@ -184,4 +184,19 @@ fn a_doubt_that_was_settled_later_is_found() {
     let history = [started("forward"), broke("broken"), started("forward"), answered];
     let said = detail("unknown", "unknown");
     assert_eq!(found("put", &said, &history, &entries, Before::Nothing), [Breach::NeedlessUnknown]);
+}
+
+#[test]
+fn a_probe_that_told_something_settles_a_doubt_once_the_target_has_settled() {
+    let entries = [entry("tokyo", Leg::Forward, 1, Told::Nothing, false)];
+    let found = |meaning: &str, at: &str| {
+        let probed =
+            json!({ "event": "probe_answered", "target": "tokyo", "leg": "probe", "meaning": meaning, "at": at });
+        let history = [started("forward"), broke("broken"), probed];
+        found("probe", &detail("unknown", "unknown"), &history, &entries, Before::Nothing)
+    };
+    assert_eq!(found("unclear", "2026-01-01T00:00:09Z"), []);
+    assert_eq!(found("not_applied", "2026-01-01T00:00:02Z"), []);
+    assert_eq!(found("not_applied", "2026-01-01T00:00:03Z"), [Breach::NeedlessUnknown]);
+    assert_eq!(found("applied", "2026-01-01T00:00:02Z"), [Breach::NeedlessUnknown]);
 }

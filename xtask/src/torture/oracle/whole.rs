@@ -31,13 +31,15 @@ fn targets(detail: &Value) -> &[Value] {
     detail["targets"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Completed is what enough targets succeeded at, and nothing else.
+/// Completed is what enough targets succeeded at, unless its end was decided while they were still at it.
 fn status(case: &Case<'_>, verdict: &mut Verdict) {
     let targets = targets(case.detail);
     let succeeded = targets.iter().filter(|target| target["outcome"] == "succeeded").count();
     let required = case.plan.required().unwrap_or(targets.len());
     let completed = case.detail["status"] == "completed";
-    if completed != (succeeded >= required) {
+    let enough = succeeded >= required;
+    let decided_before = ["canceled", "deadline_passed"].map(Value::from).contains(&case.detail["cause"]["kind"]);
+    if completed && !enough || enough && !completed && !decided_before {
         let what = format!("{} with {succeeded} of {required} needed targets", case.detail["status"]);
         verdict.push((Breach::WrongConsistency, what));
     }
@@ -72,8 +74,8 @@ fn flags(case: &Case<'_>, verdict: &mut Verdict) {
         if completed || as_it_is {
             continue;
         }
-        let stands = case.journal.truth(name, case.id).stands;
-        if stands && !noted {
+        let truth = case.journal.truth(name, case.id);
+        if truth.stands && !truth.unseen && !noted {
             verdict.push((Breach::Unflagged, format!("at {name}: its change stands, and there is no note")));
         }
         if case.plan.undo() != "none" && target["outcome"] == "succeeded" && target["undo"].is_null() {
