@@ -30,14 +30,16 @@ pub(crate) fn lane(plan: &Plan) -> String {
 /// Runs until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stopping = shared.stopping();
+    let mut failing = false;
     loop {
-        let pause = match sweep(&shared).await {
-            Ok(pause) => pause,
-            Err(error) => {
-                tracing::error!(%error, "cannot search the store for what is due");
-                shared.config.sweep_every
-            }
-        };
+        let swept = sweep(&shared).await;
+        if let Err(error) = &swept
+            && !failing
+        {
+            tracing::error!(%error, "cannot search the store for what is due; this is told once, until it can be searched");
+        }
+        failing = swept.is_err();
+        let pause = swept.unwrap_or(shared.config.sweep_every);
         tokio::select! {
             biased;
             () = shared.dispatcher_woken() => {}

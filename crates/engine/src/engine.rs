@@ -148,7 +148,11 @@ impl Engine {
     /// Records a fact about an operation, which is taken into memory for it if need be.
     pub(crate) async fn tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
         // While the store does not record, its task takes nothing in.
-        tokio::time::timeout(TELL_PATIENCE, self.try_to_tell(id, event)).await.unwrap_or(Err(Error::Busy))
+        let patience = if self.shared.store.trouble().is_some() { TROUBLE_PATIENCE } else { TELL_PATIENCE };
+        let told = tokio::time::timeout(patience, self.try_to_tell(id, event)).await;
+        told.unwrap_or_else(|_| {
+            Err(self.shared.store.trouble().map_or(Error::Busy, |trouble| trouble.after_ambiguous_try().into()))
+        })
     }
 
     async fn try_to_tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
@@ -267,3 +271,6 @@ const TELL_TRIES: usize = 16;
 
 /// How long whoever tells an operation something waits for it to be recorded.
 const TELL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same where the store is known to be in trouble: long enough to find out that it is over.
+const TROUBLE_PATIENCE: Duration = Duration::from_secs(2);

@@ -28,6 +28,7 @@ mod residents;
 mod settle;
 mod shared;
 pub mod target;
+mod unrecorded;
 mod upkeep;
 
 pub use accept::{AcceptOutcome, AcceptRequest};

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};
 use crate::target::Targets;
+use crate::unrecorded::Unrecorded;
 
 /// What the engine's tasks share.
 pub(crate) struct Shared {
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) residents: Arc<Residents>,
     /// What is not to be dispatched yet.
     pub(crate) doubts: Arc<Doubts>,
+    /// What waits for the store to record it.
+    pub(crate) unrecorded: Unrecorded,
     pub(crate) policies: Policies,
     pub(crate) lowers: Arc<Lowers>,
     pub(crate) metrics: Metrics,
@@ -60,6 +63,7 @@ impl Shared {
             clock,
             residents: Residents::new(config.ended_max),
             doubts: Doubts::new(config.doubtful_max),
+            unrecorded: Unrecorded::default(),
             policies: Policies::default(),
             lowers: Arc::default(),
             metrics: Metrics::default(),

@@ -18,6 +18,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Runs until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stopping = shared.stopping();
+    let mut failing = false;
     let mut next_sweep = tokio::time::Instant::now() + shared.config.retention_every;
     loop {
         let pause = next_sweep.saturating_duration_since(tokio::time::Instant::now()).min(TIDY_EVERY);
@@ -29,13 +30,14 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared.targets.close_idle();
         shared.residents.forget_followers();
         if tokio::time::Instant::now() >= next_sweep {
-            let more = match shared.store.sweep(shared.clock.now(), SWEEP_BATCH).await {
-                Ok(swept) => swept.more,
-                Err(error) => {
-                    tracing::error!(%error, "cannot delete operations whose retention has passed");
-                    false
-                }
-            };
+            let swept = shared.store.sweep(shared.clock.now(), SWEEP_BATCH).await;
+            if let Err(error) = &swept
+                && !failing
+            {
+                tracing::error!(%error, "cannot delete operations whose retention has passed; this is told once, until it can be done");
+            }
+            failing = swept.is_err();
+            let more = swept.is_ok_and(|swept| swept.more);
             next_sweep = tokio::time::Instant::now() + if more { SWEEP_PAUSE } else { shared.config.retention_every };
         }
     }

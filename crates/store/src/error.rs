@@ -122,7 +122,7 @@ impl Error {
 
     /// The same where an earlier try of the request may have been recorded.
     #[must_use]
-    pub(crate) fn after_ambiguous_try(mut self) -> Self {
+    pub fn after_ambiguous_try(mut self) -> Self {
         if let Self::Unavailable { may_have_committed, .. } | Self::Full { may_have_committed, .. } = &mut self {
             *may_have_committed = true;
         }

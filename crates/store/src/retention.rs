@@ -21,7 +21,8 @@ pub trait ReadSize: Send + Sync {
     /// How large the store is.
     async fn size(&self) -> Result<Size, Error>;
 
-    /// Why nothing can be written at the moment: the disk does not take it, or the store is closed. Costs nothing.
+    /// Why nothing can be written at the moment: the disk does not take it, or the store is closed. Does not wait; a store in
+    /// trouble looks again whenever it is asked, so that it is over as soon as it can be, even if nobody writes.
     fn trouble(&self) -> Option<Error>;
 }
 

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -125,6 +126,14 @@ impl Process {
     /// Lets it go on (SIGCONT).
     pub fn resume(&self) {
         self.signal("CONT");
+    }
+
+    /// Bounds the size of every file that it writes, in octets, or bounds it no more: as a disk that is full, and that has room
+    /// again. It must ignore SIGXFSZ (`trap '' XFSZ` in a shell that starts it), so that a write fails and does not end it.
+    pub fn bound_files(&self, bytes: Option<u64>) {
+        let pid = Pid::from_child(&self.child);
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(pid), Resource::Fsize, limit).expect("a process may bound its own children");
     }
 
     /// Kills it (SIGKILL) and waits until it is gone.

@@ -39,6 +39,7 @@ struct Store {
     free_bytes: u64,
     log_bytes: u64,
     hard_bound_bytes: Option<u64>,
+    trouble: Option<String>,
 }
 
 pub(super) async fn run(status: Status) -> Result<(), Failure> {
@@ -57,7 +58,10 @@ fn table(url: &str, form: &Form) -> Table {
     let state = match (form.draining, form.drained) {
         (true, true) => Cell::toned(Tone::Doubtful, "accepts nothing: drained, nothing is under way any more"),
         (true, false) => Cell::toned(Tone::Doubtful, "accepts nothing: draining or about to stop"),
-        (false, _) => Cell::toned(Tone::Good, "accepting"),
+        (false, _) => match &form.store.trouble {
+            Some(trouble) => Cell::toned(Tone::Bad, format!("accepts nothing: {trouble}")),
+            None => Cell::toned(Tone::Good, "accepting"),
+        },
     };
     fact("server", Cell::plain(format!("{url}, version {}, since {}", form.version, time(form.started_at))));
     fact("state", state);

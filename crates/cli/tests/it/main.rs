@@ -12,6 +12,7 @@ mod examples_msf;
 mod examples_plas;
 mod examples_tower;
 mod follow;
+mod full_disk;
 mod help;
 mod locks;
 mod notices;

@@ -10,6 +10,7 @@ use fanfold_store::{Commit, Committed, Error};
 
 use super::{Actor, Wake, call, wake_at};
 use crate::clock::jitter;
+use crate::unrecorded::Waiting;
 
 /// The first wait after the store failed; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -95,26 +96,33 @@ impl Actor {
     }
 
     async fn record(&self, commit: &Commit) -> Option<Committed> {
-        let mut wait = RETRY_FIRST;
+        let (mut wait, mut waiting) = (RETRY_FIRST, None);
         loop {
-            let error = match self.shared.store.commit(commit.clone()).await {
-                Ok(committed) => return Some(committed),
-                Err(error) => error,
-            };
-            match error {
-                Error::Conflict => match self.recorded_after_all(commit).await {
-                    Ok(Some(committed)) => return Some(committed),
+            let tried = match self.shared.store.commit(commit.clone()).await {
+                Err(Error::Conflict) => match self.recorded_after_all(commit).await {
+                    Ok(Some(committed)) => Ok(committed),
                     Ok(None) => {
                         tracing::error!(operation.id = %self.op.id, "somebody else has recorded on the operation; the next sweep takes it up again");
                         return None;
                     }
-                    Err(error) => tracing::error!(operation.id = %self.op.id, %error, "cannot read the operation back"),
+                    Err(error) => Err(error),
                 },
+                tried => tried,
+            };
+            let error = match tried {
+                Ok(committed) => {
+                    Waiting::end(waiting);
+                    return Some(committed);
+                }
+                Err(error) => error,
+            };
+            match error {
                 Error::NotFound { .. } | Error::Invalid { .. } | Error::Corrupt { .. } => {
                     tracing::error!(operation.id = %self.op.id, %error, "the operation cannot be recorded; the next sweep takes it up as it was last recorded");
                     return None;
                 }
-                Error::Unavailable { .. }
+                Error::Conflict
+                | Error::Unavailable { .. }
                 | Error::Full { .. }
                 | Error::ReadOnly { .. }
                 | Error::Locked { .. }
@@ -122,7 +130,7 @@ impl Actor {
                 | Error::NewerSchema { .. }
                 | Error::ChangedMigration { .. }
                 | Error::Key { .. } => {
-                    tracing::error!(operation.id = %self.op.id, %error, "the store cannot record now; trying again");
+                    waiting.get_or_insert_with(|| self.shared.unrecorded.wait(&error));
                 }
             }
             let mut stopping = self.shared.stopping();

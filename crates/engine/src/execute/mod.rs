@@ -88,11 +88,15 @@ impl Actor {
         }
         self.take_over();
         let mut stopping = self.shared.stopping();
+        let mut failing = false;
         loop {
             let done = self.do_at_once().await;
-            if let Err(error) = &done {
-                tracing::error!(operation.id = %self.op.id, %error, "cannot go on with an operation for now; trying again");
+            if let Err(error) = &done
+                && !failing
+            {
+                tracing::error!(operation.id = %self.op.id, %error, "cannot go on with an operation for now; trying again, and telling it once");
             }
+            failing = done.is_err();
             // What happened is recorded even if what follows from it cannot be done yet.
             if self.draft.is_urgent() {
                 if !self.commit().await {

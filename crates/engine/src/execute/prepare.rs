@@ -89,6 +89,7 @@ pub(super) async fn go_on_waiting(context: TaskContext, step: StepIndex, leg: Le
 }
 
 async fn make_ready(context: &TaskContext, step: StepIndex, leg: Leg, attempt: u32, permit: Permit) -> Input {
+    let mut told = false;
     loop {
         let error = match render(context, step, leg).await {
             Ok((request, recorded)) => match outgoing(context, step, leg, attempt, request) {
@@ -100,7 +101,9 @@ async fn make_ready(context: &TaskContext, step: StepIndex, leg: Leg, attempt: u
             Err(NotReady::Trouble(trouble)) => return Input::NotRendered { step, leg, trouble },
             Err(NotReady::Store(error)) => error,
         };
-        tracing::error!(operation.id = %context.op.id, %error, "cannot read what a request needs; trying again");
+        if !std::mem::replace(&mut told, true) {
+            tracing::error!(operation.id = %context.op.id, %error, "cannot read what a request needs; trying again, and telling it once");
+        }
         tokio::time::sleep(STORE_RETRY).await;
     }
 }

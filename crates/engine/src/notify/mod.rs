@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::Headers;
-use fanfold_store::{DueNotices, Notice, NoticeId, NoticeOutcome};
+use fanfold_store::{DueNotices, Error as StoreError, Notice, NoticeId, NoticeOutcome};
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use crate::Error;
 use crate::clock::jitter;
 use crate::config::NoticeRules;
 use crate::shared::Shared;
+use crate::unrecorded::Waiting;
 use client::{Client, Missed, Outgoing};
 use webhook::Kind;
 
@@ -47,15 +48,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut stopping = shared.stopping();
     let mut sending = Sending::default();
     let mut told = Instant::now();
+    let mut failing = false;
     tell(&shared).await;
     loop {
-        let pause = match sending.begin(&shared).await {
-            Ok(pause) => pause,
-            Err(error) => {
-                tracing::error!(%error, "cannot read notices to be sent");
-                shared.config.sweep_every
-            }
-        };
+        let begun = sending.begin(&shared).await;
+        if let Err(error) = &begun
+            && !failing
+        {
+            tracing::error!(%error, "cannot read notices to be sent; this is told once, until they can be read");
+        }
+        failing = begun.is_err();
+        let pause = begun.unwrap_or(shared.config.sweep_every);
         if told.elapsed() >= shared.config.sweep_every {
             told = Instant::now();
             tell(&shared).await;
@@ -74,7 +77,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 async fn tell(shared: &Shared) {
     match shared.store.outbox().await {
         Ok(state) => shared.metrics.outbox(state, shared.clock.now()),
-        Err(error) => tracing::error!(%error, "cannot read how the outbox is doing"),
+        // The notices themselves cannot be read then, which is told where they are.
+        Err(error) => tracing::debug!(%error, "cannot read how the outbox is doing"),
     }
 }
 
@@ -137,10 +141,37 @@ async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
         }
     };
     shared.metrics.noticed(&outcome);
-    // Not recorded, it is sent again: at least once is what is promised.
-    if let Err(error) = shared.store.record_notice(id, outcome).await {
-        tracing::error!(notice.id = %id, %error, "cannot record what became of a notice; it will be sent again");
-        tokio::time::sleep(rules.backoff).await;
+    record(&shared, id, outcome, rules.backoff).await;
+}
+
+/// Records what became of a notice, however long that takes, with this pause between two tries: who has got it is not to get it
+/// again because of the store. If the process ends first it is sent again; at least once is what is promised.
+async fn record(shared: &Shared, id: &NoticeId, outcome: NoticeOutcome, pause: Duration) {
+    let mut waiting = None;
+    loop {
+        match shared.store.record_notice(id, outcome.clone()).await {
+            Ok(()) => {
+                Waiting::end(waiting);
+                return;
+            }
+            // A try whose answer was lost had been recorded.
+            Err(StoreError::Conflict) if waiting.is_some() => {
+                Waiting::end(waiting);
+                return;
+            }
+            Err(
+                error @ (StoreError::Conflict
+                | StoreError::NotFound { .. }
+                | StoreError::Invalid { .. }
+                | StoreError::Corrupt { .. }),
+            ) => {
+                tracing::error!(notice.id = %id, %error, "what became of a notice cannot be recorded");
+                tokio::time::sleep(pause).await;
+                return;
+            }
+            Err(error) => waiting.get_or_insert_with(|| shared.unrecorded.wait(&error)),
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

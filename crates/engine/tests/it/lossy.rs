@@ -16,12 +16,15 @@ pub(crate) struct Lossy {
     answers_to_lose: AtomicUsize,
     commits_fail: AtomicBool,
     reads_fail: AtomicBool,
+    /// Outcomes of notices that are not recorded.
+    outcomes_to_refuse: AtomicUsize,
 }
 
 impl Lossy {
     pub(crate) fn new(below: Arc<dyn Store>) -> Arc<Self> {
         let (commits_fail, reads_fail) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { below, answers_to_lose: AtomicUsize::new(0), commits_fail, reads_fail })
+        let (answers_to_lose, outcomes_to_refuse) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { below, answers_to_lose, commits_fail, reads_fail, outcomes_to_refuse })
     }
 
     pub(crate) fn lose_answers(&self, count: usize) {
@@ -31,6 +34,10 @@ impl Lossy {
     /// From now on no state is recorded, or again.
     pub(crate) fn fail_commits(&self, fail: bool) {
         self.commits_fail.store(fail, Ordering::SeqCst);
+    }
+
+    pub(crate) fn refuse_outcomes(&self, count: usize) {
+        self.outcomes_to_refuse.store(count, Ordering::SeqCst);
     }
 
     /// From now on no single operation can be read, or again.
@@ -43,12 +50,16 @@ fn away(may_have_committed: bool) -> Error {
     Error::Unavailable { detail: "the connection was lost".to_owned(), may_have_committed }
 }
 
+/// Takes one off, if any is left.
+fn one_more(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
 #[async_trait]
 impl Operations for Lossy {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
         let accepted = self.below.accept(acceptance).await?;
-        let lose = |left: usize| left.checked_sub(1);
-        if self.answers_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose).is_ok() {
+        if one_more(&self.answers_to_lose) {
             return Err(away(true));
         }
         Ok(accepted)
@@ -125,6 +136,9 @@ impl Outbox for Lossy {
     }
 
     async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
+        if one_more(&self.outcomes_to_refuse) {
+            return Err(away(false));
+        }
         self.below.record_notice(id, outcome).await
     }
 

@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use fanfold_core::OperationId;
 use fanfold_core::dialect::Refusal;
 use fanfold_engine::{AllowRule, AllowedHost, Config, Resolve, Resolved, RouteCallback, SigningSecret};
-use fanfold_store::{Notice, NoticeFilter, NoticeState, Page};
+use fanfold_store::model::Model;
+use fanfold_store::{Notice, NoticeFilter, NoticeState, Page, Store};
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply, Seen};
 use fanfold_testkit::{Latch, PATIENCE};
 use sha2::{Digest as _, Sha256};
 
+use super::lossy::Lossy;
 use super::stage::{NAMES, Setting, Stage, config, fakes, spec};
 
 const OLD: [u8; 32] = [1; 32];
@@ -130,6 +132,23 @@ async fn a_lost_answer_of_a_receiver_sends_the_same_id_again() {
     assert_eq!(seen[0].body, seen[1].body);
     let notices = settled(&stage, operation.id).await;
     assert_eq!((notices[0].state, notices[0].attempts), (NoticeState::Delivered, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_record_an_outcome_does_not_have_the_notice_sent_again() {
+    let (fakes, receiver) = (fakes().await, FakeTarget::start().await);
+    let mut config = config();
+    config.notices.secrets = vec![secret(OLD)];
+    route_callback(&mut config, &receiver);
+    let store = Lossy::new(Arc::new(Model::default()));
+    store.refuse_outcomes(3);
+    let stored: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+    let setting = Setting { config, store: Some(stored), ..Setting::new(&fakes[..1], spec(&NAMES[..1])) };
+    let stage = Stage::of(setting).await;
+    let operation = stage.post("{}").await;
+    let notices = settled(&stage, operation.id).await;
+    assert_eq!((notices[0].state, notices[0].attempts), (NoticeState::Delivered, 1));
+    assert_eq!(receiver.seen().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfold_core::dialect::{Refusal, Reply};
+use fanfold_store::Error as StoreError;
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -47,14 +48,12 @@ async fn readiness(shared: &Shared) -> Reply {
         let how_far = if shared.engine.is_drained() { ", and nothing is under way any more" } else { "" };
         reasons.push(format!("the server is draining{how_far}"));
     }
-    if let Some(error) = shared.store.trouble() {
-        tracing::warn!(%error, "not ready: the store cannot be written");
-        reasons.push("the store cannot be written".to_owned());
-    }
+    // The store itself has told the log why, once.
+    reasons.extend(shared.store.trouble().as_ref().map(trouble_in_words).map(str::to_owned));
     match timeout(STORE_PATIENCE, shared.store.counts(None)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready: the store cannot be read");
+            tracing::debug!(%error, "not ready: the store cannot be read");
             reasons.push("the store cannot be read".to_owned());
         }
         Err(_) => reasons.push("the store does not answer".to_owned()),
@@ -62,6 +61,24 @@ async fn readiness(shared: &Shared) -> Reply {
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Reply::json(status, &Readiness { ready, reasons }).with("cache-control", "no-store")
+}
+
+/// Why the store cannot be written. Paths and details are for the log only.
+pub(super) fn trouble_in_words(trouble: &StoreError) -> &'static str {
+    match trouble {
+        StoreError::Full { .. } => "the store cannot be written: it is full",
+        StoreError::Unavailable { .. }
+        | StoreError::Locked { .. }
+        | StoreError::Conflict
+        | StoreError::NotFound { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::ReadOnly { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Unusable { .. }
+        | StoreError::NewerSchema { .. }
+        | StoreError::ChangedMigration { .. }
+        | StoreError::Key { .. } => "the store cannot be written",
+    }
 }
 
 fn metrics(shared: &Shared) -> Result<Reply, Refusal> {

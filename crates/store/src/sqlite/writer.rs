@@ -5,9 +5,11 @@
 //! transaction that it shares with others. An error of the database spoils the shared transaction: it is rolled back, and
 //! each request is tried again in a transaction of its own, so that only the one at fault fails.
 
+mod trouble;
+
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use fanfold_core::operation::Status;
@@ -15,6 +17,7 @@ use fanfold_core::{PolicyHash, TenantId};
 use rusqlite::{Connection, Params, params};
 use tokio::sync::{mpsc, oneshot};
 
+use self::trouble::{LookAgain, Probe, Trouble};
 use super::failure::{Failure, is_disk_trouble, translate};
 use super::files::ProcessLock;
 use crate::{Error, Limits};
@@ -159,20 +162,6 @@ pub(super) struct WriterHandle {
     trouble: Trouble,
 }
 
-/// Why the disk could not take the last write. Cleared by one that works.
-#[derive(Debug, Clone, Default)]
-struct Trouble(Arc<Mutex<Option<Error>>>);
-
-impl Trouble {
-    fn get(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, trouble: Option<Error>) -> Option<Error> {
-        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), trouble)
-    }
-}
-
 impl std::fmt::Debug for dyn Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Job")
@@ -193,13 +182,18 @@ impl WriterHandle {
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), trouble })
     }
 
-    /// Why nothing can be written at the moment.
+    /// Why nothing can be written at the moment. The thread looks again then, so that who asks once more learns when it is over.
     pub(super) fn trouble(&self) -> Option<Error> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.as_ref().is_none_or(JoinHandle::is_finished) {
             return Some(Error::unavailable("the store is closed, or its writing thread has ended"));
         }
-        self.trouble.get()
+        let trouble = self.trouble.get()?;
+        if let Some(queue) = self.queue.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // A full queue has others in it that find out.
+            drop(queue.try_send(Box::new(LookAgain)));
+        }
+        Some(trouble)
     }
 
     /// Queues a request and waits until it is on the disk.
@@ -258,9 +252,18 @@ impl Writer {
             return;
         }
         match self.guarded(&mut batch) {
-            Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
+            Ok(()) => {
+                batch.into_iter().for_each(|job| job.answer(Ok(())));
+                // What was written may have been small; whether there is room for more shows now.
+                if self.trouble.get().is_some() {
+                    drop(self.probe_disk());
+                }
+            }
             Err(error) if batch.len() > 1 => {
-                tracing::warn!(%error, requests = batch.len(), "a shared transaction failed; its requests are tried one by one");
+                // Trouble with the disk has been told about, once.
+                if self.trouble.get().is_none() {
+                    tracing::warn!(%error, requests = batch.len(), "a shared transaction failed; its requests are tried one by one");
+                }
                 for job in batch {
                     self.work_alone(job, &error);
                 }
@@ -284,8 +287,7 @@ impl Writer {
         job.answer(outcome.map_err(told));
     }
 
-    /// While the disk is in trouble new work is refused, unless the disk takes a small write again. Everything else is
-    /// tried in any case.
+    /// While the disk is in trouble new work is refused, unless the disk has room again. Everything else is tried in any case.
     fn refuse_in_trouble(&mut self, batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         if self.trouble.get().is_none() || !batch.iter().any(|job| job.accepts()) || self.probe_disk().is_ok() {
             return batch;
@@ -296,20 +298,14 @@ impl Writer {
         tried
     }
 
+    /// Looks whether the trouble is over.
     fn probe_disk(&mut self) -> Result<(), Error> {
-        struct Probe;
-        impl Job for Probe {
-            fn accepts(&self) -> bool {
-                false
-            }
-            fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
-                let write = "INSERT INTO meta (name, value) VALUES ('probe', '1')
-                             ON CONFLICT DO UPDATE SET value = CASE value WHEN '1' THEN '2' ELSE '1' END";
-                tx.execute(write, []).map(drop)
-            }
-            fn answer(self: Box<Self>, _committed: Result<(), Error>) {}
+        self.transaction(&mut [Box::new(Probe::WithRoom)])?;
+        self.transaction(&mut [Box::new(Probe::Cleared)])?;
+        if self.trouble.set(None).is_some() {
+            tracing::info!("the disk takes writes again");
         }
-        self.transaction(&mut [Box::new(Probe)])
+        Ok(())
     }
 
     /// As [`Writer::transaction`]; a mistake in the program fails its requests, and not everybody's from then on.
@@ -376,9 +372,6 @@ impl Writer {
             self.policies.clear();
         }
         self.policies.extend(new_policies);
-        if self.trouble.set(None).is_some() {
-            tracing::info!("the disk takes writes again");
-        }
     }
 
     /// Rolls back, and tells what went wrong. A commit that failed while syncing may be found whole after a crash, unless a

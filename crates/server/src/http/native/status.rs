@@ -10,6 +10,7 @@ use super::json;
 use super::query::Query;
 use crate::http::outcome::{Response, Stop};
 use crate::http::server::Shared;
+use crate::http::system::trouble_in_words;
 use crate::http::visit::Visit;
 
 #[derive(Debug, Serialize)]
@@ -37,6 +38,8 @@ struct StoreForm {
     log_bytes: u64,
     soft_bound_bytes: Option<u64>,
     hard_bound_bytes: Option<u64>,
+    /// Why nothing can be written at the moment.
+    trouble: Option<&'static str>,
 }
 
 /// `GET /status`
@@ -59,6 +62,7 @@ pub(super) async fn show(shared: &Shared, visit: &Visit) -> Result<Response, Sto
             log_bytes: size.log,
             soft_bound_bytes: size.soft,
             hard_bound_bytes: size.hard,
+            trouble: shared.store.trouble().as_ref().map(trouble_in_words),
         },
     }))
 }

@@ -96,5 +96,10 @@ async fn a_failed_write_leaves_the_store_usable() {
     assert!(matches!(store.trouble(), Some(Error::Full { .. })), "readiness tells");
     accept(&*store, acceptance(2, at(2), plan())).await;
     assert_eq!(store.trouble(), None);
+    // Nor does it take a write to find out: it is looked for whenever somebody asks.
+    assert!(matches!(store.commit(answered(&running, 20_000 * KIB)).await, Err(Error::Full { .. })));
+    while store.trouble().is_some() {
+        tokio::task::yield_now().await;
+    }
     assert!(store.commit(answered(&running, 10)).await.is_ok());
 }
