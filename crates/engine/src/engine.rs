@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
-use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId};
 use fanfold_store::{Error as StoreError, Hold, NoticeId, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -212,28 +212,6 @@ impl Engine {
                 Ok(())
             }
         }
-    }
-
-    /// Puts a target on hold: no new attempt of any kind goes to it until it is released.
-    ///
-    /// # Errors
-    /// If it cannot be recorded; nothing has changed then.
-    pub async fn hold(&self, target: &TargetName, by: String, reason: String) -> Result<(), Error> {
-        let since = self.shared.clock.now();
-        let hold = Hold { target: target.clone(), since, by, reason: reason.clone() };
-        self.shared.store.hold(hold).await?;
-        self.shared.targets.get(target).hold(reason);
-        Ok(())
-    }
-
-    /// Releases a target: what waits for it goes on, in order.
-    ///
-    /// # Errors
-    /// If it cannot be recorded; nothing has changed then.
-    pub async fn release(&self, target: &TargetName) -> Result<(), Error> {
-        self.shared.store.release(target).await?;
-        self.shared.targets.get(target).release();
-        Ok(())
     }
 
     /// Accepts nothing any more, or again; what runs goes on. Not recorded: a start accepts.

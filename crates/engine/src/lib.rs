@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod execute;
 mod extend;
+mod hold;
 mod lowers;
 mod metrics;
 mod network;

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) notices: ArcSwap<NoticeRules>,
     /// The tasks of operations.
     pub(crate) actors: Mutex<JoinSet<()>>,
+    /// Held by whoever changes which targets are on hold, so that record and memory change in the same order.
+    pub(crate) holding: tokio::sync::Mutex<()>,
     /// Whether the last acceptance failed because of the store, so that it is told once.
     store_in_trouble: AtomicBool,
     last_id: Mutex<Option<OperationId>>,
@@ -70,6 +72,7 @@ impl Shared {
             mounts: ArcSwap::from_pointee(mounts),
             notices: ArcSwap::from_pointee(config.notices.clone()),
             actors: Mutex::default(),
+            holding: tokio::sync::Mutex::default(),
             store_in_trouble: AtomicBool::new(false),
             last_id: Mutex::default(),
             stopping: watch::Sender::new(false),

@@ -10,6 +10,7 @@ use fanfold_store::{Commit, Committed, Error};
 
 use super::{Actor, Wake, call, wake_at};
 use crate::clock::jitter;
+use crate::hold;
 use crate::unrecorded::Waiting;
 
 /// The first wait after the store failed; doubles up to [`RETRY_MAX`].
@@ -42,7 +43,7 @@ impl Actor {
         self.shared.residents.set_recording(self.op.id, false);
         let Some(committed) = committed else { return false };
         self.op = Arc::new(*committed.operation);
-        self.hold_targets(&commit.effects);
+        self.hold_targets(&commit.effects).await;
         self.shared.residents.publish(&self.op);
         if let Some(canceling) = self.canceling.take_if(|_| self.op.end().is_some()) {
             canceling.ended();
@@ -60,10 +61,12 @@ impl Actor {
     }
 
     /// Before anybody hears of the change: who does may send to the target next.
-    fn hold_targets(&self, effects: &[Effect]) {
+    async fn hold_targets(&self, effects: &[Effect]) {
         for effect in effects {
             if let Effect::HoldTarget { target, reason } = effect {
                 self.shared.targets.get(target).hold(reason.clone());
+                // Somebody may have released it between the commit and now.
+                hold::follow(&self.shared, target).await;
             }
         }
     }

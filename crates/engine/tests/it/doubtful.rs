@@ -6,11 +6,11 @@ use std::time::Duration;
 use fanfold_core::Operation;
 use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::Status;
+use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
 use fanfold_store::{Filter, Page, Store};
 use fanfold_testkit::fake::FakeTarget;
 
-use super::lossy::Lossy;
 use super::stage::{NAMES, Setting, Stage, fakes, spec};
 
 const KEY: &[(&str, &str)] = &[("idempotency-key", "k")];

@@ -1,9 +1,13 @@
 //! Targets on hold: nothing of any kind is sent to them, what waits goes on when they are released.
 
+use std::sync::Arc;
+
 use fanfold_core::operation::{Consistency, Deadline, Gate, Leg, Outcome, Status};
 use fanfold_core::plan::{Monitor, UndoRule};
 use fanfold_core::{Operation, StepIndex};
-use fanfold_engine::target::PerKind;
+use fanfold_engine::target::{PerKind, TargetState};
+use fanfold_store::contract::Lossy;
+use fanfold_store::model::Model;
 use fanfold_testkit::fake::{Answer, Controller, Reply, Resources};
 use fanfold_testkit::{Latch, PATIENCE};
 
@@ -99,4 +103,19 @@ async fn polls_of_a_lower_operation_wait() {
     assert!(stage.engine.operation(id).await.unwrap().unwrap().end().is_none());
     release(&stage).await;
     assert_eq!(stage.ended(id).await.status(), Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_follows_the_record_though_the_answer_of_the_store_was_lost() {
+    let fakes = fakes().await;
+    let store = Lossy::new(Arc::new(Model::default()));
+    let mut setting = Setting::new(&fakes[..1], spec(&NAMES[..1]));
+    setting.store = Some(store.clone());
+    let stage = Stage::of(setting).await;
+    let gate = || stage.engine.targets().get(&NAMES[0].into()).status().state;
+    store.lose_answers_to_holds(true);
+    assert!(stage.engine.hold(&NAMES[0].into(), "ann".to_owned(), "maintenance".to_owned()).await.is_err());
+    assert_eq!(gate(), TargetState::Held { reason: "maintenance".to_owned() });
+    assert!(stage.engine.release(&NAMES[0].into()).await.is_err());
+    assert_eq!(gate(), TargetState::Ok);
 }

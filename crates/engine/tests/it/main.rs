@@ -5,7 +5,6 @@ mod attention;
 mod callbacks;
 mod doubtful;
 mod hold;
-mod lossy;
 mod monitors;
 mod operations;
 mod patrol;

@@ -9,13 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use fanfold_core::OperationId;
 use fanfold_core::dialect::Refusal;
 use fanfold_engine::{AllowRule, AllowedHost, Config, Resolve, Resolved, RouteCallback, SigningSecret};
+use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
 use fanfold_store::{Notice, NoticeFilter, NoticeState, Page, Store};
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply, Seen};
 use fanfold_testkit::{Latch, PATIENCE};
 use sha2::{Digest as _, Sha256};
 
-use super::lossy::Lossy;
 use super::stage::{NAMES, Setting, Stage, config, fakes, spec};
 
 const OLD: [u8; 32] = [1; 32];

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use fanfold_core::dialect::{Mount, Refusal, native};
 use fanfold_core::route::{Handling, Incoming, Route};
-use fanfold_core::{Operation, Slot};
+use fanfold_core::{Operation, OperationId, Slot};
 use fanfold_engine::{AcceptOutcome, AcceptRequest};
 use http::header::{HeaderValue, LINK};
-use tokio::sync::oneshot;
 
+use super::auth::Caller;
 use super::outcome::{self, Response, Stop};
 use super::prefer::{self, PREFERENCE_APPLIED};
 use super::server::Shared;
@@ -46,23 +46,45 @@ pub(super) async fn accept(
     let request = Request { tenant: caller.tenant.clone(), mount: Arc::clone(&mount), route, incoming };
     let accepted = record(shared, request).await?.operation;
     let id = accepted.id;
-    let mut response = match wait {
-        Some(patience) => {
-            // It is accepted: where too many wait already, this one does not.
-            let waited = shared.wait_for(&caller, id, patience, |_| false).await;
-            let operation = match waited {
-                Err(Stop::Refused(Refusal::Unavailable { .. })) => accepted,
-                waited => waited?,
-            };
-            match operation.end() {
-                Some(_) => in_time(shared, front.native(), operation, patience).await?,
-                None => outcome::reply(mount.wire().accepted(&mount, &operation)),
+    // It is accepted, and never answered as if it were not, whatever becomes of the wait: the client would send it again.
+    let waited = match wait {
+        Some(patience) => the_end(shared, &caller, front.native(), id, patience).await.unwrap_or_else(|stop| {
+            // Where too many wait already, this one does not.
+            if !matches!(stop, Stop::Refused(Refusal::Unavailable { .. })) {
+                tracing::error!(operation.id = %id, ?stop, "cannot wait for the end of an operation that was accepted");
             }
-        }
-        None => outcome::reply(mount.wire().accepted(&mount, &accepted)),
+            Waited::Open(accepted)
+        }),
+        None => Waited::Open(accepted),
+    };
+    let mut response = match waited {
+        Waited::Ended(response) => response,
+        Waited::Open(operation) => outcome::reply(mount.wire().accepted(&mount, &operation)),
     };
     response.extensions_mut().insert(id);
     Ok(response)
+}
+
+/// What waiting for an operation gives.
+enum Waited {
+    /// It has ended, and this is its final response.
+    Ended(Response),
+    /// It has not.
+    Open(Arc<Operation>),
+}
+
+async fn the_end(
+    shared: &Shared,
+    caller: &Caller,
+    native_mount: &Mount,
+    id: OperationId,
+    patience: Duration,
+) -> Result<Waited, Stop> {
+    let operation = shared.wait_for(caller, id, patience, |_| false).await?;
+    match operation.end() {
+        Some(_) => Ok(Waited::Ended(in_time(shared, native_mount, operation, patience).await?)),
+        None => Ok(Waited::Open(operation)),
+    }
 }
 
 /// What [`AcceptRequest`] borrows.
@@ -76,20 +98,16 @@ struct Request {
 /// Asks the engine, in a task that the server owns: a connection that breaks ends whatever was done for it, but not this.
 async fn record(shared: &Shared, request: Request) -> Result<AcceptOutcome, Stop> {
     let engine = shared.engine.clone();
-    let (done, outcome) = oneshot::channel();
-    let begun = shared.carry_to_its_end(async move {
+    let accepting = async move {
         let Request { tenant, mount, route, incoming } = request;
-        let outcome = match &route.handling {
+        match &route.handling {
             Handling::Operation(route) => engine.accept(AcceptRequest { tenant, mount: &mount, route, incoming }).await,
             // Nothing is accepted for such a route, so nobody comes here with one.
             Handling::Pass(_) => Err(Refusal::NotFound { detail: "the route accepts no operations".to_owned() }),
-        };
-        // If the client went away meanwhile, nobody is there to be told.
-        drop(done.send(outcome));
-    });
-    begun.await;
-    // The sender is dropped without a word only by a panic, which is reported by the owner of the task.
-    Ok(outcome.await.map_err(|_| Refusal::Internal)??)
+        }
+    };
+    let accepted = shared.carried(accepting);
+    Ok(accepted.await??)
 }
 
 /// Exactly the final response of an operation, and where to find the operation.

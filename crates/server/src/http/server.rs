@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use fanfold_core::dialect::Refusal;
 use fanfold_engine::{Clock, Engine};
 use fanfold_store::Read;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::auth::Authenticator;
@@ -17,6 +18,7 @@ use super::feed::Source;
 use super::followers::Followers;
 use super::live::Live;
 use super::metrics::Metrics;
+use super::outcome::Stop;
 use super::{Front, ServerConfig, listen};
 
 /// What the server is built on.
@@ -137,7 +139,7 @@ impl Shared {
 
     /// Begins a task that outlives the connection it was begun for, once there are fewer of them than there may be
     /// connections.
-    pub(super) async fn carry_to_its_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+    async fn carry_to_its_end(&self, task: impl Future<Output = ()> + Send + 'static) {
         let permit = Arc::clone(&self.task_permits).acquire_owned().await.expect("nobody closes the semaphore");
         let task = async move {
             task.await;
@@ -148,6 +150,21 @@ impl Shared {
             report(ended);
         }
         tasks.spawn(task);
+    }
+
+    /// The same of a task that gives something to whoever began it, if they are still there.
+    pub(super) fn carried<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Stop>> + Send {
+        let (done, outcome) = oneshot::channel();
+        // On the heap at once, so that whoever waits for it is small.
+        let task = Box::pin(async move { drop(done.send(task.await)) });
+        async move {
+            self.carry_to_its_end(task).await;
+            // The sender is dropped without a word only by a panic, which is reported by the owner of the task.
+            outcome.await.map_err(|_| Refusal::Internal.into())
+        }
     }
 
     async fn tasks_ended(&self) {

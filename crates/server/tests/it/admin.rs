@@ -1,6 +1,6 @@
 //! Targets, routes, attention, notices, status, and the pages for monitoring.
 
-use fanfold_testkit::{Answer, Latch, Reply};
+use fanfold_testkit::{Answer, Latch, PATIENCE, Reply};
 use serde_json::{Value, json};
 
 use crate::rig::Rig;
@@ -30,6 +30,26 @@ async fn a_target_is_held_and_released() {
     let target = rig.http.get("/api/v1/targets/tokyo").await.json();
     assert_eq!(target["totals"]["answered"], 1);
     assert!(target["latency"]["median_ms"].is_u64(), "{target}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_and_a_release_are_carried_to_their_end_though_the_client_goes_away() {
+    let rig = Rig::start().await;
+    let both_say = async |held: bool| {
+        let agreed = async {
+            loop {
+                let target = rig.http.get("/api/v1/targets/tokyo").await.json();
+                if (target["state"] == "held", target["hold"].is_object()) == (held, held) {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, agreed).await.expect("store and memory say the same");
+    };
+    rig.abandon("POST", "/api/v1/targets/tokyo/hold").await;
+    both_say(true).await;
+    rig.abandon("POST", "/api/v1/targets/tokyo/release").await;
+    both_say(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

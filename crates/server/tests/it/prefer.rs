@@ -66,3 +66,24 @@ async fn what_does_not_end_in_time_is_accepted() {
     let id = answer.json()["operation_id"].as_str().unwrap().to_owned();
     assert_eq!(rig.ended(&id).await["status"], "completed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_answered_so_though_waiting_for_it_fails() {
+    let rig = Rig::start().await;
+    let latch = Latch::new();
+    // A body that stands apart has to be read for the final answer.
+    let large = Answer::text(200, "y".repeat(200_000));
+    rig.tokyo.on("POST", "/things", Reply::from(large).after(&latch));
+    let http = rig.http.clone().with("prefer", "wait=30");
+    let body = json!({});
+    let asked = http.post("/v1/slices/7/cps", &body);
+    let broken = async {
+        rig.tokyo.wait_for(1).await;
+        rig.lossy.fail_reads(true);
+        latch.open();
+    };
+    let (answer, ()) = tokio::join!(asked, broken);
+    assert_eq!((answer.status, answer.header("preference-applied")), (202, None), "{}", answer.text());
+    rig.lossy.fail_reads(false);
+    assert_eq!(rig.ended(answer.json()["operation_id"].as_str().unwrap()).await["status"], "completed");
+}

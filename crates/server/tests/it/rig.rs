@@ -17,6 +17,7 @@ use fanfold_engine::target::{Metrics, PassLimits, TargetConfig, Targets};
 use fanfold_engine::{Clock, Config, Engine, SystemClock};
 use fanfold_server::{Front, Parts, Server, ServerConfig};
 use fanfold_store::Store;
+use fanfold_store::contract::Lossy;
 use fanfold_store::sqlite::{self, Sqlite};
 use fanfold_testkit::{Answer, FakeTarget, Http, HttpAnswer};
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub(crate) struct Rig {
     pub(crate) osaka: FakeTarget,
     pub(crate) engine: Engine,
     pub(crate) store: Arc<Sqlite>,
+    /// What engine and server are given: the store, with the troubles that a test chooses.
+    pub(crate) lossy: Arc<Lossy>,
     pub(crate) server: Server,
     pub(crate) clock: Arc<Trick>,
     stop: Option<oneshot::Sender<()>>,
@@ -72,6 +75,10 @@ impl Rig {
     }
 
     pub(crate) async fn with(config: ServerConfig) -> Self {
+        Self::of(config, Config::new([7; 32])).await
+    }
+
+    pub(crate) async fn of(config: ServerConfig, engine_config: Config) -> Self {
         let (tokyo, osaka) = (FakeTarget::start().await, FakeTarget::start().await);
         for (fake, id) in [(&tokyo, "t"), (&osaka, "o")] {
             fake.on("POST", "/things", Answer::json(201, &json!({ "id": id })).header("location", "/things/1"));
@@ -79,11 +86,12 @@ impl Rig {
         }
         let home = tempfile::tempdir().unwrap();
         let store = Sqlite::open(sqlite::Config::new(home.path().join("fanfold.db"))).unwrap();
-        let engine = engine(&store, &[("tokyo", &tokyo), ("osaka", &osaka)]).await;
+        let lossy = Lossy::new(store.clone());
+        let engine = engine(lossy.clone(), &[("tokyo", &tokyo), ("osaka", &osaka)], engine_config).await;
         let clock = Arc::new(Trick::default());
         let parts = Parts {
             engine: engine.clone(),
-            store: store.clone(),
+            store: lossy.clone(),
             clock: clock.clone(),
             started_at: clock.now(),
             registry: prometheus_client::registry::Registry::default(),
@@ -96,7 +104,7 @@ impl Rig {
         let serve = server.clone();
         serving.spawn(async move { serve.serve(vec![listener], async { drop(stopped.await) }).await });
         let (http, stop) = (Http::new(&address), Some(stop));
-        Self { http, address, tokyo, osaka, engine, store, server, clock, stop, serving, _home: home }
+        Self { http, address, tokyo, osaka, engine, store, lossy, server, clock, stop, serving, _home: home }
     }
 
     /// Asks the server to stop.
@@ -119,6 +127,19 @@ impl Rig {
         body["id"].as_str().or(body["operation_id"].as_str()).expect("an acceptance names its operation").to_owned()
     }
 
+    /// Sends a request whose client goes away while the store holds up what it asks for.
+    pub(crate) async fn abandon(&self, method: &str, path: &str) {
+        self.lossy.hold_up(true);
+        let mut connection = self.http.open().await;
+        connection.send(format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await;
+        self.lossy.something_is_held_up().await;
+        drop(connection);
+        // The one that asks is the only request left.
+        let noticed = async { while !self.http.get("/metrics").await.text().contains("fanfold_http_in_flight 1\n") {} };
+        tokio::time::timeout(fanfold_testkit::PATIENCE, noticed).await.expect("the server notices");
+        self.lossy.hold_up(false);
+    }
+
     /// The native detail of an operation.
     pub(crate) async fn detail(&self, id: &str) -> HttpAnswer {
         self.http.get(&format!("/api/v1/operations/{id}")).await
@@ -133,12 +154,11 @@ impl Rig {
     }
 }
 
-async fn engine(store: &Arc<Sqlite>, fakes: &[(&str, &FakeTarget)]) -> Engine {
+async fn engine(store: Arc<dyn Store>, fakes: &[(&str, &FakeTarget)], config: Config) -> Engine {
     let targets = Targets::new(Metrics::default());
     let configs = fakes.iter().map(|(name, fake)| TargetConfig::new((*name).into(), fake.url().parse().unwrap()));
     targets.replace(configs.collect()).unwrap();
-    let store: Arc<dyn Store> = store.clone();
-    Engine::start(store, Arc::new(targets), Arc::new(SystemClock), mounts(), Config::new([7; 32])).await.unwrap()
+    Engine::start(store, Arc::new(targets), Arc::new(SystemClock), mounts(), config).await.unwrap()
 }
 
 fn mounts() -> Vec<Mount> {

@@ -1,6 +1,8 @@
 //! What every store has to do, as a suite of tests that any store can be put through, and a comparison of random histories
 //! with the reference model ([`random`]). A behaviour of stores exists when it stands here.
 //!
+//! Beside it stands a store with troubles ([`Lossy`]), for the tests of what is built on stores.
+//!
 //! A failed expectation panics, as in any test.
 
 #![expect(clippy::unwrap_used, reason = "these are tests, which a feature makes available to other crates")]
@@ -11,6 +13,7 @@ pub mod fixtures;
 mod history;
 mod list;
 mod locks;
+mod lossy;
 mod notices;
 mod operations;
 mod queue;
@@ -18,6 +21,8 @@ pub mod random;
 mod retention;
 
 use std::sync::Arc;
+
+pub use lossy::Lossy;
 
 use crate::{Limits, Store};
 

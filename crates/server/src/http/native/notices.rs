@@ -80,7 +80,8 @@ pub(super) async fn replay(shared: &Shared, visit: Visit, id: &str) -> Result<Re
     Query::read(visit.query(), &[])?;
     let ReplayRequest {} = read(shared, visit.body).await?;
     let notice = one(shared, &visit.caller.tenant, id).await?;
-    shared.engine.replay_notice(&notice.notice.id).await?;
+    let (engine, replayed) = (shared.engine.clone(), notice.notice.id);
+    shared.carried(async move { engine.replay_notice(&replayed).await }).await??;
     let notice = one(shared, &visit.caller.tenant, id).await?;
     Ok(json(&NoticeForm::of(notice)))
 }

@@ -116,7 +116,8 @@ pub(super) async fn hold(shared: &Shared, visit: Visit, name: &str) -> Result<Re
         return Err(Refusal::OutOfRange { detail }.into());
     }
     one(shared, name).await?;
-    shared.engine.hold(&TargetName::from(name), visit.caller.name, reason).await?;
+    let (engine, target, by) = (shared.engine.clone(), TargetName::from(name), visit.caller.name);
+    shared.carried(async move { engine.hold(&target, by, reason).await }).await??;
     Ok(json(&one(shared, name).await?))
 }
 
@@ -125,7 +126,8 @@ pub(super) async fn release(shared: &Shared, visit: Visit, name: &str) -> Result
     Query::read(visit.query(), &[])?;
     let ReleaseRequest {} = read(shared, visit.body).await?;
     let before = one(shared, name).await?;
-    shared.engine.release(&TargetName::from(name)).await?;
+    let (engine, target) = (shared.engine.clone(), TargetName::from(name));
+    shared.carried(async move { engine.release(&target).await }).await??;
     // One that is not configured any more is not listed once nothing holds it.
     match one(shared, name).await {
         Ok(form) => Ok(json(&form)),

@@ -1,16 +1,22 @@
-//! A store that loses answers and goes away when a test says so. What it does record stands in the store below it.
+//! A store that loses answers, holds writes up and goes away when a test says so. What it does record stands in the store
+//! below it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
 use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
-use fanfold_store::*;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
-pub(crate) struct Lossy {
+use crate::*;
+
+/// A store with troubles that a test chooses.
+pub struct Lossy {
     below: Arc<dyn Store>,
     /// Acceptances that are recorded, and answered with an error.
     answers_to_lose: AtomicUsize,
@@ -18,31 +24,91 @@ pub(crate) struct Lossy {
     reads_fail: AtomicBool,
     /// Outcomes of notices that are not recorded.
     outcomes_to_refuse: AtomicUsize,
+    /// Whether holds and replays wait before they are recorded, and how many of them do.
+    held_up: watch::Sender<(bool, usize)>,
+    /// Holds and releases are recorded, and answered with an error.
+    hold_answers_lost: AtomicBool,
+    /// Operations that are not found, though their events are.
+    forgotten: Mutex<BTreeSet<OperationId>>,
 }
 
 impl Lossy {
-    pub(crate) fn new(below: Arc<dyn Store>) -> Arc<Self> {
-        let (commits_fail, reads_fail) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (answers_to_lose, outcomes_to_refuse) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { below, answers_to_lose, commits_fail, reads_fail, outcomes_to_refuse })
+    /// A store without troubles, which records in the one below.
+    pub fn new(below: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self {
+            below,
+            answers_to_lose: AtomicUsize::new(0),
+            commits_fail: AtomicBool::new(false),
+            reads_fail: AtomicBool::new(false),
+            outcomes_to_refuse: AtomicUsize::new(0),
+            held_up: watch::Sender::new((false, 0)),
+            hold_answers_lost: AtomicBool::new(false),
+            forgotten: Mutex::default(),
+        })
     }
 
-    pub(crate) fn lose_answers(&self, count: usize) {
+    /// So many acceptances are recorded, and answered with an error.
+    pub fn lose_answers(&self, count: usize) {
         self.answers_to_lose.store(count, Ordering::SeqCst);
     }
 
     /// From now on no state is recorded, or again.
-    pub(crate) fn fail_commits(&self, fail: bool) {
+    pub fn fail_commits(&self, fail: bool) {
         self.commits_fail.store(fail, Ordering::SeqCst);
     }
 
-    pub(crate) fn refuse_outcomes(&self, count: usize) {
+    /// So many outcomes of notices are not recorded.
+    pub fn refuse_outcomes(&self, count: usize) {
         self.outcomes_to_refuse.store(count, Ordering::SeqCst);
     }
 
-    /// From now on no single operation can be read, or again.
-    pub(crate) fn fail_reads(&self, fail: bool) {
+    /// From now on no single operation and none of its bodies can be read, or again.
+    pub fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// From now on holds, releases and replays of notices wait before they are recorded, or go on.
+    pub fn hold_up(&self, held_up: bool) {
+        self.held_up.send_modify(|(now, _)| *now = held_up);
+    }
+
+    /// Waits until something is held up.
+    pub async fn something_is_held_up(&self) {
+        drop(self.held_up.subscribe().wait_for(|(_, waiting)| *waiting > 0).await);
+    }
+
+    /// From now on holds and releases are recorded and answered with an error, or again as they should be.
+    pub fn lose_answers_to_holds(&self, lose: bool) {
+        self.hold_answers_lost.store(lose, Ordering::SeqCst);
+    }
+
+    /// From now on this operation is not found, though its events are: as if it had been deleted after these were read.
+    pub fn forget(&self, id: OperationId) {
+        self.forgotten.lock().unwrap().insert(id);
+    }
+
+    /// A write that waits as long as writes are held up, and goes on though nobody waits for it any more: like one that
+    /// stands in the queue of a database.
+    async fn queued<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let held_up = self.held_up.clone();
+        let queued = async move {
+            held_up.send_modify(|(_, waiting)| *waiting += 1);
+            drop(held_up.subscribe().wait_for(|(held_up, _)| !held_up).await);
+            held_up.send_modify(|(_, waiting)| *waiting -= 1);
+            write.await
+        };
+        #[expect(clippy::disallowed_methods, reason = "it stands for another process")]
+        let queued = tokio::spawn(queued);
+        queued.await.map_err(|_| away(true))?
+    }
+}
+
+impl fmt::Debug for Lossy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lossy").finish_non_exhaustive()
     }
 }
 
@@ -79,10 +145,16 @@ impl ReadOperations for Lossy {
         if self.reads_fail.load(Ordering::SeqCst) {
             return Err(away(false));
         }
+        if self.forgotten.lock().unwrap().contains(&id) {
+            return Ok(None);
+        }
         self.below.operation(id).await
     }
 
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
+        if self.reads_fail.load(Ordering::SeqCst) {
+            return Err(away(false));
+        }
         self.below.bodies(id).await
     }
 
@@ -143,7 +215,8 @@ impl Outbox for Lossy {
     }
 
     async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
-        self.below.replay_notice(id, at).await
+        let (below, id) = (Arc::clone(&self.below), id.clone());
+        self.queued(async move { below.replay_notice(&id, at).await }).await
     }
 }
 
@@ -183,11 +256,15 @@ impl ReadNotes for Lossy {
 #[async_trait]
 impl Holds for Lossy {
     async fn hold(&self, hold: Hold) -> Result<Change, Error> {
-        self.below.hold(hold).await
+        let below = Arc::clone(&self.below);
+        let change = self.queued(async move { below.hold(hold).await }).await?;
+        if self.hold_answers_lost.load(Ordering::SeqCst) { Err(away(true)) } else { Ok(change) }
     }
 
     async fn release(&self, target: &TargetName) -> Result<Change, Error> {
-        self.below.release(target).await
+        let (below, target) = (Arc::clone(&self.below), target.clone());
+        let change = self.queued(async move { below.release(&target).await }).await?;
+        if self.hold_answers_lost.load(Ordering::SeqCst) { Err(away(true)) } else { Ok(change) }
     }
 }
 
