@@ -112,15 +112,16 @@ impl Feed {
         let events = source.store.events(&self.tenant, EventNumber(after), BATCH).await?;
         let more = events.list.len() == BATCH;
         let upto = events.list.last().map_or(after, |last| last.number.0);
-        let entries = source.entries(events.list).await?;
-        Ok(Piece { entries, upto, deleted_to: events.deleted_to.0, more })
+        // What was deleted since the events were read is missing as well.
+        let (entries, deleted_to) = source.entries(events.list).await?;
+        Ok(Piece { entries, upto, deleted_to: deleted_to.max(events.deleted_to.0), more })
     }
 }
 
 impl Recent {
     fn push(&mut self, piece: Piece) {
         self.upto = piece.upto;
-        self.deleted_to = piece.deleted_to;
+        self.deleted_to = self.deleted_to.max(piece.deleted_to);
         self.entries.extend(piece.entries);
         while self.entries.len() > RECENT_MAX {
             if let Some(oldest) = self.entries.pop_front() {
@@ -139,29 +140,27 @@ impl Recent {
 }
 
 impl Source {
-    /// The latest recorded state of an operation.
-    pub(super) async fn operation(&self, id: OperationId) -> Result<Option<Arc<Operation>>, Error> {
-        match self.engine.in_memory(id) {
-            Some(operation) => Ok(Some(operation)),
-            None => Ok(self.store.operation(id).await?.map(Arc::new)),
-        }
-    }
-
-    /// Makes events ready to be sent. Those of operations that were deleted meanwhile are left out.
-    async fn entries(&self, events: Vec<Recorded>) -> Result<Vec<Arc<Entry>>, Error> {
+    /// Makes events ready to be sent. Those of operations that were deleted meanwhile are left out; gives the highest number of
+    /// these, too, or 0.
+    async fn entries(&self, events: Vec<Recorded>) -> Result<(Vec<Arc<Entry>>, u64), Error> {
         let mut known: HashMap<OperationId, (Arc<Operation>, Arc<About>)> = HashMap::new();
         let mut entries = Vec::with_capacity(events.len());
+        let mut deleted_to = 0;
         for recorded in events {
             let id = recorded.operation;
             let is_end = matches!(recorded.event, Event::ResponseComposed { .. });
             let is_fit = |operation: &Operation| !is_end || operation.end().is_some();
             if !known.get(&id).is_some_and(|(operation, _)| is_fit(operation)) {
+                // One that is not known there to have ended yet is read where its end is recorded already.
                 let in_memory = self.engine.in_memory(id).filter(|operation| is_fit(operation));
                 let found = match in_memory {
                     Some(operation) => Some(operation),
                     None => self.store.operation(id).await?.map(Arc::new),
                 };
-                let Some(operation) = found else { continue };
+                let Some(operation) = found else {
+                    deleted_to = recorded.number.0;
+                    continue;
+                };
                 let about = Arc::new(About::of(&operation));
                 known.insert(id, (operation, about));
             }
@@ -169,7 +168,7 @@ impl Source {
                 entries.push(Arc::new(Entry::of(operation, about, &recorded)));
             }
         }
-        Ok(entries)
+        Ok((entries, deleted_to))
     }
 
     /// The events of one operation that follow `after`, ready to be sent, and whether there may be more right away.
@@ -177,7 +176,9 @@ impl Source {
         let events = self.store.history(id, EventNumber(after), BATCH).await?;
         let more = events.len() == BATCH;
         let upto = events.last().map_or(after, |last| last.number.0);
-        Ok(Piece { entries: self.entries(events).await?, upto, deleted_to: 0, more })
+        // If it was deleted meanwhile, the next look finds that.
+        let (entries, _) = self.entries(events).await?;
+        Ok(Piece { entries, upto, deleted_to: 0, more })
     }
 }
 

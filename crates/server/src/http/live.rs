@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use fanfold_core::operation::Status;
 use fanfold_core::plan::{DialectName, Verb};
 use fanfold_core::{OperationId, TargetName, TenantId};
-use fanfold_store::Error;
+use fanfold_engine::Error;
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -209,7 +209,7 @@ impl Stream {
         let (piece, ended) = match &self.scope {
             Scope::All { feed, .. } => (feed.follow(source, self.after, as_of).await?, None),
             Scope::Operation(id) => {
-                let Some(operation) = source.operation(*id).await? else {
+                let Some(operation) = source.engine.operation(*id).await? else {
                     self.stage = Stage::Ended;
                     return Ok(Bytes::new());
                 };

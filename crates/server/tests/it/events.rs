@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fanfold_engine::Config;
 use fanfold_server::ServerConfig;
 use fanfold_store::Retention as _;
 use fanfold_testkit::{Answer, Http, Latch, PATIENCE, RawConnection, Reply};
@@ -295,6 +296,22 @@ async fn events_that_retention_took_are_told_to_be_missing() {
         let mut stream = Stream::open(&rig.http, &format!("/api/v1/events?after={after}"), "").await;
         assert_eq!(stream.event().await.data["operation"], json!(next));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_retention_takes_while_they_are_read_are_told_to_be_missing() {
+    // Whatever has ended is read from the store.
+    let mut config = Config::new([7; 32]);
+    config.ended_max = 0;
+    let rig = Rig::of(ServerConfig::default(), config).await;
+    let id = rig.accept("PUT", "/things/7", &json!({})).await;
+    rig.ended(&id).await;
+    let last = fanfold_store::ReadHistory::latest_event(&*rig.store).await.unwrap().0;
+    // Its events have been read when it is found to be gone.
+    rig.lossy.forget(id.parse().unwrap());
+    let mut stream = Stream::open(&rig.http, "/api/v1/events?after=1", "").await;
+    let gap = stream.event().await;
+    assert_eq!((gap.event.as_deref(), &gap.data), (Some("gap"), &json!({ "after": 1, "up_to": last })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
