@@ -16,8 +16,8 @@ pub(super) enum Token {
     Operation(OperationId),
     /// A note, or a notice.
     Number(u64),
-    /// An event: its number in the store, and within its operation.
-    Event { number: u64, sequence: u64 },
+    /// An event, by its number in the store.
+    Event(u64),
 }
 
 impl Token {
@@ -25,7 +25,7 @@ impl Token {
         match self {
             Self::Operation(id) => format!("o.{id}"),
             Self::Number(number) => format!("n.{number}"),
-            Self::Event { number, sequence } => format!("e.{number}.{sequence}"),
+            Self::Event(number) => format!("e.{number}"),
         }
     }
 
@@ -34,10 +34,7 @@ impl Token {
         match kind {
             "o" => rest.parse().ok().map(Self::Operation),
             "n" => number(rest).map(Self::Number),
-            "e" => {
-                let (event, sequence) = rest.split_once('.')?;
-                Some(Self::Event { number: number(event)?, sequence: number(sequence)? })
-            }
+            "e" => number(rest).map(Self::Event),
             _ => None,
         }
     }
@@ -59,7 +56,7 @@ pub(super) fn key<K>(token: Option<&str>, pick: impl Fn(Token) -> Option<K>) -> 
 pub(super) fn operation_key(token: Option<&str>) -> Result<Option<OperationId>, Refusal> {
     key(token, |token| match token {
         Token::Operation(id) => Some(id),
-        Token::Number(_) | Token::Event { .. } => None,
+        Token::Number(_) | Token::Event(_) => None,
     })
 }
 
@@ -67,7 +64,7 @@ pub(super) fn operation_key(token: Option<&str>) -> Result<Option<OperationId>, 
 pub(super) fn number_key(token: Option<&str>) -> Result<Option<u64>, Refusal> {
     key(token, |token| match token {
         Token::Number(number) => Some(number),
-        Token::Operation(_) | Token::Event { .. } => None,
+        Token::Operation(_) | Token::Event(_) => None,
     })
 }
 
@@ -123,10 +120,10 @@ mod tests {
     #[test]
     fn tokens_survive_their_text_form() {
         let id = OperationId::from_bytes([7; 16]);
-        for token in [Token::Operation(id), Token::Number(0), Token::Event { number: u64::MAX, sequence: 3 }] {
+        for token in [Token::Operation(id), Token::Number(0), Token::Event(u64::MAX)] {
             assert_eq!(Token::read(&token.text()), Some(token));
         }
-        for text in ["", "o", "o.", "o.7", "n.-1", "n.+1", "n.", "e.1", "e.1.", "e.1.x", "x.1"] {
+        for text in ["", "o", "o.", "o.7", "n.-1", "n.+1", "n.", "e.", "e.1.1", "e.x", "x.1"] {
             assert_eq!(Token::read(text), None, "{text}");
         }
     }
@@ -135,7 +132,7 @@ mod tests {
     fn a_token_of_another_list_is_refused() {
         assert_eq!(number_key(Some("n.7")), Ok(Some(7)));
         assert_eq!(number_key(None), Ok(None));
-        assert!(matches!(number_key(Some("e.7.1")), Err(Refusal::BadValue { .. })));
+        assert!(matches!(number_key(Some("e.7")), Err(Refusal::BadValue { .. })));
         assert!(matches!(operation_key(Some("n.7")), Err(Refusal::BadValue { .. })));
     }
 

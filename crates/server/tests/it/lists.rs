@@ -162,4 +162,11 @@ async fn a_history_is_complete_over_its_pages() {
         next = page.header("link").map(target);
     }
     assert_eq!(&pieces, whole);
+    // However far a token is made up to lead, there is nothing behind the end.
+    for number in [u64::MAX, i64::MAX as u64 + 1, i64::MAX as u64] {
+        let beyond = rig.http.get(&format!("{path}?page_token=e.{number}")).await;
+        assert_eq!((beyond.status, &beyond.json()["history"]), (200, &json!([])), "{number}");
+    }
+    let foreign = rig.http.get(&format!("{path}?page_token=e.5.18446744073709551615")).await;
+    assert_eq!((foreign.status, &foreign.json()["code"]), (400, &json!("bad_value")));
 }

@@ -28,6 +28,7 @@ async fn a_known_detail_is_not_sent_again() {
     let known = rig.http.clone().with("if-none-match", &tag);
     let same = known.get(&path).await;
     assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, Some(tag.as_str())));
+    assert_eq!(same.header("cache-control"), detail.header("cache-control"));
     latch.open();
     let news = known.get(&format!("{path}?wait=30s")).await;
     assert_eq!(news.status, 200);
@@ -114,11 +115,19 @@ async fn a_queued_operation_tells_its_place() {
         let detail = rig.detail(id).await.json();
         assert_eq!(detail["waiting_for"], json!([{ "for": "lock", "key": "thing/7", "position": position }]));
     }
+    let place = rig.http.clone().with("if-none-match", rig.detail(&third).await.header("etag").unwrap());
+    let path = format!("/api/v1/operations/{third}");
+    assert_eq!(place.get(&path).await.status, 304);
     // A queued operation is canceled at once.
     let canceled = rig.http.post(&format!("/api/v1/operations/{second}/cancel"), &json!({})).await;
     assert!(matches!(canceled.status, 200 | 202), "{}", canceled.text());
     assert_eq!(rig.ended(&second).await["status"], "canceled");
-    assert_eq!(rig.detail(&third).await.json()["waiting_for"][0]["position"], 1);
+    // Its place is not recorded with the third one, and news all the same, also to whoever would wait.
+    for path in [path.clone(), format!("{path}?wait=5m")] {
+        let news = place.get(&path).await;
+        assert_eq!(news.status, 200, "{path}");
+        assert_eq!(news.json()["waiting_for"][0]["position"], 1);
+    }
     latch.open();
     assert_eq!(rig.ended(&first).await["status"], "completed");
     assert_eq!(rig.ended(&third).await["status"], "completed");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fanfold_core::Operation;
 use fanfold_core::dialect::Reply;
 use fanfold_core::operation::{WaitingFor, waiting_for};
+use fanfold_core::{Operation, Revision};
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
@@ -44,9 +44,10 @@ pub(super) fn page<T: Serialize>(
     outcome::reply(reply)
 }
 
-/// The entity tag of an operation's detail. A weak one: the place in the queue of a lock changes without a new revision.
-pub(super) fn tag(operation: &Operation) -> String {
-    format!("W/\"{}\"", operation.revision.0)
+/// The entity tag of an operation's detail: its revision, and what is shown beside that and changes without a new one. A weak
+/// one: the place of the server in its links, for instance, is configured.
+pub(super) fn tag(revision: Revision, unrecorded: &str) -> String {
+    format!("W/\"{}{unrecorded}\"", revision.0)
 }
 
 /// Whether the client has what this tag stands for (`If-None-Match`, RFC 9110, section 13.1.2).

@@ -16,28 +16,28 @@ pub(super) async fn list(shared: &Shared, visit: &Visit, id: OperationId) -> Res
     let query = Query::read(visit.query(), &["limit", "page_token"])?;
     let limit = query.limit()?;
     let operation = shared.operation(&visit.caller, id).await?;
-    let (mut number, mut sequence) = page::key(query.one("page_token")?, |token| match token {
-        Token::Event { number, sequence } => Some((number, sequence)),
+    let after = page::key(query.one("page_token")?, |token| match token {
+        Token::Event(number) => Some(number),
         Token::Operation(_) | Token::Number(_) => None,
-    })?
-    .unwrap_or_default();
+    })?;
+    let mut last = EventNumber(after.unwrap_or_default());
     let mut entries = Vec::new();
     let more = loop {
         // One more than is wanted tells whether there are more.
         let wanted = (limit + 1 - entries.len()).min(CHUNK);
-        let events = shared.store.history(id, EventNumber(number), wanted).await?;
+        let events = shared.store.history(id, last, wanted).await?;
         let is_last = events.len() < wanted;
         let room = limit - entries.len();
         let is_over = events.len() > room;
-        for Recorded { number: last, at, event, .. } in events.iter().take(room) {
-            (number, sequence) = (last.0, sequence + 1);
-            entries.push(HistoryEntry::of(&operation.plan, sequence, *at, event));
+        for Recorded { number, sequence, at, event, .. } in events.iter().take(room) {
+            last = *number;
+            entries.push(HistoryEntry::of(&operation.plan, *sequence, *at, event));
         }
         if is_over || is_last {
             break is_over;
         }
     };
-    let next = more.then_some(Token::Event { number, sequence });
+    let next = more.then_some(Token::Event(last.0));
     let mut response = entity::page(visit, &query, "history", &entries, next);
     response.extensions_mut().insert(id);
     Ok(response)

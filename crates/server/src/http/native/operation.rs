@@ -1,16 +1,16 @@
 //! One operation: shown, waited for, canceled.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::dialect::native::OperationDetail;
 use fanfold_core::dialect::{Refusal, Reply};
-use fanfold_core::operation::{Gate, WaitingFor};
+use fanfold_core::operation::{Gate, WaitingFor, waiting_for};
 use fanfold_core::{Operation, OperationId};
 use fanfold_engine::CancelOutcome;
 use fanfold_store::LockPlace;
 use http::StatusCode;
-use http::header::{ETAG, HeaderValue};
 use serde::Deserialize;
 
 use super::query::{Query, span};
@@ -31,24 +31,25 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Res
     let query = Query::read(visit.query(), &["wait"])?;
     let patience = query.parsed("wait", "a time such as 30s, 500ms or 5m", span)?;
     let headers = &visit.head.headers;
-    let operation = match patience {
-        None => shared.operation(&visit.caller, id).await?,
-        Some(patience) => {
-            check_patience(patience, shared.config.poll_wait_max)?;
-            let has_news = |operation: &Operation| {
-                entity::names_tag(headers) && !entity::is_known(headers, &entity::tag(operation))
-            };
-            shared.wait_for(&visit.caller, id, patience, has_news).await?
+    let mut operation = shared.operation(&visit.caller, id).await?;
+    let mut waits = Waits::of(shared, &operation).await?;
+    if let Some(patience) = patience {
+        check_patience(patience, shared.config.poll_wait_max)?;
+        let is_news = entity::names_tag(headers) && !entity::is_known(headers, &waits.tag(&operation));
+        if !is_news {
+            let known = operation.revision;
+            let has_news = |operation: &Operation| entity::names_tag(headers) && operation.revision != known;
+            operation = shared.wait_for(&visit.caller, id, patience, has_news).await?;
+            waits = Waits::of(shared, &operation).await?;
         }
-    };
-    let tag = entity::tag(&operation);
+    }
+    let tag = waits.tag(&operation);
     let mut response = if entity::is_known(headers, &tag) {
-        let mut response = outcome::bare(StatusCode::NOT_MODIFIED);
         // What a 200 would carry too (RFC 9110, section 15.4.5).
-        response.headers_mut().insert(ETAG, HeaderValue::try_from(tag).map_err(|_| Refusal::Internal)?);
-        response
+        let reply = Reply { status: StatusCode::NOT_MODIFIED, headers: Vec::new(), body: bytes::Bytes::new() };
+        outcome::reply(uncached(reply).with("etag", tag))
     } else {
-        outcome::reply(detail(shared, &visit.front, StatusCode::OK, operation).await?)
+        outcome::reply(shown(shared, &visit.front, StatusCode::OK, operation, waits).await?)
     };
     response.extensions_mut().insert(id);
     Ok(response)
@@ -81,45 +82,88 @@ fn check_patience(patience: Duration, max: Duration) -> Result<(), Refusal> {
     Err(Refusal::OutOfRange { detail: format!("the query parameter `wait` is longer than {}s", max.as_secs()) })
 }
 
+/// The detail of an operation as it is now.
 pub(super) async fn detail(
     shared: &Shared,
     front: &Front,
     status: StatusCode,
     operation: Arc<Operation>,
 ) -> Result<Reply, Stop> {
+    let waits = Waits::of(shared, &operation).await?;
+    shown(shared, front, status, operation, waits).await
+}
+
+async fn shown(
+    shared: &Shared,
+    front: &Front,
+    status: StatusCode,
+    operation: Arc<Operation>,
+    waits: Waits,
+) -> Result<Reply, Stop> {
     let again = entity::ask_again(&operation, shared.clock.now());
+    let tag = waits.tag(&operation);
     let full = shared.full(operation).await?;
     let mut form = OperationDetail::of(front.native(), full.view());
-    for wait in &mut form.waiting_for {
-        match wait {
-            WaitingFor::Lock { position, .. } => *position = lock_position(shared, full.operation.id).await?,
-            // Reads are not recorded, so that only the target knows what they wait for.
-            WaitingFor::Resource { call, .. } => match shared.engine.targets().get(&call.target).gate() {
-                Gate::Permit => {}
-                Gate::Breaker => *wait = WaitingFor::Breaker(call.clone()),
-                Gate::Held => *wait = WaitingFor::HeldTarget(call.clone()),
-                Gate::Missing => *wait = WaitingFor::MissingTarget(call.clone()),
-            },
-            WaitingFor::StartTime { .. }
-            | WaitingFor::Dispatch
-            | WaitingFor::Permit(_)
-            | WaitingFor::Breaker(_)
-            | WaitingFor::HeldTarget(_)
-            | WaitingFor::MissingTarget(_)
-            | WaitingFor::Backoff { .. }
-            | WaitingFor::Settle { .. }
-            | WaitingFor::Answer { .. }
-            | WaitingFor::LowerOperation { .. }
-            | WaitingFor::Probe { .. }
-            | WaitingFor::Person { .. }
-            | WaitingFor::Response => {}
-        }
-    }
-    let reply = uncached(Reply::json(status, &form)).with("etag", entity::tag(&full.operation));
+    form.waiting_for = waits.list;
+    let reply = uncached(Reply::json(status, &form)).with("etag", tag);
     Ok(match again {
         Some(seconds) => reply.with("retry-after", seconds.to_string()),
         None => reply,
     })
+}
+
+/// What an operation waits for, as it is shown.
+struct Waits {
+    list: Vec<WaitingFor>,
+    /// What of it changes without a new revision.
+    unrecorded: String,
+}
+
+impl Waits {
+    async fn of(shared: &Shared, operation: &Operation) -> Result<Self, Stop> {
+        let mut waits = Self { list: waiting_for(operation), unrecorded: String::new() };
+        for wait in &mut waits.list {
+            match wait {
+                WaitingFor::Lock { position, .. } => {
+                    *position = lock_position(shared, operation.id).await?;
+                    if let Some(position) = position {
+                        write!(waits.unrecorded, "-{position}").expect("writing to a String cannot fail");
+                    }
+                }
+                // Reads are not recorded, so that only the target knows what they wait for.
+                WaitingFor::Resource { call, .. } => {
+                    let gate = shared.engine.targets().get(&call.target).gate();
+                    let (shown, mark) = match gate {
+                        Gate::Permit => continue,
+                        Gate::Breaker => (WaitingFor::Breaker(call.clone()), "-breaker"),
+                        Gate::Held => (WaitingFor::HeldTarget(call.clone()), "-held"),
+                        Gate::Missing => (WaitingFor::MissingTarget(call.clone()), "-missing"),
+                    };
+                    *wait = shown;
+                    waits.unrecorded.push_str(mark);
+                }
+                WaitingFor::StartTime { .. }
+                | WaitingFor::Dispatch
+                | WaitingFor::Permit(_)
+                | WaitingFor::Breaker(_)
+                | WaitingFor::HeldTarget(_)
+                | WaitingFor::MissingTarget(_)
+                | WaitingFor::Backoff { .. }
+                | WaitingFor::Settle { .. }
+                | WaitingFor::Answer { .. }
+                | WaitingFor::LowerOperation { .. }
+                | WaitingFor::Probe { .. }
+                | WaitingFor::Person { .. }
+                | WaitingFor::Response => {}
+            }
+        }
+        Ok(waits)
+    }
+
+    /// The entity tag of the detail that shows this.
+    fn tag(&self, operation: &Operation) -> String {
+        entity::tag(operation.revision, &self.unrecorded)
+    }
 }
 
 /// The place in the queue of its lock; `None` where it has just got it, or given it back.
