@@ -17,11 +17,20 @@ pub(crate) struct SimClock {
     random: Mutex<Random>,
 }
 
+/// The time of day at which every history begins.
+fn beginning() -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50)
+}
+
+/// How far a time of day is from the beginning, as long as the clock has not jumped.
+pub(crate) fn since_began(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(beginning())).unwrap_or_default()
+}
+
 impl SimClock {
     /// The clock of a life that begins `after` the beginning of the history.
     pub(crate) fn new(after: Duration, jumped: SignedDuration, seed: u64) -> Self {
-        let began = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50);
-        let began = began + SignedDuration::try_from(after).unwrap_or(SignedDuration::ZERO);
+        let began = beginning() + SignedDuration::try_from(after).unwrap_or(SignedDuration::ZERO);
         let random = Mutex::new(Random::new(seed));
         Self { began, origin: Instant::now(), jumped: Mutex::new(jumped), random }
     }

@@ -26,7 +26,7 @@ pub use oracle::{Breach, Guarantee};
 pub use scenario::Scenario;
 
 /// What a history showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// What was broken.
     pub breaches: Vec<Breach>,
@@ -50,7 +50,7 @@ pub struct Verdict {
 /// If it cannot be played at all.
 pub fn simulate(scenario: &Scenario) -> Result<Verdict> {
     let played = play::play(scenario)?;
-    let operations = oracle::operations(&played);
+    let operations = played.store.operations();
     let breaches = oracle::judge(scenario, &played, &operations);
     let is_broken = !breaches.is_empty();
     let mut faults = played.world.met();

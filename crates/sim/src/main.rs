@@ -1,4 +1,5 @@
-//! Plays histories and tells what came out: `fanfold-sim [--histories N] [--seed S] [--threads N] [--keep FOLDER] [--verbose 1]`.
+//! Plays histories and tells what came out: `fanfold-sim [--histories N] [--seed S] [--threads N] [--failures-max N]
+//! [--keep FOLDER] [--verbose 1]`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +19,8 @@ fn main() -> ExitCode {
 }
 
 fn simulate() -> Result<bool> {
-    let (mut effort, mut keep, mut verbose) = (Effort { seed: 1, histories: 1_000, threads: 2 }, None, false);
+    let mut effort = Effort { seed: 1, histories: 1_000, threads: 2, failures_max: 5 };
+    let (mut keep, mut verbose) = (None, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
@@ -27,9 +29,12 @@ fn simulate() -> Result<bool> {
             "--histories" => effort.histories = number()?,
             "--seed" => effort.seed = number()?,
             "--threads" => effort.threads = usize::try_from(number()?)?,
+            "--failures-max" => effort.failures_max = usize::try_from(number()?)?,
             "--keep" => keep = Some(PathBuf::from(value)),
             "--verbose" => verbose = number()? > 0,
-            _ => bail!("{name} is not known; known are --histories, --seed, --threads, --keep, --verbose"),
+            _ => bail!(
+                "{name} is not known; known are --histories, --seed, --threads, --failures-max, --keep, --verbose"
+            ),
         }
     }
     let findings = run(effort)?;

@@ -186,7 +186,8 @@ fn parse(input: &mut Vec<u8>) -> Option<Request> {
     let mut lines = head.split("\r\n");
     let mut first = lines.next()?.split(' ');
     let (method, target) = (first.next()?.to_owned(), first.next()?);
-    let path = target.split('?').next().unwrap_or_default().to_owned();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (path, query) = (path.to_owned(), query.to_owned());
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
@@ -198,5 +199,5 @@ fn parse(input: &mut Vec<u8>) -> Option<Request> {
     }
     let body = input[head_end..end].to_vec();
     input.drain(..end);
-    Some(Request { method, path, headers, body })
+    Some(Request { method, path, query, headers, body })
 }

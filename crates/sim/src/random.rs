@@ -22,6 +22,12 @@ impl Random {
         self.next() % bound.max(1)
     }
 
+    /// A position among so many.
+    pub(crate) fn index(&mut self, count: usize) -> usize {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        usize::try_from(self.below(count)).unwrap_or(0)
+    }
+
     /// True in `part` of `of` cases.
     pub(crate) fn chance(&mut self, part: u64, of: u64) -> bool {
         self.below(of) < part
@@ -29,7 +35,6 @@ impl Random {
 
     /// One of them.
     pub(crate) fn one<T: Clone>(&mut self, of: &[T]) -> T {
-        let count = u64::try_from(of.len()).unwrap_or(1);
-        of[usize::try_from(self.below(count)).unwrap_or(0)].clone()
+        of[self.index(of.len())].clone()
     }
 }

@@ -6,16 +6,19 @@ use std::time::Duration;
 use anyhow::Result;
 use fanfold_core::TargetName;
 use fanfold_core::plan::{
-    self, DialectName, Limits, Monitor, OnFailure, OnLocked, OnUndoFailure, OnUnknown, ProbeRule, Redaction,
+    self, DialectName, Limits, Monitor, OnFailure, OnLocked, OnUndoFailure, OnUnknown, PollRule, ProbeRule, Redaction,
     RequestTemplate, Require, UndoRule,
 };
 use fanfold_core::route::RouteTable;
 use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec, Selection, TargetSpec};
 
-use crate::scenario::{Lock, Method, Order, Route, Scenario, TARGETS, Undo, Unknown};
+use crate::scenario::{self, Key, Lock, Method, Order, Route, Scenario, Start, TARGETS, Undo, Unknown};
 
 /// How long an attempt waits for its answer.
 pub(crate) const RESPONSE: Duration = Duration::from_secs(1);
+
+/// How long a lower operation is followed.
+pub(crate) const LOWER: Duration = Duration::from_secs(30);
 
 /// How long a target may act after it broke off.
 pub(crate) const SETTLE: Duration = Duration::from_secs(1);
@@ -62,14 +65,14 @@ impl Route {
 /// If a route does not compile.
 pub(crate) fn table(scenario: &Scenario) -> Result<RouteTable> {
     let targets: BTreeMap<TargetName, TargetSpec> =
-        (0..TARGETS).map(|number| (target_name(number), target(number))).collect();
+        (0..TARGETS).map(|number| (target_name(number), target(scenario, number))).collect();
     let routes = scenario.routes.iter().enumerate().map(|(number, route)| RouteSpec {
         name: format!("o{number}"),
         dialect: if route.noticed { DialectName::Msf } else { DialectName::Native },
         mount: if route.noticed { "/v1".to_owned() } else { String::new() },
         method: route.http_method(),
         pattern: path_of(scenario, number),
-        action: Action::Operation(Box::new(operation(route, number))),
+        action: Action::Operation(Box::new(operation(scenario, number))),
     });
     RouteTable::compile(routes.collect(), &targets).map_err(|problems| anyhow::anyhow!("{problems:?}"))
 }
@@ -82,16 +85,29 @@ fn limits() -> Limits {
         budget: Duration::from_secs(60),
         connect: Duration::from_millis(500),
         response: RESPONSE,
-        lower: Duration::from_secs(30),
+        lower: LOWER,
         response_body_max: 4_096,
     }
 }
 
-fn target(number: usize) -> TargetSpec {
-    TargetSpec { id: number.to_string(), monitor: Monitor::Unset, step: limits(), undo: limits(), settle: SETTLE }
+fn target(scenario: &Scenario, number: usize) -> TargetSpec {
+    let monitor = match scenario.monitors.get(number).copied().unwrap_or_default() {
+        scenario::Monitor::Unset => Monitor::Unset,
+        scenario::Monitor::None => Monitor::None,
+        scenario::Monitor::Msf => Monitor::Msf,
+        scenario::Monitor::Plas => Monitor::Plas,
+        scenario::Monitor::Location => Monitor::Location,
+        scenario::Monitor::Poll => Monitor::Poll(PollRule {
+            path: "/errands/{{ response.json.id }}".into(),
+            done: "response.json.done".into(),
+            success: "response.json.ok".into(),
+        }),
+    };
+    TargetSpec { id: number.to_string(), monitor, step: limits(), undo: limits(), settle: SETTLE }
 }
 
-fn operation(route: &Route, number: usize) -> OperationSpec {
+fn operation(scenario: &Scenario, number: usize) -> OperationSpec {
+    let route = &scenario.routes[number];
     // Something else than restoring may take back what a resource was changed to: here the target itself knows how.
     let by_request = RequestTemplate {
         method: Some("DELETE".into()),
@@ -109,8 +125,11 @@ fn operation(route: &Route, number: usize) -> OperationSpec {
         targets_max: 64,
         verb: None,
         lock,
-        dedupe: None,
-        delay: None,
+        dedupe: (route.key == Key::Dedupe).then(|| "route-{{ request.json.route }}".to_owned()),
+        delay: match route.start {
+            Start::Delayed(millis) => Some(Duration::from_millis(millis)),
+            Start::AtOnce | Start::Scheduled(_) => None,
+        },
         request: RequestTemplate { path: Some(target_path(route, number)), ..RequestTemplate::default() },
         on: BTreeMap::new(),
         forward_headers: Vec::new(),
@@ -141,6 +160,9 @@ fn operation(route: &Route, number: usize) -> OperationSpec {
         redaction: Redaction::standard(),
         step_limits: LimitsOverride::default(),
         undo_limits: LimitsOverride::default(),
-        retention: Duration::from_secs(30 * 86_400),
+        retention: match scenario.retention_ms {
+            0 => Duration::from_secs(30 * 86_400),
+            millis => Duration::from_millis(millis),
+        },
     }
 }

@@ -8,10 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 
-use crate::{Scenario, Verdict, simulate};
-
-/// Failures after which a run ends.
-const FAILURES_MAX: usize = 5;
+use crate::{Breach, Guarantee, Scenario, Verdict, simulate};
 
 /// How many histories are played.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +19,8 @@ pub struct Effort {
     pub histories: u64,
     /// Threads.
     pub threads: usize,
+    /// Failures after which the run ends.
+    pub failures_max: usize,
 }
 
 /// What came out.
@@ -41,6 +40,8 @@ pub struct Findings {
     pub states: BTreeSet<String>,
     /// Faults that were met.
     pub faults: BTreeSet<String>,
+    /// How many histories it took until the first failure.
+    pub first_failure: Option<u64>,
     /// The first failures: their seeds, inputs and breaches.
     pub failures: Vec<(u64, Scenario, Verdict)>,
 }
@@ -60,10 +61,14 @@ pub fn run(effort: Effort) -> Result<Findings> {
             }
             let seed = effort.seed.wrapping_add(number);
             let scenario = Scenario::drawn(seed);
-            let verdict = simulate(&scenario)?;
+            let verdict = without_panic(&scenario)?;
             let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
+            if !verdict.breaches.is_empty() {
+                let first = findings.first_failure.unwrap_or(u64::MAX).min(number + 1);
+                findings.first_failure = Some(first);
+            }
             findings.take(seed, scenario, verdict);
-            if findings.failures.len() >= FAILURES_MAX {
+            if findings.failures.len() >= effort.failures_max {
                 return Ok(());
             }
         }
@@ -76,6 +81,16 @@ pub fn run(effort: Effort) -> Result<Findings> {
         })
     })?;
     Ok(findings.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A panic is a failure like any other, and its inputs are worth as much.
+fn without_panic(scenario: &Scenario) -> Result<Verdict> {
+    std::panic::catch_unwind(|| simulate(scenario)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+        let what = format!("it panicked: {}", words.unwrap_or_default());
+        Ok(Verdict { breaches: vec![Breach { guarantee: Guarantee::G2, what }], ..Verdict::default() })
+    })
 }
 
 impl Findings {
@@ -110,6 +125,10 @@ impl fmt::Display for Findings {
             self.states.len(),
             self.faults.len(),
             self.failures.len()
-        )
+        )?;
+        match self.first_failure {
+            Some(after) => write!(f, " first_failure_after={after}"),
+            None => Ok(()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The model as a store that fails, answers late or not at all, and loses power between any two writes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,10 +12,11 @@ use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
 use fanfold_store::model::Model;
 use fanfold_store::{
     Acceptance, Accepted, AttentionId, Change, Closed, Commit, Committed, Counts, DueNotices, Error, EventNumber,
-    Events, Filter, Hold, Holds, LockPlace, Locks, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
-    NoticeOutcome, Operations, Outbox, OutboxState, Page, Queue, ReadHistory, ReadHolds, ReadNotes, ReadNotices,
-    ReadOperations, ReadSize, Recorded, Retention, Sealed, Size, Swept,
+    Events, Filter, Hold, Holds, LIST_MAX, LockPlace, Locks, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
+    NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadHistory, ReadHolds, ReadNotes,
+    ReadNotices, ReadOperations, ReadSize, Recorded, Retention, Sealed, Size, Swept,
 };
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -31,6 +33,9 @@ pub(crate) struct Faulty {
     power: Notify,
     /// The faults that had their turn.
     met: Mutex<Vec<WriteFault>>,
+    /// What was deleted, as it was last; and whose dead letters were among it.
+    purged: Mutex<Vec<(Operation, Vec<Recorded>)>>,
+    purged_dead: Mutex<BTreeSet<OperationId>>,
 }
 
 impl Faulty {
@@ -42,7 +47,43 @@ impl Faulty {
             calm: AtomicBool::new(false),
             power: Notify::new(),
             met: Mutex::default(),
+            purged: Mutex::default(),
+            purged_dead: Mutex::default(),
         })
+    }
+
+    /// All operations that there ever were, with what happened to them; those that were deleted first.
+    pub(crate) fn operations(&self) -> Vec<(Operation, Vec<Recorded>)> {
+        let mut operations = self.purged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        operations.extend(self.present());
+        operations
+    }
+
+    pub(crate) fn is_purged(&self, id: OperationId) -> bool {
+        let purged = self.purged.lock().unwrap_or_else(PoisonError::into_inner);
+        purged.iter().any(|(operation, _)| operation.id == id)
+    }
+
+    /// Whether it was deleted with a dead letter.
+    pub(crate) fn is_purged_dead(&self, id: OperationId) -> bool {
+        self.purged_dead.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    fn dead(&self) -> BTreeSet<OperationId> {
+        let filter = NoticeFilter { state: Some(NoticeState::Dead), ..NoticeFilter::default() };
+        let dead = self.model.notices(&filter, Page::newest(LIST_MAX)).now_or_never();
+        dead.and_then(Result::ok).unwrap_or_default().into_iter().map(|notice| notice.operation).collect()
+    }
+
+    fn present(&self) -> Vec<(Operation, Vec<Recorded>)> {
+        // The model answers at once.
+        let listed = self.model.list(&Filter::default(), Page::newest(LIST_MAX)).now_or_never();
+        let operations = listed.and_then(Result::ok).unwrap_or_default();
+        let with_history = operations.into_iter().map(|operation| {
+            let history = self.model.history(operation.id, EventNumber::default(), LIST_MAX).now_or_never();
+            (operation, history.and_then(Result::ok).unwrap_or_default())
+        });
+        with_history.collect()
     }
 
     /// No faults any more.
@@ -235,7 +276,20 @@ impl ReadHolds for Faulty {
 #[async_trait]
 impl Retention for Faulty {
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
-        self.write(self.model.sweep(now, batch)).await
+        let sweep = async {
+            let (before, dead) = (self.present(), self.dead());
+            let swept = self.model.sweep(now, batch).await;
+            if swept.as_ref().is_ok_and(|swept| swept.deleted > 0) {
+                let kept = self.present();
+                let is_gone = |id| !kept.iter().any(|(operation, _)| operation.id == id);
+                let gone = before.into_iter().filter(|(operation, _)| is_gone(operation.id));
+                let dead = dead.into_iter().filter(|id| is_gone(*id));
+                self.purged_dead.lock().unwrap_or_else(PoisonError::into_inner).extend(dead);
+                self.purged.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
+            }
+            swept
+        };
+        self.write(sweep).await
     }
 }
 

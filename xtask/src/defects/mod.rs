@@ -11,10 +11,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use trial::{Finding, Trial};
+pub use trial::{Finding, Looks, Trial};
 
 /// Where the patches are, below the root of the workspace.
 const FOLDER: &str = "crates/sim/defects";
+
+/// Where it is told, in one place, which defect is there for which guarantee.
+const LIST: &str = "crates/sim/defects/README.md";
 
 /// The guarantees that need a defect. G7 is about several nodes, of which there are none yet.
 const GUARANTEES: [&str; 9] = ["G1", "G2", "G3", "G4", "G5", "G6", "G8", "G9", "G10"];
@@ -89,14 +92,20 @@ pub fn all(root: &Path) -> Result<Vec<Defect>> {
     patches.into_iter().map(Defect::read).collect()
 }
 
-/// What is wrong with the patches, in words: one that does not fit the sources any more, a guarantee without a defect.
+/// What is wrong with the patches, in words: one that does not fit the sources any more or is not listed, a guarantee without
+/// a defect.
 ///
 /// # Errors
 /// If they cannot be read, or git cannot be run.
 pub fn problems(root: &Path) -> Result<Vec<String>> {
     let defects = all(root)?;
     let mut problems = Vec::new();
+    let listed = std::fs::read_to_string(root.join(LIST)).unwrap_or_default();
     for defect in &defects {
+        let line = format!("| {} | `{}` | {} |", defect.guarantee, defect.name, defect.what);
+        if !listed.lines().any(|listed| listed == line) {
+            problems.push(format!("{LIST} lacks the line: {line}"));
+        }
         if let Err(error) = defect.apply(root, &["--check"]) {
             problems.push(format!("{error:#}; write it anew against the present sources"));
         }

@@ -9,9 +9,6 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Defect;
 
-/// The crates that defects are planted in.
-const PLANTED_IN: [&str; 3] = ["fanfold-core", "fanfold-engine", "fanfold-store"];
-
 /// How many of the last lines of a command's output are told.
 const LINES_TOLD: usize = 3;
 
@@ -20,7 +17,16 @@ const LINES_TOLD: usize = 3;
 pub struct Trial {
     tree: PathBuf,
     target: PathBuf,
-    command: Vec<String>,
+    looks: Looks,
+}
+
+/// How a defect is looked for: two commands, each a program and its arguments.
+#[derive(Debug, Clone)]
+pub struct Looks {
+    /// Builds what is planted in; whatever fails here is a patch that is wrong.
+    pub build: Vec<String>,
+    /// Fails where it finds something.
+    pub command: Vec<String>,
 }
 
 /// What the command made of one defect.
@@ -38,10 +44,11 @@ impl Trial {
     ///
     /// # Errors
     /// If the copy cannot be made, or the command fails on it.
-    pub fn new(root: &Path, command: Vec<String>) -> Result<Self> {
+    pub fn new(root: &Path, looks: Looks) -> Result<Self> {
         let place = root.canonicalize()?.join("target/defects");
-        let trial = Self { tree: place.join("tree"), target: place.join("target"), command };
+        let trial = Self { tree: place.join("tree"), target: place.join("target"), looks };
         copy(root, &trial.tree)?;
+        trial.build().context("there is no defect in it yet")?;
         let sound = trial.command()?;
         if !sound.status.success() {
             bail!("the command fails without any defect:\n{}", last_lines(&sound, 30));
@@ -55,32 +62,31 @@ impl Trial {
     /// If the patch does not apply, or what it makes cannot be compiled.
     pub fn of(&self, defect: &Defect) -> Result<Finding> {
         defect.apply(&self.tree, &[])?;
-        let finding = self.compiles().and_then(|()| self.command());
+        let finding = self.build().and_then(|()| self.command());
         defect.apply(&self.tree, &["--reverse"])?;
         let output = finding.with_context(|| defect.name.clone())?;
         Ok(Finding { found: !output.status.success(), said: last_lines(&output, LINES_TOLD) })
     }
 
     /// Cargo fails in the same way for a test that fails and for code that does not compile; only the first one finds anything.
-    fn compiles(&self) -> Result<()> {
-        let packages = PLANTED_IN.iter().flat_map(|name| ["--package", name]);
-        let output = self.run(&cargo(), &mut ["check", "--quiet"].into_iter().chain(packages))?;
+    fn build(&self) -> Result<()> {
+        let output = self.run(&self.looks.build)?;
         if !output.status.success() {
-            bail!("the planted defect does not compile:\n{}", last_lines(&output, 30));
+            bail!("the copy does not compile:\n{}", last_lines(&output, 30));
         }
         Ok(())
     }
 
     fn command(&self) -> Result<Output> {
-        let (program, arguments) = self.command.split_first().context("no command is given")?;
-        let program = if program == "cargo" { cargo() } else { program.into() };
-        let output = self.run(&program, &mut arguments.iter().map(String::as_str))?;
+        let output = self.run(&self.looks.command)?;
         ended(output.status)?;
         Ok(output)
     }
 
-    fn run(&self, program: &OsString, arguments: &mut dyn Iterator<Item = &str>) -> Result<Output> {
-        Command::new(program)
+    fn run(&self, command: &[String]) -> Result<Output> {
+        let (program, arguments) = command.split_first().context("no command is given")?;
+        let program = if program == "cargo" { cargo() } else { program.into() };
+        Command::new(&program)
             .args(arguments)
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
