@@ -205,7 +205,8 @@ fn manner(random: &mut Random) -> Manner {
         18 => Manner::TooMany,
         19 => random.one(&[Manner::Moved, Manner::Accepts { applied }]),
         20 => Manner::ClosesIdle,
-        21..=22 => Manner::Works(random.below(900)),
+        // Longer than anybody listens, but not longer than a target is given to settle.
+        21..=22 => Manner::Works(random.below(1_900)),
         23 => Manner::Denied,
         24 => Manner::Page,
         _ => Manner::Takes(lower(random)),
