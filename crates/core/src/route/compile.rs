@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::compiled::{CompiledPolicy, compile_probe, compile_result, compile_undo};
+use super::compiled::{CompiledPolicy, check_beginning, compile_probe, compile_result, compile_undo};
 use super::handling::{Handling, OperationRoute, Route};
 use super::headers;
 use super::problem::{Place, Problems};
@@ -288,6 +288,10 @@ impl Compiler<'_, '_> {
         }
         for (place, undo, probe) in rules {
             self.problems.below(&place, |problems| {
+                if let Some(UndoRule::Request(template)) = undo {
+                    check_beginning(template.path.as_ref(), problems);
+                }
+                check_beginning(probe.map(|probe| &probe.path), problems);
                 if let Some(rule) = undo {
                     let _ = compile_undo(rule, captures, problems);
                 }

@@ -174,6 +174,20 @@ pub(crate) fn compile_probe(
     Some(CompiledProbe { path: path?, applied: applied? })
 }
 
+/// A path that begins with a value would never be one: a value is one segment, its slashes encoded. This is a mistake while
+/// configuration is loaded; what is recorded is not judged again.
+pub(crate) fn check_beginning(path: Option<&String>, problems: &mut Problems) {
+    if path.is_some_and(|path| path.trim_start().starts_with("{{")) {
+        let hint = "write the path itself, with a value for each segment: \"/jobs/{{ response.json.id }}\"; \
+                    a target that gives whole addresses in a header is followed by `monitor = \"location\"`";
+        problems.mistake_with_hint(
+            &["path".into()],
+            "a path begins with `/`, and a value stands for one segment: slashes in it are encoded",
+            hint,
+        );
+    }
+}
+
 /// Compiles a monitor.
 pub(crate) fn compile_monitor(monitor: &Monitor, problems: &mut Problems) -> Option<CompiledMonitor> {
     Some(match monitor {

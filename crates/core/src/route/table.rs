@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::compile;
-use super::compiled::compile_monitor;
+use super::compiled::{check_beginning, compile_monitor};
 use super::handling::Route;
 use super::path;
 use super::pattern::{self, Pattern, Tree};
@@ -16,7 +16,7 @@ use super::select::Directory;
 use super::spec::{RouteSpec, TargetSpec};
 use crate::TargetName;
 use crate::dialect::Mount;
-use crate::plan::DialectName;
+use crate::plan::{DialectName, Monitor};
 use crate::refusal::Refusal;
 
 /// Fanfold's own paths, which go before every route.
@@ -148,7 +148,12 @@ fn check_targets(targets: &BTreeMap<TargetName, TargetSpec>, problems: &mut Prob
             if target.id.is_empty() {
                 problems.mistake(&["id".into()], "the id of a target is not empty");
             }
-            problems.below(&["monitor".into()], |problems| drop(compile_monitor(&target.monitor, problems)));
+            problems.below(&["monitor".into()], |problems| {
+                if let Monitor::Poll(rule) = &target.monitor {
+                    check_beginning(Some(&rule.path), problems);
+                }
+                drop(compile_monitor(&target.monitor, problems));
+            });
         });
     }
 }

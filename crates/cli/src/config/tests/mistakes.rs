@@ -211,6 +211,14 @@ fn what_planning_finds_has_its_place_too() {
             "11:1: an undo request needs a method",
         ),
         (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\n[routes.undo]\nmethod = \"DELETE\"\npath = \"{{ response.json.href }}\"\n",
+            "13:8: a path begins with `/`, and a value stands for one segment: slashes in it are encoded; write the path",
+        ),
+        (
+            "match = \"POST /a\"\ntargets = [\"tokyo\"]\n[routes.probe]\napplied = \"true\"\npath = \"{{ request.json.href }}\"\n",
+            "13:8: a path begins with `/`",
+        ),
+        (
             "match = \"POST /a\"\ntargets = [\"tokyo\"]\nundo = \"restore\"\n",
             "11:8: what a `POST` changes cannot be read before",
         ),
@@ -378,6 +386,13 @@ fn one_mistake_in_a_route_does_not_hide_the_others() {
             assert!(found.starts_with(&format!("f.toml:{expected}")), "{text}: {found}");
         }
     }
+}
+
+#[test]
+fn the_path_of_a_poll_begins_with_a_slash() {
+    let rule = "{ path = \"{{ response.json.href }}\", done = \"true\", success = \"true\" }";
+    let found = only(&format!("[targets.a]\nurl = \"http://a\"\nmonitor = {{ poll = {rule} }}\n"));
+    assert!(found.contains("a path begins with `/`") && found.contains("`monitor = \"location\"`"), "{found}");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn counts_must_be_possible() {
 #[test]
 fn every_mistake_of_a_route_is_told_at_once() {
     let mut spec = operation(&["tokyo"]);
-    let bad_request = RequestTemplate { path: Some("{{ path.nope }}".into()), ..RequestTemplate::default() };
+    let bad_request = RequestTemplate { path: Some("/{{ path.nope }}".into()), ..RequestTemplate::default() };
     spec.lock = Some(("{{ a".into(), OnLocked::Reject));
     spec.dedupe = Some("{{ target.id }}".into());
     spec.request = RequestTemplate {
