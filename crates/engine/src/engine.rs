@@ -182,7 +182,7 @@ impl Engine {
         let Some(operation) = self.shared.store.operation(id).await? else { return Err(Error::NotFound) };
         if operation.end().is_some() {
             let state = operation.in_words();
-            return Err(Error::NotPossible(IllegalEvent { event: command.event.name(), state }));
+            return Err(Error::NotPossible(IllegalEvent { event: command.event.in_words(), state }));
         }
         if self.shared.is_stopping() {
             return Err(Error::Stopping);

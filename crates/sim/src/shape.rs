@@ -53,6 +53,7 @@ fn event(event: &Event) -> String {
             format!("{name} {step} {leg:?} {sent:?} {:?}", trouble.kind)
         }
         Event::ProbeAnswered { step, verdict, .. } => format!("{name} {step} {verdict:?}"),
+        Event::PollsChanged { step, leg, trouble } => format!("{name} {step} {leg:?} {}", trouble.is_some()),
         Event::UndoNotRendered { step, .. } => format!("{name} {step}"),
     }
 }

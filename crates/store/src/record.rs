@@ -169,6 +169,7 @@ pub(crate) fn history_form(mut event: Event, inline_max: usize) -> Event {
         | Event::PersonChose { .. }
         | Event::GateChanged { .. }
         | Event::ResourceRead { .. }
+        | Event::PollsChanged { .. }
         | Event::AttemptBroke { .. }
         | Event::UndoNotRendered { .. } => None,
     };

@@ -46,6 +46,7 @@ impl Teller {
             "resource_read" => read(entry, meaning),
             "attempt_started" => (Tone::Busy, self.started(entry)),
             "attempt_answered" => answered(entry, meaning, "answers"),
+            "polls_changed" => polls(entry, meaning),
             "lower_ended" => answered(entry, meaning, "its own operation ends with"),
             "attempt_broke" => broke(entry, meaning),
             "probe_answered" => (Tone::Plain, format!("asked whether it was done: {}", spaced(meaning))),
@@ -101,6 +102,16 @@ fn gate(gate: &str) -> (Tone, String) {
     (tone, text.to_owned())
 }
 
+fn polls(entry: &HistoryEntry, meaning: &str) -> (Tone, String) {
+    let prefix = if is_undo(entry) { "undo: " } else { "" };
+    let (tone, what) = match meaning {
+        "unclear" => (Tone::Doubtful, "asking about its own operation tells nothing for now, and goes on"),
+        "clear" => (Tone::Plain, "asking about its own operation tells something again"),
+        other => (Tone::Plain, other),
+    };
+    (tone, format!("{prefix}{what}{}", trouble(entry)))
+}
+
 fn read(entry: &HistoryEntry, meaning: &str) -> (Tone, String) {
     let why = match entry.purpose {
         Some(Purpose::Before) => "is read before the change",
@@ -130,8 +141,8 @@ fn answered(entry: &HistoryEntry, meaning: &str, verb: &str) -> (Tone, String) {
         "precondition_failed" => (Tone::Bad, "it is not as it was expected, nothing is changed".to_owned()),
         "gone" => (Tone::Doubtful, "there is nothing to change".to_owned()),
         "not_consistent" => (Tone::Bad, "its data is neither changed nor as it was".to_owned()),
-        "maybe_applied" => (Tone::Doubtful, "perhaps done, perhaps not".to_owned()),
-        "unknown" => (Tone::Doubtful, "whether it is done is not known".to_owned()),
+        "maybe_applied" => (Tone::Doubtful, format!("perhaps done, perhaps not{}", trouble(entry))),
+        "unknown" => (Tone::Doubtful, format!("whether it is done is not known{}", trouble(entry))),
         "lower_operation_accepted" => {
             let id = printable(entry.reference.as_deref().unwrap_or_default());
             (Tone::Busy, format!("an operation of its own, {id}, which is followed"))

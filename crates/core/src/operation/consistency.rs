@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_running_step_is_unknown_once_it_may_have_been_applied() {
         let at = Timestamp::UNIX_EPOCH;
-        let lower = Lower { reference: "7".to_owned(), since: at, until: at, cancel: false };
+        let lower = Lower::accepted("7".to_owned(), at, at);
         let due = StepPhase::Sending(Send::Due { gate: Gate::Permit });
         assert_eq!(running(StepPhase::Planned, false), Consistency::RolledBack);
         assert_eq!(running(due.clone(), false), Consistency::RolledBack);

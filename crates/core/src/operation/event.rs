@@ -117,6 +117,15 @@ pub enum Event {
         #[serde(default, with = "retry_after", skip_serializing_if = "Option::is_none")]
         retry_after: Option<Duration>,
     },
+    /// What polls of a lower operation tell has changed.
+    PollsChanged {
+        /// The step.
+        step: StepIndex,
+        /// Forward or undo.
+        leg: Leg,
+        /// Why they tell nothing now; `None`: they tell something again.
+        trouble: Option<Trouble>,
+    },
     /// A lower operation ended, as far as its own protocol tells.
     LowerEnded {
         /// The step.
@@ -146,7 +155,7 @@ pub enum Event {
 
 impl Event {
     /// All names, in the order of the alphabet.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 17] = [
         "attempt_answered",
         "attempt_broke",
         "attempt_started",
@@ -158,6 +167,7 @@ impl Event {
         "lower_ended",
         "person_chose",
         "person_resolved",
+        "polls_changed",
         "probe_answered",
         "resource_read",
         "response_composed",
@@ -181,9 +191,35 @@ impl Event {
             Self::AttemptAnswered { .. } => "attempt_answered",
             Self::AttemptBroke { .. } => "attempt_broke",
             Self::ProbeAnswered { .. } => "probe_answered",
+            Self::PollsChanged { .. } => "polls_changed",
             Self::LowerEnded { .. } => "lower_ended",
             Self::UndoNotRendered { .. } => "undo_not_rendered",
             Self::ResponseComposed { .. } => "response_composed",
+        }
+    }
+}
+
+impl Event {
+    /// What people ask for by it, for an error message; its name where it is none of their doing.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Self::CancelRequested { .. } => "canceling",
+            Self::DeadlineExtended { .. } => "moving the deadline",
+            Self::PersonResolved { .. } => "saying what became of a request",
+            Self::PersonChose { .. } => "choosing how to go on",
+            Self::LockGranted
+            | Self::Dispatched
+            | Self::TimeCame { .. }
+            | Self::GateChanged { .. }
+            | Self::ResourceRead { .. }
+            | Self::AttemptStarted { .. }
+            | Self::AttemptAnswered { .. }
+            | Self::AttemptBroke { .. }
+            | Self::PollsChanged { .. }
+            | Self::ProbeAnswered { .. }
+            | Self::LowerEnded { .. }
+            | Self::UndoNotRendered { .. }
+            | Self::ResponseComposed { .. } => self.name(),
         }
     }
 }

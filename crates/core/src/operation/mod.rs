@@ -17,7 +17,7 @@ pub use event::{Choice, Event, Found, Leg, ProbeVerdict, Purpose, Reading, Sent,
 pub use phase::{Call, Phase, WaitingFor, phase, waiting_for};
 pub use state::{
     Cause, Consistency, Course, Deadline, End, Gate, Image, LockState, Lower, Operation, Outcome, Probing,
-    RollbackResult, Send, Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
+    RollbackResult, Send, Stage, Status, Step, StepPhase, Unclear, Undo, UndoEnd, UndoPhase,
 };
 pub use transition::transition;
 
@@ -36,7 +36,7 @@ pub struct Context {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{event} is not possible while {state}")]
 pub struct IllegalEvent {
-    /// The event.
+    /// The event, in words ([`Event::in_words`]).
     pub event: &'static str,
     /// The state, in words.
     pub state: String,

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Leg, Purpose};
 use super::state::{
-    Cause, End, Gate, LockState, Lower, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
+    Cause, End, Gate, LockState, Lower, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, Unclear,
+    UndoPhase,
 };
 use crate::{StepIndex, TargetName};
 
@@ -145,6 +146,9 @@ pub enum WaitingFor {
         reference: String,
         /// When it is given up.
         until: Timestamp,
+        /// Why polls tell nothing of it, and since when; absent while they do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unclear: Option<Unclear>,
     },
     /// A probe.
     Probe {
@@ -298,8 +302,8 @@ fn sending_wait(call: Call, send: &Send) -> WaitingFor {
         Send::Due { gate } => gate_wait(call, *gate),
         Send::Calling { since } => WaitingFor::Answer { call, since: *since },
         Send::BackingOff { until } => WaitingFor::Backoff { call, until: *until },
-        Send::Following(Lower { reference, until, .. }) => {
-            WaitingFor::LowerOperation { call, reference: reference.clone(), until: *until }
+        Send::Following(Lower { reference, until, unclear, .. }) => {
+            WaitingFor::LowerOperation { call, reference: reference.clone(), until: *until, unclear: unclear.clone() }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::path;
 use super::reading::data_consistency;
 use super::retry_after::retry_after;
 use super::scope::{Answered, Scope};
+use crate::message::header;
 use crate::operation::{Consistency, Reading, Trouble, TroubleKind};
 use crate::{Answer, Body};
 
@@ -88,6 +89,7 @@ impl CompiledTarget {
         }
         match answer.status {
             404 | 410 => return lost(answer),
+            400 if matches!(self.monitor, CompiledMonitor::Plas) && is_unknown_to_plas(answer) => return lost(answer),
             200..=299 => {}
             303 if matches!(self.monitor, CompiledMonitor::Location) => {
                 let why = "the operation ended with a redirect, which is not followed: describe its end by a poll rule";
@@ -126,7 +128,7 @@ struct MsfResponse {
 fn read_msf(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     let detail: MsfDetail = match serde_json::from_slice(answer.body) {
         Ok(detail) => detail,
-        Err(error) => return unclear(TroubleKind::Nonsense, &format!("the detail cannot be read: {error}"), wait),
+        Err(error) => return not_understood(answer, &error, wait),
     };
     let response = |default: u16| match &detail.response {
         Some(MsfResponse { status_code: status @ 100..=599, body }) => text_answer(*status, body),
@@ -164,10 +166,19 @@ struct PlasResult {
     reason: Option<String>,
 }
 
+/// An id that is not known there is wrong with the request in the words of this protocol, which has no 404.
+fn is_unknown_to_plas(answer: &Answered<'_>) -> bool {
+    #[derive(Deserialize)]
+    struct ErrorBody {
+        error_code: String,
+    }
+    serde_json::from_slice::<ErrorBody>(answer.body).is_ok_and(|body| body.error_code == "PLAS.0404")
+}
+
 fn read_plas(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     let detail: PlasDetail = match serde_json::from_slice(answer.body) {
         Ok(detail) => detail,
-        Err(error) => return unclear(TroubleKind::Nonsense, &format!("the result cannot be read: {error}"), wait),
+        Err(error) => return not_understood(answer, &error, wait),
     };
     if !detail.finished {
         return Poll::StillRunning { retry_after: wait };
@@ -200,7 +211,7 @@ fn read_location(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     // A page for people, of a proxy or for signing in, is no word of the target's.
     let body: Value = match serde_json::from_slice(answer.body) {
         Ok(body) => body,
-        Err(error) => return unclear(TroubleKind::Nonsense, &format!("the answer is not JSON: {error}"), wait),
+        Err(error) => return not_understood(answer, &error, wait),
     };
     let status = body.get("status").and_then(Value::as_str);
     let word = status.map(|status| {
@@ -247,6 +258,9 @@ fn read_custom(rule: &CompiledPoll, answer: &Answered<'_>, wait: Option<Duration
         Ok(false) if (200..=299).contains(&answer.status) => return Poll::StillRunning { retry_after: wait },
         Ok(false) | Err(_) if matches!(answer.status, 404 | 410) => return lost(answer),
         Ok(false) => return unclear(TroubleKind::Refused, &format!("the poll was answered {}", answer.status), wait),
+        Err(_) if media_type(answer).is_some_and(|kind| !kind.ends_with("json")) => {
+            return not_understood(answer, &"the `done` condition cannot be evaluated", wait);
+        }
         Err(error) => {
             return unclear(TroubleKind::Nonsense, &format!("the `done` condition cannot be evaluated: {error}"), wait);
         }
@@ -289,6 +303,23 @@ fn ended(reading: Reading, answer: Answer, trouble: Option<Trouble>) -> Poll {
 
 fn unclear(kind: TroubleKind, detail: &str, retry_after: Option<Duration>) -> Poll {
     Poll::Unclear { trouble: Trouble { kind, detail: detail.to_owned() }, retry_after }
+}
+
+/// A page for people, of a proxy or for signing in, most often: its type tells more than where it is no JSON.
+fn not_understood(answer: &Answered<'_>, why: &dyn std::fmt::Display, wait: Option<Duration>) -> Poll {
+    let detail = match media_type(answer).filter(|kind| !kind.ends_with("json")) {
+        Some(kind) => {
+            let kind: String = kind.chars().take(STATUS_CHARS_MAX).collect();
+            format!("the poll was answered {} with `{kind}`, which is not JSON", answer.status)
+        }
+        None => format!("the answer to the poll cannot be understood: {why}"),
+    };
+    unclear(TroubleKind::Nonsense, &detail, wait)
+}
+
+/// What the answer says that its body is, without parameters.
+fn media_type<'a>(answer: &Answered<'a>) -> Option<&'a str> {
+    header(answer.headers, "content-type")?.split(';').next().map(str::trim)
 }
 
 fn lower_failed(detail: &str) -> Trouble {

@@ -115,7 +115,8 @@ pub(crate) fn scenarios(name: DialectName) -> Vec<(&'static str, Operation)> {
 pub(crate) fn running(name: DialectName) -> Vec<(&'static str, Operation)> {
     let forward = |steps| begun(name, Stage::Forward, steps);
     let calling = || sending(Send::Calling { since: at(5) });
-    let lower = Lower { reference: "20180913_105001".to_owned(), since: at(2), until: at(1802), cancel: false };
+    let lower =
+        Lower { reference: "20180913_105001".to_owned(), since: at(2), until: at(1802), cancel: false, unclear: None };
     let gate = |gate| sending(Send::Due { gate });
     vec![
         ("unexecuted", unexecuted(name)),

@@ -50,6 +50,12 @@ fn events() -> Vec<Event> {
             answer: answer(404, ""),
             retry_after: None,
         },
+        Event::PollsChanged {
+            step: STEP,
+            leg: Leg::Forward,
+            trouble: Some(trouble(TroubleKind::Refused, "the poll was answered 401")),
+        },
+        Event::PollsChanged { step: STEP, leg: Leg::Undo, trouble: None },
         Event::LowerEnded {
             step: STEP,
             leg: Leg::Forward,

@@ -1,13 +1,15 @@
-//! Following a lower operation by polling until it ends. Polls are safe reads: only the end is recorded. How long it is
+//! Following a lower operation by polling until it ends. Polls are safe reads: what is recorded is the end, and that they
+//! tell nothing. How long it is
 //! followed is a durable deadline of the operation, so a poll that fails is simply repeated. A notification of the target makes
 //! the next poll come sooner, and nothing else: a lost one costs time, a forged one a poll.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfold_core::operation::{Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase};
+use fanfold_core::operation::{Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase, Work};
 use fanfold_core::route::{Answered, Poll, PollAddress, retry_after};
 use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
+use tokio::time::Instant;
 
 use super::Actor;
 use super::call::{answer_slot, traceparent};
@@ -26,6 +28,9 @@ const POLL_MAX: Duration = Duration::from_secs(15);
 /// The shortest wait between two polls, however often we are notified.
 const POLL_GAP: Duration = Duration::from_millis(100);
 
+/// The shortest time between two records of what polls tell: a target that says now this and now that fills no history.
+const NEWS_GAP: Duration = Duration::from_secs(5);
+
 /// When the last poll is made, as a part of the time that was left.
 const LAST_POLL: f64 = 0.75;
 
@@ -36,37 +41,75 @@ pub(super) struct LowerSeen {
     trouble: Option<Trouble>,
 }
 
-/// Polls until the lower operation has ended.
+/// What is known between two polls.
+pub(super) struct Follower {
+    /// Since before the first poll, so that no notification goes unheard between.
+    hearing: Option<Hearing>,
+    /// The wait before the next poll.
+    pause: Duration,
+    /// The longest wait after the next poll, unless the target asks for more.
+    wait: Duration,
+    was_last: bool,
+    /// Why polls told nothing, as far as it is recorded.
+    recorded: Option<Trouble>,
+    /// When that was recorded by this process.
+    recorded_at: Option<Instant>,
+}
+
+/// Polls until the lower operation has ended, or what polls tell has changed.
 pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> Input {
-    let mut wait = POLL_FIRST;
-    let mut trouble: Option<Trouble> = None;
-    let mut was_last = false;
-    // Before the first poll, so that no notification goes unheard between.
-    let hearing = hear(&context, step, leg);
-    rest(first_wait(&context, step, leg), hearing.as_ref()).await;
+    let known = lower(&context.op, step, leg).and_then(|lower| lower.unclear.as_ref());
+    let follower = Follower {
+        hearing: hear(&context, step, leg),
+        pause: first_wait(&context, step, leg),
+        wait: POLL_FIRST,
+        was_last: false,
+        recorded: known.map(|unclear| unclear.trouble.clone()),
+        recorded_at: None,
+    };
+    go_on_following(context, step, leg, follower).await
+}
+
+/// Polls on.
+pub(super) async fn go_on_following(context: TaskContext, step: StepIndex, leg: Leg, mut follower: Follower) -> Input {
     loop {
-        let asked_to_wait = match poll(&context, step, leg).await {
+        rest(follower.pause, follower.hearing.as_ref()).await;
+        let (trouble, asked_to_wait) = match poll(&context, step, leg).await {
             Ok(Poll::Ended { reading, answer, trouble }) => {
                 return Input::LowerEnded { step, leg, lower: Box::new(LowerSeen { answer, reading, trouble }) };
             }
-            Ok(Poll::StillRunning { retry_after }) => {
-                note(&context, step, &mut trouble, None);
-                retry_after
-            }
-            Ok(Poll::Unclear { trouble: new, retry_after }) => {
-                note(&context, step, &mut trouble, Some(new));
-                retry_after
-            }
+            Ok(Poll::StillRunning { retry_after }) => (None, retry_after),
+            Ok(Poll::Unclear { trouble, retry_after }) => (Some(trouble), retry_after),
             Err(trouble) => return unfollowable(step, leg, trouble),
         };
-        let spread = 0.5 + jitter(context.shared.clock.as_ref()) / 2.0;
-        let mut pause = wait.mul_f64(spread).max(asked_to_wait.unwrap_or_default());
-        // A target that asks for more time than is left is asked once more before it is given up.
-        if let Some(left) = time_left(&context, step, leg).filter(|left| pause >= *left && !was_last) {
-            (pause, was_last) = (left.mul_f64(LAST_POLL), true);
+        follower.polled(&context, step, leg, asked_to_wait);
+        if follower.is_news(trouble.as_ref()) {
+            return Input::PollsChanged { step, leg, trouble, follower: Box::new(follower) };
         }
-        rest(pause, hearing.as_ref()).await;
-        wait = (wait * 2).min(POLL_MAX);
+    }
+}
+
+impl Follower {
+    /// Settles how long the next poll is waited for.
+    fn polled(&mut self, context: &TaskContext, step: StepIndex, leg: Leg, asked_to_wait: Option<Duration>) {
+        let spread = 0.5 + jitter(context.shared.clock.as_ref()) / 2.0;
+        self.pause = self.wait.mul_f64(spread).max(asked_to_wait.unwrap_or_default());
+        // A target that asks for more time than is left is asked once more before it is given up.
+        if let Some(left) = time_left(context, step, leg).filter(|left| self.pause >= *left && !self.was_last) {
+            (self.pause, self.was_last) = (left.mul_f64(LAST_POLL), true);
+        }
+        self.wait = (self.wait * 2).min(POLL_MAX);
+    }
+
+    /// Whether polls tell something else than is recorded, and it is time to say so.
+    fn is_news(&mut self, trouble: Option<&Trouble>) -> bool {
+        let now = Instant::now();
+        let is_news = self.recorded.as_ref() != trouble
+            && self.recorded_at.is_none_or(|at| now.saturating_duration_since(at) >= NEWS_GAP);
+        if is_news {
+            (self.recorded, self.recorded_at) = (trouble.cloned(), Some(now));
+        }
+        is_news
     }
 }
 
@@ -94,21 +137,6 @@ fn hear(context: &TaskContext, step: StepIndex, leg: Leg) -> Option<Hearing> {
     let notifies = context.rules(step).is_ok_and(|rules| rules.notifies());
     let lower = lower(&context.op, step, leg).filter(|_| notifies)?;
     Some(context.shared.lowers.hear(&lower.reference))
-}
-
-/// Tells once that polls tell nothing, once for each other reason, and once that they tell something again.
-fn note(context: &TaskContext, step: StepIndex, known: &mut Option<Trouble>, new: Option<Trouble>) {
-    if *known == new {
-        return;
-    }
-    let (operation, target) = (context.op.id, &context.op.plan.steps[step.get()].target);
-    match &new {
-        Some(trouble) => {
-            tracing::warn!(operation.id = %operation, %target, trouble = %trouble.detail, "polls tell nothing; polling on");
-        }
-        None => tracing::info!(operation.id = %operation, %target, "polls tell something again"),
-    }
-    *known = new;
 }
 
 /// How long the lower operation is still followed.
@@ -192,6 +220,22 @@ fn outgoing(context: &TaskContext, step: StepIndex, leg: Leg, address: PollAddre
 }
 
 impl Actor {
+    /// Records and logs what polls tell now, and polls on.
+    pub(super) fn take_polls(&mut self, step: StepIndex, leg: Leg, trouble: Option<Trouble>, follower: Follower) {
+        if !self.take(Event::PollsChanged { step, leg, trouble: trouble.clone() }) {
+            return;
+        }
+        let (operation, target) = (self.op.id, &self.op.plan.steps[step.get()].target);
+        match trouble {
+            Some(trouble) => {
+                tracing::warn!(operation.id = %operation, %target, trouble = %trouble.detail, "polls tell nothing; polling on");
+            }
+            None => tracing::info!(operation.id = %operation, %target, "polls tell something again"),
+        }
+        let following = go_on_following(self.context(), step, leg, follower);
+        self.tasks.spawn(Work::Follow { step, leg }, following);
+    }
+
     pub(super) fn take_lower(&mut self, step: StepIndex, leg: Leg, lower: LowerSeen) {
         let LowerSeen { answer, reading, trouble } = lower;
         let answer = self.public_and_sealed(answer_slot(step, leg), answer);

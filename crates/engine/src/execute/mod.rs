@@ -310,6 +310,7 @@ impl Actor {
             },
             Input::Called { step, leg, ended } => self.take_call(step, leg, *ended),
             Input::Read { step, purpose, read } => self.take_read(step, purpose, *read),
+            Input::PollsChanged { step, leg, trouble, follower } => self.take_polls(step, leg, trouble, *follower),
             Input::LowerEnded { step, leg, lower } => self.take_lower(step, leg, *lower),
             Input::TaskFailed { work } => {
                 tracing::error!(operation.id = %self.op.id, ?work, "a task of the operation failed and is begun again after a while");

@@ -9,7 +9,7 @@ use fanfold_core::{Operation, StepIndex};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::call::CallEnded;
-use super::follow::LowerSeen;
+use super::follow::{Follower, LowerSeen};
 use super::prepare::{Ready, Waiting};
 use super::read::ReadSeen;
 use crate::shared::Shared;
@@ -33,6 +33,8 @@ pub(super) enum Input {
     Called { step: StepIndex, leg: Leg, ended: Box<CallEnded> },
     /// The resource was read.
     Read { step: StepIndex, purpose: Purpose, read: Box<ReadSeen> },
+    /// What polls of a lower operation tell has changed; the one who polls is kept.
+    PollsChanged { step: StepIndex, leg: Leg, trouble: Option<Trouble>, follower: Box<Follower> },
     /// A lower operation ended.
     LowerEnded { step: StepIndex, leg: Leg, lower: Box<LowerSeen> },
     /// A mistake in the program ended the task; the work is begun again after a while.

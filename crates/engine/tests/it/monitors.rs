@@ -1,11 +1,11 @@
 //! Targets that answer 202, followed to the end of their own operation.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::Operation;
-use fanfold_core::operation::{Consistency, Outcome, Status};
+use fanfold_core::operation::{AttentionReason, Consistency, Outcome, Status, WaitingFor, waiting_for};
 use fanfold_core::plan::{Monitor, PollRule};
+use fanfold_core::{Event, Operation};
+use fanfold_store::{EventNumber, NoteFilter, Page};
 use fanfold_testkit::Latch;
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply};
 use serde_json::json;
@@ -117,26 +117,119 @@ async fn a_monitor_that_tells_nothing_for_a_while_is_asked_on() {
     }
 }
 
-async fn never_told(monitor: Monitor, accepted: Answer, answer: Answer) -> Arc<Operation> {
+/// Each monitor, how a 202 names the operation, and what a poll says while it runs.
+fn followed() -> Vec<(Monitor, Answer, Answer)> {
+    let msf = (
+        Monitor::Msf,
+        Answer::json(202, &json!({"operation_id": "7"})),
+        Answer::json(200, &json!({"status": "executing"})),
+    );
+    protocols().into_iter().map(|(monitor, accepted, running, _)| (monitor, accepted, running)).chain([msf]).collect()
+}
+
+/// Follows a target that answers every poll so, and checks that the outcome is unknown, that an operator is told why, and that
+/// nothing is sent again. Gives what the history says of its polls.
+async fn never_told(monitor: &Monitor, accepted: Answer, polled: Answer, why: &str) -> Vec<Event> {
+    let said = format!("{monitor:?} {}", polled.status);
     let fakes = fakes().await;
     fakes[0].on("POST", "/things", accepted);
-    fakes[0].on("GET", "/jobs/1", answer);
-    let stage = one(&fakes, monitor, SHORT).await;
+    fakes[0].on("GET", "*", polled);
+    let stage = one(&fakes, monitor.clone(), SHORT).await;
     let operation = stage.post("{}").await;
-    assert_eq!(fakes[0].seen().iter().filter(|seen| seen.method == "POST").count(), 1, "it is not sent again");
-    operation
+    assert_eq!(outcome(&operation), Outcome::Unknown, "{said}");
+    assert_eq!(operation.end().unwrap().consistency, Consistency::Unknown, "{said}");
+    let detail = &operation.steps[0].course.trouble.as_ref().unwrap().detail;
+    assert!(detail.contains(why), "{said}: {detail}");
+    let notes = stage.store.notes(&NoteFilter::default(), Page::newest(9)).await.unwrap();
+    assert_eq!(notes.len(), 1, "{said}");
+    assert_eq!(notes[0].attention.reason, AttentionReason::OutcomeUnknown, "{said}");
+    assert!(notes[0].attention.detail.contains(detail.as_str()), "{said}: {}", notes[0].attention.detail);
+    assert_eq!(fakes[0].seen().iter().filter(|seen| seen.method == "POST").count(), 1, "{said}: it is not sent again");
+    let history = stage.store.history(operation.id, EventNumber(0), 100).await.unwrap();
+    let polls = |event: &Event| matches!(event, Event::PollsChanged { .. } | Event::LowerEnded { .. });
+    history.into_iter().map(|recorded| recorded.event).filter(polls).collect()
+}
+
+/// The same of each monitor, none of which ends it before its time: that polls tell nothing is recorded, and logged, once.
+async fn never_understood(polled: Answer, why: &str) {
+    for (monitor, accepted, _) in followed() {
+        let told =
+            never_told(&monitor, accepted, polled.clone(), "did not end in time; polls told nothing since").await;
+        let [Event::PollsChanged { trouble: Some(trouble), .. }] = told.as_slice() else { panic!("{told:#?}") };
+        assert!(trouble.detail.contains(why), "{monitor:?}: {trouble:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_monitor_that_never_tells_an_end_leaves_it_unknown() {
-    for (monitor, accepted, running, _) in protocols() {
-        for answer in [running, Answer::text(200, "<html>"), Answer::empty(401), Answer::empty(404)] {
-            let said = format!("{monitor:?} {}", answer.status);
-            let operation = never_told(monitor.clone(), accepted.clone(), answer).await;
-            assert_eq!(outcome(&operation), Outcome::Unknown, "{said}");
-            assert_eq!(operation.end().unwrap().consistency, Consistency::Unknown, "{said}");
-        }
+async fn a_monitor_that_answers_401() {
+    never_understood(Answer::empty(401), "answered 401").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_answers_html() {
+    let page = Answer::text(200, "<html>sign in</html>").header("content-type", "text/html; charset=utf-8");
+    never_understood(page, "with `text/html`, which is not JSON").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_answers_nonsense() {
+    never_understood(Answer::json(200, &json!({"status": "Purple"})), "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_answers_404() {
+    let of_plas = Answer::json(400, &json!({"error_code": "PLAS.0404", "error_msg": "no such operation"}));
+    let cases = followed().into_iter().map(|(monitor, accepted, _)| (monitor, accepted, Answer::empty(404)));
+    let plas = followed().into_iter().next().map(|(monitor, accepted, _)| (monitor, accepted, of_plas));
+    for (monitor, accepted, polled) in cases.chain(plas) {
+        let why = "the target does not know its operation any more";
+        let told = never_told(&monitor, accepted, polled, why).await;
+        assert!(matches!(told.as_slice(), [Event::LowerEnded { .. }]), "at once: {told:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_never_ends() {
+    for (monitor, accepted, running) in followed() {
+        let told = never_told(&monitor, accepted, running, "did not end in time").await;
+        assert_eq!(told, [], "{monitor:?}: nothing was wrong with its polls");
+    }
+}
+
+/// What the operation says that it waits for, of polls that tell nothing.
+fn unclear(operation: &Operation) -> Option<String> {
+    waiting_for(operation).into_iter().find_map(|waiting| match waiting {
+        WaitingFor::LowerOperation { unclear, .. } => unclear.map(|unclear| unclear.trouble.detail),
+        _ => None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_polls_tell_nothing_is_shown_while_it_is_so_over_a_restart_too() {
+    let fakes = fakes().await;
+    fakes[0].on("POST", "/things", Answer::empty(202).header("location", "/jobs/1"));
+    fakes[0].on("GET", "/jobs/1", Answer::empty(401));
+    let stage = one(&fakes, Monitor::Location, LONG).await;
+    let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+    let operation = stage.until(id, |operation| unclear(operation).is_some()).await;
+    assert_eq!(unclear(&operation).unwrap(), "the poll was answered 401");
+    let stage = stage.restarted().await;
+    let polled = fakes[0].seen().len();
+    fakes[0].wait_for(polled + 2).await;
+    assert!(unclear(&stage.engine.operation(id).await.unwrap().unwrap()).is_some());
+    fakes[0].on("GET", "/jobs/1", Answer::empty(202));
+    stage.until(id, |operation| unclear(operation).is_none()).await;
+    fakes[0].on("GET", "/jobs/1", Answer::json(200, &json!({"status": "Succeeded"})));
+    assert_eq!(outcome(&*stage.ended(id).await), Outcome::Succeeded);
+    let history = stage.store.history(id, EventNumber(0), 100).await.unwrap();
+    let said: Vec<bool> = history
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            Event::PollsChanged { trouble, .. } => Some(trouble.is_some()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, [true, false], "once, and once that it is over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

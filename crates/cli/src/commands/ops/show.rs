@@ -141,8 +141,12 @@ fn waiting_words(waiting: &WaitingFor) -> String {
         WaitingFor::Settle { call, until } => format!("{} to settle, until {}", call.target, time(*until)),
         WaitingFor::Answer { call, since } => format!("the answer of {}, since {}", call.target, time(*since)),
         WaitingFor::Resource { call, .. } => format!("the resource to be read at {}", call.target),
-        WaitingFor::LowerOperation { call, reference, until } => {
-            format!("the operation {reference} at {}, until {}", call.target, time(*until))
+        WaitingFor::LowerOperation { call, reference, until, unclear } => {
+            let unclear = unclear.as_ref().map(|unclear| {
+                format!(" (polls tell nothing since {}: {})", time(unclear.since), unclear.trouble.detail)
+            });
+            let unclear = unclear.unwrap_or_default();
+            format!("the operation {reference} at {}, until {}{unclear}", call.target, time(*until))
         }
         WaitingFor::Probe { call, until: Some(until) } => format!("the probe of {}, at {}", call.target, time(*until)),
         WaitingFor::Probe { call, until: None } => format!("the probe of {}", call.target),

@@ -138,6 +138,10 @@ impl Writer<'_> {
                 };
                 self.leg(*step, *leg).meaning(word).trouble(Some(trouble))
             }
+            Event::PollsChanged { step, leg, trouble } => {
+                let word = if trouble.is_some() { "unclear" } else { "clear" };
+                self.leg(*step, *leg).meaning(word).trouble(trouble.as_ref())
+            }
             Event::ProbeAnswered { step, verdict, answer, retry_after } => {
                 self.leg(*step, Leg::Probe).answer(answer).retry_after(*retry_after).meaning(verdict_word(*verdict))
             }

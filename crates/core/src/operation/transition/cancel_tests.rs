@@ -41,6 +41,28 @@ fn canceled(operation: &Operation) -> Operation {
     read
 }
 
+#[test]
+fn a_refusal_is_said_in_words_and_not_by_the_name_of_an_event() {
+    let ended = canceled(&Sketch::default().operation());
+    let ended = to_the_end(ended);
+    let by = || "ann".to_owned();
+    for (event, words) in [
+        (Event::CancelRequested { by: by() }, "canceling is not possible while the operation is canceled"),
+        (Event::DeadlineExtended { by: by(), until: at(9) }, "moving the deadline is not possible while"),
+        (
+            Event::PersonResolved { step: ONE, applied: true, by: by(), remark: None },
+            "saying what became of a request is not possible while",
+        ),
+        (
+            Event::PersonChose { choice: crate::operation::Choice::Retry, by: by(), remark: None },
+            "choosing how to go on is not possible while",
+        ),
+    ] {
+        let refused = transition(&ended, event, Context { now: at(1), jitter: 0.5 }).unwrap_err().to_string();
+        assert!(refused.starts_with(words) && !refused.contains('_'), "{refused}");
+    }
+}
+
 /// Lets everything that is awaited come out well, and ends it.
 fn to_the_end(mut operation: Operation) -> Operation {
     for _ in 0..50 {

@@ -252,7 +252,7 @@ impl Change {
                 (AttentionReason::NotConsistent, detail)
             }
             (Consistency::Unknown, _) => {
-                let detail = format!("it is not known whether {target} applied the request");
+                let detail = format!("it is not known whether {target} applied the request{}", step.course.why());
                 (AttentionReason::OutcomeUnknown, detail)
             }
         };

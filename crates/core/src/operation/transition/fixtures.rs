@@ -33,6 +33,8 @@ pub(super) struct Sketch {
     /// As many as `attempts`, unless given.
     pub(super) undo_attempts: u32,
     pub(super) gates: bool,
+    /// Polls of lower operations may tell nothing.
+    pub(super) polls: bool,
 }
 
 impl Default for Sketch {
@@ -55,6 +57,7 @@ impl Default for Sketch {
             attempts: 2,
             undo_attempts: 0,
             gates: false,
+            polls: false,
         }
     }
 }

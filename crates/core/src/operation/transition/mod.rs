@@ -24,7 +24,7 @@ use jiff::Timestamp;
 
 use super::effect::{Effect, Effects, Timer};
 use super::event::{Event, Found, Leg};
-use super::state::{Deadline, Gate, LockState, Operation, Stage, Step};
+use super::state::{Deadline, Gate, LockState, Operation, Send, Stage, Step, StepPhase, UndoPhase};
 use super::{Context, IllegalEvent};
 use crate::plan::TargetPolicy;
 use crate::{Plan, StepIndex};
@@ -34,7 +34,7 @@ use crate::{Plan, StepIndex};
 /// # Errors
 /// The event cannot happen to the operation as it is; nothing was changed, and the caller drops what it learned.
 pub fn transition(operation: &Operation, event: Event, context: Context) -> Result<(Operation, Effects), IllegalEvent> {
-    let name = event.name();
+    let name = event.in_words();
     let mut change = Change {
         plan: Arc::clone(&operation.plan),
         op: operation.clone(),
@@ -103,6 +103,7 @@ impl Change {
             Event::ProbeAnswered { step, verdict, answer: _, retry_after } => {
                 self.probe_answered(step, verdict, retry_after)
             }
+            Event::PollsChanged { step, leg, trouble } => self.polls_changed(step, leg, trouble),
             Event::LowerEnded { step, leg, answer, reading, trouble } => match leg {
                 Leg::Forward => self.step_lower_ended(step, answer, reading, trouble),
                 Leg::Undo => self.undo_lower_ended(step, answer, reading, trouble),
@@ -172,6 +173,18 @@ impl Change {
             (Gate::Missing, _) => self.close_attention(Some(index), "fanfold", Some("the target is back".to_owned())),
             (_, Gate::Permit | Gate::Breaker | Gate::Held) => {}
         }
+        Ok(())
+    }
+
+    fn polls_changed(&mut self, index: StepIndex, leg: Leg, trouble: Option<super::Trouble>) -> Result<(), Illegal> {
+        let now = self.now;
+        let step = self.step(index)?;
+        let send = match (leg, &mut step.phase, step.undo.as_mut().map(|undo| &mut undo.phase)) {
+            (Leg::Forward, StepPhase::Sending(send), _) | (Leg::Undo, _, Some(UndoPhase::Sending(send))) => send,
+            (Leg::Forward | Leg::Undo | Leg::Probe, ..) => return Err(Illegal),
+        };
+        let Send::Following(lower) = send else { return Err(Illegal) };
+        lower.unclear = trouble.map(|trouble| super::Unclear { since: now, trouble });
         Ok(())
     }
 

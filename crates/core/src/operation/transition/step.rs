@@ -134,7 +134,7 @@ impl Change {
                 let until = after_or_never(self.now, self.policy(index).step.lower);
                 // Accepted after the deciding failure: it is not wanted any more.
                 let cancel = self.lower_unwanted();
-                let lower = Lower { reference, since: self.now, until, cancel };
+                let lower = Lower { cancel, ..Lower::accepted(reference, self.now, until) };
                 self.set_phase(index, StepPhase::Sending(Send::Following(lower)));
             }
         }
@@ -174,7 +174,8 @@ impl Change {
             OnUnknown::Hold => {
                 self.set_phase(index, StepPhase::AwaitingPerson { since: self.now });
                 let target = self.plan.steps[index.get()].target.clone();
-                let detail = format!("it is not known whether {target} applied the request; say whether it did");
+                let why = self.op.steps[index.get()].course.why();
+                let detail = format!("it is not known whether {target} applied the request{why}; say whether it did");
                 self.open_attention(Some(index), AttentionReason::OutcomeUnknown, detail);
             }
         }
@@ -291,17 +292,27 @@ impl Change {
         if lower.until > now {
             return Err(Illegal);
         }
-        self.step_lower_lost(index, "the lower operation did not end in time");
+        self.step_lower_lost(index, "the operation at the target did not end in time");
         Ok(())
     }
 
     /// The lower operation is not followed any longer: whether it was applied is in doubt.
     pub(super) fn step_lower_lost(&mut self, index: StepIndex, detail: &str) {
         let now = self.now;
-        let course = &mut self.op.steps[index.get()].course;
+        let step = &mut self.op.steps[index.get()];
+        let heard = match &step.phase {
+            StepPhase::Sending(Send::Following(lower)) => lower.last_heard(),
+            StepPhase::Planned
+            | StepPhase::Reading { .. }
+            | StepPhase::Sending(Send::Due { .. } | Send::Calling { .. } | Send::BackingOff { .. })
+            | StepPhase::Probing(_)
+            | StepPhase::AwaitingPerson { .. }
+            | StepPhase::Ended(_) => String::new(),
+        };
+        let course = &mut step.course;
         course.taint(now);
         course.answer = None;
-        course.trouble = Some(Trouble { kind: TroubleKind::TimedOut, detail: detail.to_owned() });
+        course.trouble = Some(Trouble { kind: TroubleKind::TimedOut, detail: format!("{detail}{heard}") });
         self.step_in_doubt(index);
     }
 
@@ -390,5 +401,10 @@ impl Course {
     pub(super) fn started(&mut self, now: Timestamp) {
         self.attempts += 1;
         self.first_at.get_or_insert(now);
+    }
+
+    /// What was wrong in the end, as a part of a sentence.
+    pub(super) fn why(&self) -> String {
+        self.trouble.as_ref().map(|trouble| format!(" ({})", trouble.detail)).unwrap_or_default()
     }
 }

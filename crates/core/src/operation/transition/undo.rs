@@ -182,7 +182,7 @@ impl Change {
             Verdict::Again { until } => self.set_undo(index, UndoPhase::Sending(Send::BackingOff { until })),
             Verdict::Lower { reference } => {
                 let until = after_or_never(self.now, self.policy(index).undo_limits.lower);
-                let lower = Lower { reference, since: self.now, until, cancel: false };
+                let lower = Lower::accepted(reference, self.now, until);
                 self.set_undo(index, UndoPhase::Sending(Send::Following(lower)));
             }
         }
@@ -279,7 +279,7 @@ impl Change {
         if lower.until > now {
             return Err(Illegal);
         }
-        let detail = "the lower operation of the undo did not end in time".to_owned();
+        let detail = format!("the operation of the undo at the target did not end in time{}", lower.last_heard());
         undo.course.trouble = Some(Trouble { kind: TroubleKind::TimedOut, detail });
         self.end_undo(index, UndoEnd::Unknown);
         Ok(())

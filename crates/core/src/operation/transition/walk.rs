@@ -98,6 +98,8 @@ fn work_events(op: &Operation, sketch: &Sketch, work: &Work, events: &mut Vec<(E
             read_events(step, purpose, deletes, events);
         }
         Work::Follow { step, leg } => {
+            let troubles = if sketch.polls { vec![None, Some(trouble())] } else { Vec::new() };
+            events.extend(troubles.into_iter().map(|trouble| (Event::PollsChanged { step, leg, trouble }, now(0))));
             for reading in [
                 Reading::Succeeded { etag: None },
                 Reading::NotApplied,
@@ -439,7 +441,7 @@ fn sketches() -> Vec<Sketch> {
         Sketch { name: "unknown: hold", on_unknown: OnUnknown::Hold, ..base.clone() },
         Sketch { name: "probe", probe: true, attempts: 1, ..base.clone() },
         Sketch { name: "probe, then hold", probe: true, targets: 1, on_unknown: OnUnknown::Hold, ..base.clone() },
-        Sketch { name: "lower operations", lower: true, attempts: 1, ..base.clone() },
+        Sketch { name: "lower operations", lower: true, polls: true, attempts: 1, ..base.clone() },
         Sketch { name: "sequence", order: Order::Sequence, targets: 3, attempts: 1, ..base.clone() },
         Sketch {
             name: "canary",

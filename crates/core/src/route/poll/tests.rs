@@ -107,6 +107,13 @@ fn a_plas_operation_is_followed_to_its_end() {
     );
     assert_eq!(end(poll(Monitor::Plas, 200, "{\"finished\":true}")).0, Reading::Unknown);
     assert_eq!(end(poll(Monitor::Plas, 410, "")).0, Reading::Unknown);
+    // An operation that is not known is a 400 in this protocol; any other 400 says nothing of it.
+    let unknown = "{\"error_code\":\"PLAS.0404\",\"error_msg\":\"no such operation\"}";
+    assert_eq!(end(poll(Monitor::Plas, 400, unknown)).0, Reading::Unknown);
+    for body in ["{\"error_code\":\"PLAS.0400\",\"error_msg\":\"\"}", "", "<html>"] {
+        assert!(is_unclear(&poll(Monitor::Plas, 400, body)), "{body}");
+    }
+    assert!(is_unclear(&poll(Monitor::Msf, 400, unknown)), "it is no word of another protocol");
 }
 
 #[test]
