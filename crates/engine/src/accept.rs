@@ -166,7 +166,11 @@ impl Engine {
             let mut settled = shared.doubts.settled();
             let accepted = self.ask_once(acceptance.clone()).await?;
             let Accepted::Same(id) = accepted else { return Ok(accepted) };
-            match shared.doubts.claim(id) {
+            let claim = shared.doubts.claim(id);
+            // It may have been canceled between the store's answer and now; then the answer is out of date.
+            let is_out_of_date = claim == Claim::Known && settled.has_changed().unwrap_or(false);
+            match claim {
+                Claim::Known if is_out_of_date && tokio::time::Instant::now() < give_up => {}
                 Claim::Known => return Ok(accepted),
                 Claim::Accepted => {
                     shared.wake_dispatcher();

@@ -37,7 +37,7 @@ enum Entry {
 /// What became of an operation that the same request, come again, was answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// There is no doubt about it, or none yet.
+    /// There is no doubt about it, or none yet. Or not any more: then [`Doubts::settled`] has changed.
     Known,
     /// It was doubtful, and is accepted now: it is not canceled, and may be dispatched.
     Accepted,
@@ -110,7 +110,14 @@ impl Doubts {
         let mut entries = self.entries();
         if matches!(entries.get(&id), Some(Entry::Doubtful { .. })) {
             entries.remove(&id);
+            self.note_settled(entries);
         }
+    }
+
+    /// Tells it under the lock, so that whoever does not find an entry any more finds that something was settled.
+    fn note_settled(&self, entries: MutexGuard<'_, BTreeMap<OperationId, Entry>>) {
+        self.settled.send_modify(|changes| *changes += 1);
+        drop(entries);
     }
 
     /// From now on nobody can claim it; `None` if somebody has.
@@ -170,16 +177,13 @@ impl Canceling {
 impl Drop for Canceling {
     fn drop(&mut self) {
         let mut entries = self.doubts.entries();
-        match (entries.get(&self.id).copied(), self.has_ended) {
-            (Some(Entry::Canceling { since }), false) => {
-                entries.insert(self.id, Entry::Doubtful { since });
-            }
-            _ => {
-                entries.remove(&self.id);
-            }
+        if let Some(Entry::Canceling { since }) = entries.remove(&self.id)
+            && !self.has_ended
+        {
+            entries.insert(self.id, Entry::Doubtful { since });
+            self.doubts.news.notify_one();
         }
-        drop(entries);
-        self.doubts.settled.send_modify(|changes| *changes += 1);
+        self.doubts.note_settled(entries);
     }
 }
 

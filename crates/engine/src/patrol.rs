@@ -131,6 +131,10 @@ fn take_up_again(shared: &Arc<Shared>, operation: Arc<Operation>) {
 /// The operation, if it has something to do and nobody seems to be about to do it.
 async fn stuck(shared: &Arc<Shared>, id: OperationId) -> Result<Option<Arc<Operation>>, Error> {
     let now = shared.clock.now();
+    // It is being accepted, or canceled because nobody knows whether it was.
+    if shared.doubts.hold_back(id) {
+        return Ok(None);
+    }
     if let Some(operation) = shared.residents.running_state(id) {
         // What is known and cannot be recorded at the moment must not be thrown away with its task.
         let is_recording = shared.residents.is_recording(id);

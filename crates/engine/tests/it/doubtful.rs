@@ -100,6 +100,45 @@ async fn a_request_that_comes_while_the_lost_one_is_canceled_starts_another() {
     assert_eq!(fakes[0].seen().len(), 1);
 }
 
+// On one thread, so that the one who settles has gone to sleep before the cancel fails.
+#[tokio::test]
+async fn a_cancel_that_fails_is_tried_again() {
+    let fakes = fakes().await;
+    let (store, below, stage) = lossy(&fakes).await;
+    store.lose_answers(1);
+    store.refuse_commits(1);
+    detail(post(&stage, "{\"n\":1}").await);
+    let lost = recorded(&below).await.remove(0);
+    assert_eq!(stage.ended(lost.id).await.end().unwrap().status, Status::Canceled);
+    let other = stage.ended(post(&stage, "{\"n\":2}").await.unwrap().id).await;
+    assert_eq!(other.end().unwrap().status, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_answered_with_the_lost_one_after_that_was_canceled_starts_another() {
+    let fakes = fakes().await;
+    let (store, below, stage) = lossy(&fakes).await;
+    store.lose_answers(1);
+    store.fail_reads(true);
+    detail(post(&stage, "{}").await);
+    let lost = recorded(&below).await.remove(0);
+    // The store names the lost one, and the word of it takes longer than the cancel.
+    store.keep_answers(true);
+    let (again, ()) = tokio::join!(post(&stage, "{}"), async {
+        store.fail_reads(false);
+        stage.ended(lost.id).await;
+        // Its task has left, and nothing tells any more that it was canceled.
+        while stage.engine.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+        store.keep_answers(false);
+    });
+    let again = again.unwrap();
+    assert_ne!(again.id, lost.id);
+    assert_eq!(stage.ended(again.id).await.end().unwrap().status, Status::Completed);
+    assert_eq!(fakes[0].seen().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_lost_runs_if_the_process_ends_first() {
     let fakes = fakes().await;

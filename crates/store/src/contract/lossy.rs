@@ -21,6 +21,10 @@ pub struct Lossy {
     /// Acceptances that are recorded, and answered with an error.
     answers_to_lose: AtomicUsize,
     commits_fail: AtomicBool,
+    /// Commits that find the record damaged.
+    commits_to_refuse: AtomicUsize,
+    /// Whether what is answered to acceptances is kept back for now.
+    answers_kept: watch::Sender<bool>,
     reads_fail: AtomicBool,
     /// Outcomes of notices that are not recorded.
     outcomes_to_refuse: AtomicUsize,
@@ -39,6 +43,8 @@ impl Lossy {
             below,
             answers_to_lose: AtomicUsize::new(0),
             commits_fail: AtomicBool::new(false),
+            commits_to_refuse: AtomicUsize::new(0),
+            answers_kept: watch::Sender::new(false),
             reads_fail: AtomicBool::new(false),
             outcomes_to_refuse: AtomicUsize::new(0),
             held_up: watch::Sender::new((false, 0)),
@@ -55,6 +61,16 @@ impl Lossy {
     /// From now on no state is recorded, or again.
     pub fn fail_commits(&self, fail: bool) {
         self.commits_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// So many commits find the record damaged.
+    pub fn refuse_commits(&self, count: usize) {
+        self.commits_to_refuse.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on acceptances are recorded, and their answers are on the way until they are let go.
+    pub fn keep_answers(&self, keep: bool) {
+        self.answers_kept.send_replace(keep);
     }
 
     /// So many outcomes of notices are not recorded.
@@ -128,12 +144,16 @@ impl Operations for Lossy {
         if one_more(&self.answers_to_lose) {
             return Err(away(true));
         }
+        drop(self.answers_kept.subscribe().wait_for(|kept| !kept).await);
         Ok(accepted)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
         if self.commits_fail.load(Ordering::SeqCst) {
             return Err(away(false));
+        }
+        if one_more(&self.commits_to_refuse) {
+            return Err(Error::Corrupt { detail: "the record is damaged".to_owned() });
         }
         self.below.commit(commit).await
     }
