@@ -24,6 +24,9 @@ use crate::target::{Tls, from_wire};
 /// How much of an answer's body is read before the connection is closed, in octets.
 const ANSWER_BODY_MAX: usize = 64 * 1024;
 
+/// How long an answer's body is waited for; what it would tell is decided by then.
+const ANSWER_BODY_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How many addresses of one host are tried.
 const ADDRESSES_MAX: usize = 4;
 
@@ -82,13 +85,17 @@ impl Client {
         config: &Config,
         now: Timestamp,
     ) -> Result<(), Missed> {
+        let mut answer = None;
         let try_once = async {
             let stream = self.connect(&outgoing, rules, config).await?;
-            exchange(outgoing, stream, now).await
+            exchange(outgoing, stream, now, &mut answer).await
         };
-        tokio::time::timeout(rules.timeout, try_once)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {:?}", rules.timeout).into()))
+        let tried = tokio::time::timeout(rules.timeout, try_once).await;
+        // What was answered counts, however the connection ends.
+        answer.unwrap_or_else(|| {
+            let tried = tried.unwrap_or_else(|_| Err(format!("no answer within {:?}", rules.timeout)));
+            Err(tried.err().unwrap_or_else(|| "the connection was closed without an answer".to_owned()).into())
+        })
     }
 
     async fn connect(
@@ -107,7 +114,7 @@ impl Client {
                 return Err(format!("{first} is not allowed by `[notices] allow`"));
             }
         }
-        let stream = connect_to_one(&addresses, config.network.as_deref()).await?;
+        let stream = connect_to_one(&addresses, config.network.as_deref(), rules.timeout).await?;
         if !url.is_secure() {
             return Ok(stream);
         }
@@ -141,22 +148,43 @@ pub(super) async fn addresses(url: &WebhookUrl, resolver: &dyn Resolve) -> Resul
     }
 }
 
-async fn connect_to_one(addresses: &[SocketAddr], network: Option<&dyn Network>) -> Result<Box<dyn Stream>, String> {
+/// Connects to the first address that lets itself be connected to. Where there are several, each has its share of the time of
+/// the whole try, and one is left for the exchange: an address that drops what comes must not keep the others from being tried.
+async fn connect_to_one(
+    addresses: &[SocketAddr],
+    network: Option<&dyn Network>,
+    timeout: Duration,
+) -> Result<Box<dyn Stream>, String> {
+    let addresses = &addresses[..addresses.len().min(ADDRESSES_MAX)];
+    let shares = match addresses {
+        [_] => 1,
+        several => u32::try_from(several.len()).unwrap_or(u32::MAX).saturating_add(1),
+    };
     let mut last = "the host has no address".to_owned();
-    for to in addresses.iter().take(ADDRESSES_MAX) {
-        let connected: io::Result<Box<dyn Stream>> = match network {
-            Some(network) => network.connect(&to.to_string()).await.map(|stream| Box::new(stream) as _),
-            None => TcpStream::connect(to).await.map(|stream| Box::new(stream) as _),
-        };
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = format!("cannot connect to {to}: {error}"),
+    for to in addresses {
+        match tokio::time::timeout(timeout / shares, connect(to, network)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = format!("cannot connect to {to}: {error}"),
+            Err(_) => last = format!("cannot connect to {to} within {:?}", timeout / shares),
         }
     }
     Err(last)
 }
 
-async fn exchange(outgoing: Outgoing<'_>, stream: Box<dyn Stream>, now: Timestamp) -> Result<(), Missed> {
+async fn connect(to: &SocketAddr, network: Option<&dyn Network>) -> io::Result<Box<dyn Stream>> {
+    match network {
+        Some(network) => network.connect(&to.to_string()).await.map(|stream| Box::new(stream) as _),
+        None => TcpStream::connect(to).await.map(|stream| Box::new(stream) as _),
+    }
+}
+
+/// Sends the request, and puts into `answer` what was answered as soon as the status is known.
+async fn exchange(
+    outgoing: Outgoing<'_>,
+    stream: Box<dyn Stream>,
+    now: Timestamp,
+    answer: &mut Option<Result<(), Missed>>,
+) -> Result<(), String> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| format!("no HTTP connection: {error}"))?;
@@ -172,10 +200,11 @@ async fn exchange(outgoing: Outgoing<'_>, stream: Box<dyn Stream>, now: Timestam
     let request = request.body(Full::new(outgoing.body)).map_err(|error| error.to_string())?;
     let answered = async {
         let response = sender.send_request(request).await.map_err(|error| format!("no answer: {error}"))?;
-        let read = read(response.status(), &from_wire(response.headers()), now);
+        *answer = Some(read(response.status(), &from_wire(response.headers()), now));
         // The answer's body tells nothing; reading it to its end lets the receiver finish its write.
-        drop(Limited::new(response.into_body(), ANSWER_BODY_MAX).collect().await);
-        read
+        let body = Limited::new(response.into_body(), ANSWER_BODY_MAX).collect();
+        drop(tokio::time::timeout(ANSWER_BODY_PATIENCE, body).await);
+        Ok(())
     };
     tokio::pin!(answered);
     tokio::select! {
@@ -184,7 +213,7 @@ async fn exchange(outgoing: Outgoing<'_>, stream: Box<dyn Stream>, now: Timestam
         ended = connection => match ended {
             // The connection may end just when its answer has come in.
             Ok(()) => answered.await,
-            Err(error) => Err(format!("the connection broke: {error}").into()),
+            Err(error) => Err(format!("the connection broke: {error}")),
         },
     }
 }
@@ -198,4 +227,49 @@ fn read(status: StatusCode, headers: &Headers, now: Timestamp) -> Result<(), Mis
     }
     let redirected = if status.is_redirection() { "; redirects are not followed" } else { "" };
     Err(Missed::Failed { error: format!("answered {status}{redirected}"), retry_after: retry_after(headers, now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::network::{Connecting, Socket};
+
+    impl Socket for DuplexStream {
+        fn other_side_closed(&self) -> bool {
+            false
+        }
+    }
+
+    /// Only what is sent to the port 80 arrives.
+    #[derive(Debug)]
+    struct Dropping;
+
+    impl Network for Dropping {
+        fn connect(&self, to: &str) -> Connecting {
+            let arrives = to.ends_with(":80");
+            Box::pin(async move {
+                if !arrives {
+                    return std::future::pending().await;
+                }
+                Ok(Box::new(tokio::io::duplex(64).0) as Box<dyn Socket>)
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_that_drop_what_comes_leave_time_for_the_others() {
+        let timeout = Duration::from_secs(13);
+        let [bad, good] = ["10.0.0.1:1", "10.0.0.2:80"].map(|text| text.parse().unwrap());
+        let connect = async |addresses: &[SocketAddr]| {
+            let connecting = connect_to_one(addresses, Some(&Dropping), timeout);
+            // The whole try takes no longer, and the exchange is part of it.
+            tokio::time::timeout(timeout.mul_f64(0.9), connecting).await
+        };
+        assert!(connect(&[bad, bad, bad, good]).await.unwrap().is_ok());
+        let refused = connect(&[bad, bad, bad, bad, good]).await.unwrap().err().unwrap();
+        assert!(refused.starts_with("cannot connect to 10.0.0.1:1 within"), "{refused}");
+        assert!(connect(&[bad]).await.is_err(), "one that is alone has all of the time");
+    }
 }

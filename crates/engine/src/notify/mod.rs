@@ -7,11 +7,13 @@ mod client;
 mod webhook;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::Headers;
 use fanfold_store::{DueNotices, Error as StoreError, Notice, NoticeId, NoticeOutcome};
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
@@ -123,7 +125,10 @@ impl Sending {
 async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
     let id = &notice.notice.id;
     let rules = shared.notices.load_full();
-    let result = deliver(&shared, &client, &rules, &notice).await;
+    // A mistake in the program while sending is a try like any other, so that it is not made again and again at once.
+    let tried = AssertUnwindSafe(deliver(&shared, &client, &rules, &notice)).catch_unwind().await;
+    let result =
+        tried.unwrap_or_else(|_| Err("a mistake in the program ended the try; the log tells more".to_owned().into()));
     let now = shared.clock.now();
     let outcome = match result {
         Ok(()) => NoticeOutcome::Delivered { at: now },

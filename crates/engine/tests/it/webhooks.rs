@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -240,6 +241,46 @@ async fn a_receiver_that_does_not_answer_holds_up_nobody_else() {
     let id = post_with_callback(&stage, &receiver.url()).await.unwrap();
     assert_eq!(settled(&stage, id).await[0].state, NoticeState::Delivered);
     assert_eq!(hole.seen().len(), 4, "it has its share, and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_confirms_and_never_ends_its_answer_has_got_it() {
+    let (fakes, receiver, never) = (fakes().await, FakeTarget::start().await, Latch::new());
+    receiver.on("POST", "/hooks", Reply::Slow(Answer::text(200, "taken"), 1, never));
+    let stage = stage(&fakes, |config| {
+        config.notices.timeout = Duration::from_millis(500);
+        route_callback(config, &receiver);
+    })
+    .await;
+    let operation = stage.post("{}").await;
+    let notices = settled(&stage, operation.id).await;
+    assert_eq!((notices[0].state, notices[0].attempts), (NoticeState::Delivered, 1), "{notices:?}");
+    assert_eq!(receiver.seen().len(), 1);
+}
+
+/// Meets a mistake in the program.
+#[derive(Debug)]
+struct Broken;
+
+impl Resolve for Broken {
+    fn resolve<'a>(&'a self, _name: &'a str, _port: u16) -> Resolved<'a> {
+        panic!("told to fail")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_the_program_while_sending_is_a_failed_try() {
+    let (fakes, receiver) = (fakes().await, FakeTarget::start().await);
+    let stage = stage(&fakes, |config| {
+        route_callback(config, &receiver);
+        config.notices.callbacks.get_mut("things").unwrap().url = "http://hooks.example/".parse().unwrap();
+        config.resolver = Arc::new(Broken);
+    })
+    .await;
+    let operation = stage.post("{}").await;
+    let notices = settled(&stage, operation.id).await;
+    assert_eq!((notices[0].state, notices[0].attempts), (NoticeState::Dead, 2), "{notices:?}");
+    assert!(notices[0].last_error.as_deref().unwrap().contains("mistake in the program"), "{notices:?}");
 }
 
 /// Gives these answers, one after the other, and the last one for ever.
