@@ -9,6 +9,9 @@ use super::plans::{LOWER, PLANS, Plan, REMOVED, SHORT};
 pub(super) const SECRETS: [&str; 2] =
     ["whsec_bmV3IHNlY3JldCBvZiB0aGUgdG9ydHVyZSBydW4=", "whsec_b2xkIHNlY3JldCBvZiB0aGUgdG9ydHVyZSBydW4="];
 
+/// Tries after which a notice is given up; few, so that some are.
+pub(super) const NOTICE_TRIES: usize = 4;
+
 /// How long an attempt may take until it is answered.
 pub(super) const ANSWERED: Duration = Duration::from_millis(CONNECT_MS + RESPONSE_MS);
 
@@ -45,7 +48,7 @@ pub(super) fn config(places: &Places, form: Form) -> String {
     let mut text = format!(
         "[server]\nlisten = \"{0}\"\ncallback = \"{0}\"\nshutdown_grace = \"3s\"\n\n\
          [store]\nurl = \"sqlite:fanfold.db\"\n\n\
-         [notices]\nallow = [\"127.0.0.0/8\"]\nsecrets = {secrets}\nattempts = 200\nbackoff = \"50ms\"\n\
+         [notices]\nallow = [\"127.0.0.0/8\"]\nsecrets = {secrets}\nattempts = {NOTICE_TRIES}\nbackoff = \"50ms\"\n\
          backoff_max = \"400ms\"\ntimeouts = {{ connect = \"500ms\", response = \"400ms\" }}\n\n\
          [[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n\n",
         places.server

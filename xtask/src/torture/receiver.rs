@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::config::SECRETS;
+use super::config::{NOTICE_TRIES, SECRETS};
 use super::oracle::Breach;
 use super::world::World;
 
@@ -40,7 +40,9 @@ struct Story {
     /// Whether the last try was confirmed, or refused for good.
     settled: bool,
     confirmed: bool,
-    refused: bool,
+    /// Whether it may be a dead letter: refused, or tried often enough.
+    given_up: bool,
+    tries: usize,
 }
 
 struct Ear {
@@ -153,9 +155,9 @@ impl Ear {
         let kinds = told.entry(operation.to_owned()).or_default();
         let place = kinds.len();
         // What came to an end and is sent again by a person may come at any time.
-        let refused = kinds.values().any(|story| story.refused);
+        let given_up = kinds.values().any(|story| story.given_up);
         let ahead = kinds.iter().find(|(other, story)| **other != kind && !story.settled);
-        if let (Some((ahead, _)), false) = (ahead, refused) {
+        if let (Some((ahead, _)), false) = (ahead, given_up) {
             let what = format!("{operation}: {kind} came before {ahead} was settled");
             self.world.blame(Breach::NoticeOutOfOrder, what);
         }
@@ -167,10 +169,11 @@ impl Ear {
         }
         story.settled = matches!(manner, Manner::Confirm | Manner::Slow | Manner::Gone);
         story.confirmed |= matches!(manner, Manner::Confirm | Manner::Slow);
-        story.refused |= manner == Manner::Gone;
+        story.tries += 1;
+        story.given_up |= manner == Manner::Gone || story.tries >= NOTICE_TRIES;
         let later = kinds.get(kind).map_or(0, |story| story.place);
         let went_back = kinds.values().any(|story| story.place > later);
-        if went_back && !refused {
+        if went_back && !given_up {
             self.world.blame(Breach::NoticeOutOfOrder, format!("{operation}: {kind} came again after a later one"));
         }
     }
