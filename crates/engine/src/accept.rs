@@ -79,7 +79,7 @@ impl Engine {
             attributes.insert(CALLBACK_ATTRIBUTE.to_owned(), callback.text());
         }
         attributes.extend(given.trace.map(|trace| (TRACE_ATTRIBUTE.to_owned(), trace)));
-        let id = self.new_id(now);
+        let id = self.new_id();
         let issued = Issued {
             operation: id,
             resource_id: read.issues_resource_id.then(|| self.new_uuid()),
@@ -227,11 +227,11 @@ impl Engine {
         Ok(Some(callback))
     }
 
-    /// The id of an operation accepted now. Ids of the same millisecond are in the order in which they are given.
-    fn new_id(&self, now: Timestamp) -> OperationId {
+    /// The id of an operation accepted now. Ids are in the order in which they are given, also if the clock is set back.
+    fn new_id(&self) -> OperationId {
         let mut random = [0; 10];
         self.shared.clock.fill(&mut random);
-        self.shared.in_order(OperationId::new(now, random))
+        self.shared.in_order(OperationId::new(self.shared.steady_now(), random))
     }
 
     /// A random UUID (RFC 9562, version 4), for resources.

@@ -9,7 +9,7 @@ use fanfold_store::{Error as StoreError, Hold, NoticeId, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Jumps};
 use crate::config::{Config, NoticeRules};
 use crate::metrics::Metrics;
 use crate::residents::Command;
@@ -59,7 +59,7 @@ impl Engine {
         services.spawn(dispatch::run(Arc::clone(&shared)));
         services.spawn(settle::run(Arc::clone(&shared)));
         services.spawn(notify::run(Arc::clone(&shared)));
-        services.spawn(patrol::run(Arc::clone(&shared)));
+        services.spawn(patrol::run(Arc::clone(&shared), Jumps::from(shared.clock.now())));
         services.spawn(upkeep::run(Arc::clone(&shared)));
         Ok(Self { shared, services: Arc::new(tokio::sync::Mutex::new(services)) })
     }

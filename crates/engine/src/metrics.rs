@@ -22,6 +22,7 @@ pub struct Metrics {
     oldest_notice: Gauge<f64, std::sync::atomic::AtomicU64>,
     dead_letters: Gauge,
     overdue: Gauge,
+    clock_jumps: Counter,
 }
 
 /// Routes are configured, so there are as many labels as routes.
@@ -78,6 +79,7 @@ impl Default for Metrics {
             oldest_notice: Gauge::default(),
             dead_letters: Gauge::default(),
             overdue: Gauge::default(),
+            clock_jumps: Counter::default(),
         }
     }
 }
@@ -103,6 +105,11 @@ impl Metrics {
             "Operations that had something to do and were forgotten, as of the latest look",
             self.overdue.clone(),
         );
+        registry.register(
+            "fanfold_clock_jumps",
+            "How often the clock was set by more than a few seconds, or the machine slept",
+            self.clock_jumps.clone(),
+        );
         registry.register("fanfold_notice_tries", "Tries to deliver a notice, by result", self.notices.clone());
         registry.register_with_unit(
             "fanfold_notice_oldest_age",
@@ -115,6 +122,15 @@ impl Metrics {
             "Dead letters: notices that were given up and not replayed",
             self.dead_letters.clone(),
         );
+    }
+
+    /// How often the clock was set.
+    pub fn clock_jumps(&self) -> u64 {
+        self.clock_jumps.get()
+    }
+
+    pub(crate) fn clock_jumped(&self) {
+        self.clock_jumps.inc();
     }
 
     /// How many operations the latest round found overdue.

@@ -16,6 +16,7 @@ use fanfold_store::Error;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::clock::Jumps;
 use crate::dispatch::{self, lane};
 use crate::shared::Shared;
 use crate::target::{PerKind, Target};
@@ -30,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SUSPECTS_MAX: usize = 10_000;
 
 /// Runs until the engine stops.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>, mut jumps: Jumps) {
     let mut stopping = shared.stopping();
     let mut round = Round::begin();
     let mut failing = false;
@@ -39,6 +40,14 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = tokio::time::sleep(PAUSE.min(shared.config.look_after_every)) => {}
             () = shared.drain_changed() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        if let Some(by) = jumps.look(shared.clock.now()) {
+            shared.metrics.clock_jumped();
+            shared.clock_was_set();
+            tracing::warn!(
+                by_s = by.as_secs(),
+                "the clock was set, or the machine slept; waits go by the time of day, and some come earlier or later by that"
+            );
         }
         let looked = look(&shared, &mut round).await;
         match &looked {

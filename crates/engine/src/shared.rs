@@ -7,10 +7,11 @@ use arc_swap::ArcSwap;
 use fanfold_core::OperationId;
 use fanfold_core::dialect::Mount;
 use fanfold_store::Store;
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::config::{Config, NoticeRules};
 use crate::doubts::Doubts;
 use crate::lowers::Lowers;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) targets: Arc<Targets>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// For what must not go back: ids, and the waits of notices.
+    steady: Steady,
     pub(crate) config: Config,
     pub(crate) residents: Arc<Residents>,
     /// What is not to be dispatched yet.
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     store_in_trouble: AtomicBool,
     last_id: Mutex<Option<OperationId>>,
     stopping: watch::Sender<bool>,
+    clock_set: watch::Sender<()>,
     draining: AtomicBool,
     drained: AtomicBool,
     drain_changed: Notify,
@@ -62,6 +66,7 @@ impl Shared {
         Self {
             store,
             targets,
+            steady: Steady::from(clock.now()),
             clock,
             residents: Residents::new(config.ended_max),
             doubts: Doubts::new(config.doubtful_max),
@@ -76,6 +81,7 @@ impl Shared {
             store_in_trouble: AtomicBool::new(false),
             last_id: Mutex::default(),
             stopping: watch::Sender::new(false),
+            clock_set: watch::Sender::new(()),
             draining: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             drain_changed: Notify::new(),
@@ -88,6 +94,11 @@ impl Shared {
     /// Notes whether the store takes operations, and gives what was so before.
     pub(crate) fn set_store_in_trouble(&self, in_trouble: bool) -> bool {
         self.store_in_trouble.swap(in_trouble, Ordering::Relaxed)
+    }
+
+    /// The time of day, which does not go back even if the clock is set back.
+    pub(crate) fn steady_now(&self) -> Timestamp {
+        self.steady.now(self.clock.now())
     }
 
     /// Moves an id behind the last one that was given, if it is of the same millisecond.
@@ -126,6 +137,18 @@ impl Shared {
     /// Becomes true when no attempt may start any more.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
+    }
+
+    /// The time of day was set: who waits for one looks again.
+    pub(crate) fn clock_was_set(&self) {
+        self.clock_set.send_replace(());
+        self.wake_dispatcher();
+        self.wake_notifier();
+    }
+
+    /// Changes when the time of day was set.
+    pub(crate) fn clock_set(&self) -> watch::Receiver<()> {
+        self.clock_set.subscribe()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -8,6 +8,8 @@ use fanfold_core::operation::Stage;
 use fanfold_core::{Effect, Operation};
 use fanfold_store::{Commit, Committed, Error};
 
+use jiff::Timestamp;
+
 use super::{Actor, Wake, call, wake_at};
 use crate::clock::jitter;
 use crate::hold;
@@ -26,8 +28,9 @@ impl Actor {
         next.revision = next.revision.next();
         let draft = std::mem::take(&mut self.draft);
         let commit = Commit {
-            wake_at: match wake_at(&next, &self.shared) {
-                Wake::Now => Some(next.updated_at),
+            wake_at: match wake_at(&next, &self.shared, self.now()) {
+                // Since ever, so that a process with a clock that was set back finds it too.
+                Wake::Now => Some(Timestamp::UNIX_EPOCH),
                 Wake::At(until) => Some(until),
                 Wake::Never => None,
             },

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use fanfold_core::operation::{Cause, Leg, Sent, Stage, Timer, Trouble, TroubleKind, Work};
 use fanfold_core::{Context, Event, IllegalEvent, Operation, OperationId, transition};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::clock::jitter;
+use crate::clock::{Steady, jitter};
 use crate::doubts::Canceling;
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
@@ -52,6 +52,8 @@ pub(crate) struct Actor {
     draft: Draft,
     /// The process is about to stop: no attempt starts any more.
     halted: bool,
+    /// Does not go back while the operation is in memory, nor behind what is recorded of it.
+    steady: Steady,
     /// Its acceptance could not be answered: it is canceled before anything else, and its idempotency key is freed.
     canceling: Option<Canceling>,
 }
@@ -68,7 +70,8 @@ enum Woken {
 impl Actor {
     pub(crate) fn new(shared: Arc<Shared>, op: Arc<Operation>, place: Place, inbox: mpsc::Receiver<Command>) -> Self {
         let (tasks, draft) = (Tasks::default(), Draft::default());
-        Self { shared, op, _place: place, inbox, tasks, draft, halted: false, canceling: None }
+        let steady = Steady::from(op.updated_at);
+        Self { shared, op, _place: place, inbox, tasks, draft, halted: false, steady, canceling: None }
     }
 
     pub(crate) fn id(&self) -> OperationId {
@@ -87,7 +90,7 @@ impl Actor {
             self.take(Event::CancelRequested { by: "fanfold".to_owned() });
         }
         self.take_over();
-        let mut stopping = self.shared.stopping();
+        let (mut stopping, mut clock_set) = (self.shared.stopping(), self.shared.clock_set());
         let mut failing = false;
         loop {
             let done = self.do_at_once().await;
@@ -119,7 +122,7 @@ impl Actor {
             if !self.halted {
                 self.begin();
             }
-            let woken = self.wait(&mut stopping).await;
+            let woken = self.wait(&mut stopping, &mut clock_set).await;
             self.take_in(woken);
         }
     }
@@ -130,6 +133,19 @@ impl Actor {
             let detail = "the process that made the attempt ended before an answer was recorded".to_owned();
             let trouble = Trouble { kind: TroubleKind::ProcessEnded, detail };
             self.take(Event::AttemptBroke { step, leg, sent: Sent::Maybe, trouble });
+        }
+    }
+
+    /// The time by which the operation goes.
+    fn now(&self) -> Timestamp {
+        self.steady.now(self.shared.clock.now())
+    }
+
+    /// A start is asked for by the time of day, whatever that is; all else waits for as long as it was planned to.
+    fn now_for(&self, timer: Timer) -> Timestamp {
+        match timer {
+            Timer::Start => self.shared.clock.now(),
+            Timer::Deadline | Timer::Step(_) | Timer::Undo(_) | Timer::Lower(..) => self.now(),
         }
     }
 
@@ -146,7 +162,7 @@ impl Actor {
 
     fn decide(&mut self, event: Event) -> Result<(), IllegalEvent> {
         let clock = self.shared.clock.as_ref();
-        let context = Context { now: clock.now(), jitter: jitter(clock) };
+        let context = Context { now: self.now(), jitter: jitter(clock) };
         let (next, effects) = transition(&self.op, event.clone(), context)?;
         self.op = Arc::new(next);
         self.draft.add(context.now, event, effects);
@@ -181,7 +197,7 @@ impl Actor {
         if matches!(self.op.stage, Stage::Ended { .. }) || (self.halted && self.tasks.is_empty()) {
             return true;
         }
-        self.tasks.is_empty() && self.inbox.is_empty() && wake_at(&self.op, &self.shared) != Wake::Now
+        self.tasks.is_empty() && self.inbox.is_empty() && wake_at(&self.op, &self.shared, self.now()) != Wake::Now
     }
 
     fn begin(&mut self) {
@@ -207,10 +223,10 @@ impl Actor {
         tasks::TaskContext { shared: Arc::clone(&self.shared), op: Arc::clone(&self.op) }
     }
 
-    async fn wait(&mut self, stopping: &mut tokio::sync::watch::Receiver<bool>) -> Woken {
-        let now = self.shared.clock.now();
+    async fn wait(&mut self, stopping: &mut watch::Receiver<bool>, clock_set: &mut watch::Receiver<()>) -> Woken {
         let pause = timers(&self.op)
-            .map(|(_, until)| std::time::Duration::try_from(until.duration_since(now)).unwrap_or_default())
+            .map(|(timer, until)| until.duration_since(self.now_for(timer)))
+            .map(|left| std::time::Duration::try_from(left).unwrap_or_default())
             .min()
             .unwrap_or(SLEEP_MAX)
             .min(SLEEP_MAX);
@@ -219,6 +235,7 @@ impl Actor {
             input = self.tasks.next(), if !self.tasks.is_empty() => input.map_or(Woken::Idle, Woken::Input),
             Some(command) = self.inbox.recv() => Woken::Command(Box::new(command)),
             () = tokio::time::sleep(pause), if !self.halted => Woken::Time,
+            Ok(()) = clock_set.changed(), if !self.halted => Woken::Time,
             _ = stopping.changed(), if !self.halted => Woken::Idle,
         }
     }
@@ -243,8 +260,8 @@ impl Actor {
     }
 
     fn take_time(&mut self) {
-        let now = self.shared.clock.now();
-        let due: Vec<Timer> = timers(&self.op).filter(|(_, until)| *until <= now).map(|(timer, _)| timer).collect();
+        let due: Vec<Timer> =
+            timers(&self.op).filter(|(timer, until)| *until <= self.now_for(*timer)).map(|(timer, _)| timer).collect();
         for timer in due {
             self.take(Event::TimeCame { timer });
         }
@@ -327,7 +344,7 @@ impl Actor {
 
 /// When an operation is to be taken up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wake {
+enum Wake {
     /// Something is to be done now.
     Now,
     /// Nothing before this time.
@@ -336,17 +353,19 @@ pub(crate) enum Wake {
     Never,
 }
 
-/// Reads off the state when an operation has to be in memory.
-pub(crate) fn wake_at(op: &Operation, shared: &Shared) -> Wake {
-    let near = shared.clock.now() + shared.config.park_after;
+/// Reads off the state when an operation has to be in memory, where its own time is `now`.
+fn wake_at(op: &Operation, shared: &Shared, now: Timestamp) -> Wake {
     let mut wake = Wake::Never;
     for work in op.work() {
         match work {
             Work::Dispatch | Work::Compose | Work::Send { .. } | Work::Read { .. } | Work::Follow { .. } => {
                 return Wake::Now;
             }
-            Work::Wait { until, .. } if until <= near => return Wake::Now,
-            Work::Wait { until, .. } => {
+            Work::Wait { timer, until } => {
+                let now = if timer == Timer::Start { shared.clock.now() } else { now };
+                if until <= now + shared.config.park_after {
+                    return Wake::Now;
+                }
                 wake = match wake {
                     Wake::At(other) => Wake::At(until.min(other)),
                     Wake::Now | Wake::Never => Wake::At(until),

@@ -87,7 +87,7 @@ async fn tell(shared: &Shared) {
 impl Sending {
     /// Begins to send what is due and has room; gives how long nothing else will be.
     async fn begin(&mut self, shared: &Arc<Shared>) -> Result<Duration, Error> {
-        let now = shared.clock.now();
+        let now = shared.steady_now();
         // Those on the wire stay due until their outcome is recorded, and are handed out with the others.
         let wanted =
             DueNotices { now, after: self.last_turn.clone(), each: SENDING_TO_ONE_MAX, limit: 2 * SENDING_MAX };
@@ -129,7 +129,7 @@ async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
     let tried = AssertUnwindSafe(deliver(&shared, &client, &rules, &notice)).catch_unwind().await;
     let result =
         tried.unwrap_or_else(|_| Err("a mistake in the program ended the try; the log tells more".to_owned().into()));
-    let now = shared.clock.now();
+    let now = shared.steady_now();
     let outcome = match result {
         Ok(()) => NoticeOutcome::Delivered { at: now },
         Err(Missed::Gone { error }) => {

@@ -3,6 +3,7 @@
 
 mod attention;
 mod callbacks;
+mod clock;
 mod doubtful;
 mod hold;
 mod monitors;

@@ -14,7 +14,7 @@ use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec
 use fanfold_core::route::{Found, Handling, Incoming, RouteTable};
 use fanfold_core::{Operation, OperationId, TargetName, TenantId};
 use fanfold_engine::target::{Metrics, TargetConfig, Targets};
-use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowRule, AllowedHost, Config, Engine, SystemClock};
+use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowRule, AllowedHost, Clock, Config, Engine, SystemClock};
 use fanfold_store::Store;
 use fanfold_store::model::Model;
 use fanfold_testkit::fake::FakeTarget;
@@ -32,6 +32,7 @@ pub(crate) struct Stage {
     mount: Mount,
     targets: Vec<(String, String)>,
     pub(crate) config: Config,
+    clock: Arc<dyn Clock>,
 }
 
 pub(crate) fn limits() -> Limits {
@@ -110,6 +111,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) dialect: DialectName,
     pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl<'a> Setting<'a> {
@@ -123,6 +125,7 @@ impl<'a> Setting<'a> {
             store: None,
             dialect: DialectName::Native,
             config: config(),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -164,18 +167,18 @@ impl Stage {
         let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
         let targets: Vec<(String, String)> =
             NAMES.iter().zip(setting.fakes).map(|(name, fake)| ((*name).to_owned(), fake.url())).collect();
-        let config = setting.config;
-        let engine = start(&store, &targets, &mount, config.clone()).await;
-        Self { engine, store, routes, mount, targets, config }
+        let (config, clock) = (setting.config, setting.clock);
+        let engine = start(&store, &targets, &mount, config.clone(), Arc::clone(&clock)).await;
+        Self { engine, store, routes, mount, targets, config, clock }
     }
 
     /// Another process on the same store, after this one has ended without a word.
     pub(crate) async fn restarted(self) -> Self {
-        let Self { engine, store, routes, mount, targets, config } = self;
+        let Self { engine, store, routes, mount, targets, config, clock } = self;
         engine.stop(Duration::ZERO).await;
         drop(engine);
-        let engine = start(&store, &targets, &mount, config.clone()).await;
-        Self { engine, store, routes, mount, targets, config }
+        let engine = start(&store, &targets, &mount, config.clone(), Arc::clone(&clock)).await;
+        Self { engine, store, routes, mount, targets, config, clock }
     }
 
     pub(crate) async fn accept(&self, method: &str, uri: &str, body: &str) -> Result<AcceptOutcome, Refusal> {
@@ -238,10 +241,16 @@ impl Stage {
     }
 }
 
-async fn start(store: &Arc<dyn Store>, targets: &[(String, String)], mount: &Mount, config: Config) -> Engine {
+async fn start(
+    store: &Arc<dyn Store>,
+    targets: &[(String, String)],
+    mount: &Mount,
+    config: Config,
+    clock: Arc<dyn Clock>,
+) -> Engine {
     let all = Targets::new(Metrics::default());
     let configs = targets.iter().map(|(name, url)| TargetConfig::new(name.as_str().into(), url.parse().unwrap()));
     all.replace(configs.collect()).unwrap();
     let mounts = vec![mount.clone()];
-    Engine::start(Arc::clone(store), Arc::new(all), Arc::new(SystemClock), mounts, config).await.unwrap()
+    Engine::start(Arc::clone(store), Arc::new(all), clock, mounts, config).await.unwrap()
 }
