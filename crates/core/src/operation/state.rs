@@ -524,6 +524,9 @@ pub struct Course {
     pub tainted_at: Option<Timestamp>,
     /// The same, whatever has settled the doubt since: the target may still act on that attempt, and an undo waits for it.
     pub unsettled_at: Option<Timestamp>,
+    /// Whether attempts from before a person had it retried are among those that the target may still act on.
+    #[serde(default)]
+    pub retried: bool,
     /// The latest answer, which is the deciding one once there is an outcome.
     pub answer: Option<Answer>,
     /// What was wrong with the latest attempt, or why there will be none.

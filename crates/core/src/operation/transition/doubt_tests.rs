@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::fixtures::{CONNECT, RESPONSE, SETTLE, Sketch, answer, at, request};
 use super::transition;
 use crate::operation::{
-    Context, Event, Leg, Outcome, ProbeVerdict, Probing, Reading, Send, Sent, Step, StepPhase, Timer, Trouble,
+    Choice, Context, Event, Leg, Outcome, ProbeVerdict, Probing, Reading, Send, Sent, Step, StepPhase, Timer, Trouble,
     TroubleKind, UndoPhase, Work,
 };
-use crate::plan::OnUnknown;
+use crate::plan::{OnFailure, OnUnknown};
 use crate::{Operation, StepIndex};
 
 const STEP: StepIndex = StepIndex(0);
@@ -130,6 +130,46 @@ fn a_later_attempt_that_is_over_sooner_does_not_shorten_the_wait() {
         trouble: None,
     };
     let operation = take_at(&operation, answered, until);
+    assert_eq!(only(&operation).undo.as_ref().unwrap().phase, UndoPhase::Settling { until: settled() });
+}
+
+#[test]
+fn a_retry_by_a_person_forgets_no_attempt_that_may_still_be_carried_out() {
+    let sketch = Sketch {
+        targets: 3,
+        probe: false,
+        on_unknown: OnUnknown::Hold,
+        on_failure: OnFailure::Hold,
+        attempts: 1,
+        ..Sketch::default()
+    };
+    let answered = |step: u16, reading: Reading| Event::AttemptAnswered {
+        step: StepIndex(step),
+        leg: Leg::Forward,
+        answer: answer(200),
+        reading,
+        trouble: None,
+    };
+    let starts = |step: u16| Event::AttemptStarted { step: StepIndex(step), leg: Leg::Forward, request: None };
+    let (by, done) = (|| "ann".to_owned(), || Reading::Succeeded { etag: None });
+    let operation = [
+        (0, Event::Dispatched),
+        (0, starts(0)),
+        (0, starts(1)),
+        (0, starts(2)),
+        (1, broke(Leg::Forward, TroubleKind::Broken)),
+        (2, answered(1, done())),
+        (2, answered(2, Reading::NotApplied)),
+        (5, Event::PersonResolved { step: STEP, applied: false, by: by(), remark: None }),
+        (6, Event::PersonChose { choice: Choice::Retry, by: by(), remark: None }),
+        (6, starts(0)),
+        (6, starts(2)),
+        (7, answered(0, done())),
+        (7, answered(2, Reading::NotApplied)),
+        (8, Event::PersonChose { choice: Choice::RollBack, by: by(), remark: None }),
+    ]
+    .into_iter()
+    .fold(sketch.operation(), |operation, (second, event)| take_at(&operation, event, at(second)));
     assert_eq!(only(&operation).undo.as_ref().unwrap().phase, UndoPhase::Settling { until: settled() });
 }
 

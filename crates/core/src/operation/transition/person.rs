@@ -1,7 +1,9 @@
 //! What people decide while an operation runs.
 
 use crate::StepIndex;
-use crate::operation::{Choice, Consistency, Deadline, Outcome, RollbackResult, Stage, Status, Step, StepPhase};
+use crate::operation::{
+    Choice, Consistency, Course, Deadline, Outcome, RollbackResult, Stage, Status, Step, StepPhase,
+};
 
 use super::course::after_or_never;
 use super::{Change, Illegal};
@@ -44,7 +46,10 @@ impl Change {
         for step in &mut self.op.steps {
             let unchanged = Outcome::Failed { consistency: Consistency::RolledBack };
             if step.phase == StepPhase::Ended(unchanged) || step.phase == StepPhase::Ended(Outcome::Skipped) {
-                *step = Step::default();
+                // A person knows what is; what is still to come of an attempt that broke, an undo waits for.
+                let unsettled_at = step.course.unsettled_at;
+                let course = Course { unsettled_at, retried: unsettled_at.is_some(), ..Course::default() };
+                *step = Step { course, ..Step::default() };
             }
         }
         self.op.stage = Stage::Forward;

@@ -190,7 +190,7 @@ impl Change {
         let step = &mut self.op.steps[index.get()];
         step.course.tainted_at = None;
         // It was the only one, and has been carried out: there is none that the target could still act on.
-        if step.course.attempts <= 1 {
+        if step.course.attempts <= 1 && !step.course.retried {
             step.course.unsettled_at = None;
         }
         step.phase = match (restore && !alone, etag) {
