@@ -127,7 +127,8 @@ impl Engine {
     }
 
     /// A lower operation is said to have ended. That only wakes whoever follows one of this id, who then asks its target: a word
-    /// that is forged, comes twice or tells nonsense changes nothing. False if nobody follows such an operation.
+    /// that is forged, comes twice or tells nonsense changes nothing. False if nobody follows such an operation, nor did a short
+    /// while ago.
     pub fn lower_notified(&self, reference: &str) -> bool {
         self.shared.lowers.say(reference)
     }

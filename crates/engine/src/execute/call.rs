@@ -4,9 +4,9 @@ use fanfold_core::operation::{Leg, ProbeVerdict, Reading, Sent, Trouble, Trouble
 use fanfold_core::route::{Answered, Asked, read_answer, retry_after};
 use fanfold_core::{Answer, Body, Event, Headers, Slot, StepIndex};
 
-use super::Actor;
 use super::prepare::{Ready, Values, sealed_form};
 use super::tasks::{Input, TaskContext};
+use super::{Actor, STORE_RETRY};
 use crate::target::{Broke, Received, from_wire};
 
 /// How an attempt ended.
@@ -37,10 +37,18 @@ pub(super) async fn call(context: TaskContext, step: StepIndex, leg: Leg, ready:
 }
 
 async fn verdict(context: &TaskContext, step: StepIndex, received: &Received) -> ProbeVerdict {
-    let (Ok(rules), Ok(values)) = (context.rules(step), Values::read(context, step).await) else {
-        return ProbeVerdict::Unclear;
-    };
+    let Ok(rules) = context.rules(step) else { return ProbeVerdict::Unclear };
     let Some(probe) = rules.probe() else { return ProbeVerdict::Unclear };
+    // The target has told; that the store is away for a moment makes that no less.
+    let values = loop {
+        match Values::read(context, step).await {
+            Ok(values) => break values,
+            Err(error) => {
+                tracing::error!(operation.id = %context.op.id, %error, "cannot read what a probe is judged by; trying again");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+        }
+    };
     let headers = from_wire(&received.headers);
     let answer = Answered {
         status: received.status.as_u16(),

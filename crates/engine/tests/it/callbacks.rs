@@ -149,7 +149,7 @@ async fn a_callback_makes_the_next_poll_come_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callbacks_that_nobody_waits_for_are_refused() {
+async fn a_callback_for_an_operation_that_nobody_knows_is_refused() {
     let (fakes, controller) = (fakes().await, Controller::new());
     let latch = Latch::new();
     fakes[0].once("POST", "/slices", Reply::from(Answer::json(202, &json!({"operation_id": "early"}))).after(&latch));
@@ -161,10 +161,22 @@ async fn callbacks_that_nobody_waits_for_are_refused() {
     latch.open();
     assert_eq!(stage.ended(id).await.end().unwrap().status, Status::Completed, "and nothing is lost");
     assert!(!stage.engine.lower_notified("unknown"));
-    // The follower leaves with its task, right after the end is recorded.
-    while stage.engine.lower_notified("early") {
-        tokio::task::yield_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_for_an_ended_operation_or_a_second_one_is_taken_and_changes_nothing() {
+    let (fakes, controller) = (fakes().await, Controller::new().ends(Ending::Never));
+    let stage = notified(&controller, &fakes).await;
+    let (id, lower) = accepted(&stage, &controller).await;
+    controller.finish(&lower, Ending::Completed(200, "{}".to_owned()));
+    say(&stage, &lower).await;
+    let ended = stage.ended(id).await;
+    let seen = fakes[0].seen().len();
+    for _ in 0..2 {
+        assert!(stage.engine.lower_notified(&lower), "so that its sender does not come again");
     }
+    assert_eq!(stage.engine.operation(id).await.unwrap().unwrap(), ended);
+    assert_eq!(fakes[0].seen().len(), seen, "nobody asks about it any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ pub(super) async fn serve(
 /// even looked at.
 async fn notified(shared: &Shared, visit: Visit, lower: &str) -> Result<Response, Stop> {
     if !shared.engine.lower_notified(lower) {
-        return Err(Refusal::NotFound { detail: "no running operation waits for that operation".to_owned() }.into());
+        return Err(Refusal::NotFound { detail: "no operation waits, or waited, for that operation".to_owned() }.into());
     }
     body::read(visit.body, shared.config.body_bytes_max, shared.config.body_time_max).await?;
     Ok(outcome::bare(StatusCode::OK))
