@@ -1,5 +1,7 @@
 //! `fanfold targets`: the back ends of a running server, and holding them back.
 
+mod show;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,6 +31,14 @@ pub(crate) struct Targets {
 enum Command {
     /// List targets and how they are (what "targets" alone does)
     List {
+        #[command(flatten)]
+        server: ServerOption,
+    },
+    /// Show one target: its state, limits, and the budgets of requests to it
+    Show {
+        /// The name of the target
+        name: String,
+
         #[command(flatten)]
         server: ServerOption,
     },
@@ -64,13 +74,27 @@ struct Target {
     name: String,
     url: Option<String>,
     state: String,
-    retry_in_ms: Option<u64>,
-    breaks: u32,
+    breaker: Breaker,
+    limits: Option<Limits>,
     hold: Option<Hold>,
     in_flight: ByKind,
     waiting: ByKind,
     totals: Totals,
     latency: Option<Latency>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Breaker {
+    state: String,
+    since: Option<Timestamp>,
+    retry_in_ms: Option<u64>,
+    breaks: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct Limits {
+    max_in_flight: u64,
+    undo_max_in_flight: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +129,7 @@ pub(super) async fn run(targets: Targets) -> Result<(), Failure> {
     match targets.command {
         None => list(targets.server).await,
         Some(Command::List { server }) => list(server).await,
+        Some(Command::Show { name, server }) => show::show(server, &name).await,
         Some(Command::Hold { name, reason, server }) => {
             let path = format!("{TARGETS}/{}/hold", segment(&name));
             let body = json!({ "reason": reason.unwrap_or_default() });
@@ -138,12 +163,15 @@ async fn list(server: ServerOption) -> Result<(), Failure> {
         return Ok(print_line(json.get())?);
     }
     let List { targets } = api.parse(&json)?;
-    let mut table =
-        Table::new(&["TARGET", "STATE", "ON THE WIRE", "WAITING", "ANSWERED", "FAILED", "LATENCY", "URL", "NOTE"]);
+    let mut table = table();
     for target in targets {
         table.row(row(&api.parse(&target)?));
     }
     Ok(table.print()?)
+}
+
+fn table() -> Table {
+    Table::new(&["TARGET", "STATE", "ON THE WIRE", "WAITING", "ANSWERED", "FAILED", "LATENCY", "URL", "NOTE"])
 }
 
 fn row(target: &Target) -> [Cell; 9] {
@@ -152,7 +180,7 @@ fn row(target: &Target) -> [Cell; 9] {
     [
         Cell::plain(target.name.as_str()),
         Cell::toned(tone(&target.state), target.state.replace('_', " ")),
-        Cell::plain(target.in_flight.total().to_string()),
+        Cell::plain(on_the_wire(target)),
         Cell::plain(target.waiting.total().to_string()),
         Cell::plain(answered.to_string()),
         Cell::plain((server_errors + not_sent + broke).to_string()),
@@ -162,6 +190,15 @@ fn row(target: &Target) -> [Cell; 9] {
         Cell::plain(target.url.as_deref().unwrap_or("-")),
         Cell::plain(note(target)),
     ]
+}
+
+/// How many requests are on the wire, and how many may be; undos are counted apart.
+fn on_the_wire(target: &Target) -> String {
+    let ByKind { forward, undo, pass } = target.in_flight;
+    match &target.limits {
+        Some(limits) => format!("{}/{} {undo}/{}", forward + pass, limits.max_in_flight, limits.undo_max_in_flight),
+        None => format!("{} {undo}", forward + pass),
+    }
 }
 
 impl ByKind {
@@ -175,9 +212,11 @@ fn note(target: &Target) -> String {
         let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
         format!("held by {} since {}{reason}", hold.by, time(hold.since))
     });
-    let retry = target.retry_in_ms.map(|wait| format!("tried again in {wait} ms"));
-    let breaks = (target.breaks > 0).then(|| format!("{} attempts in a row broke", target.breaks));
-    hold.into_iter().chain(breaks).chain(retry).collect::<Vec<_>>().join("; ")
+    let Breaker { state, since, retry_in_ms, breaks } = &target.breaker;
+    let breaker = since.map(|since| format!("breaker {} since {}", state.replace('_', " "), time(since)));
+    let breaks = (*breaks > 0).then(|| format!("{breaks} attempts in a row broke"));
+    let retry = retry_in_ms.map(|wait| format!("tried again in {wait} ms"));
+    [hold, breaks, breaker, retry].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn tone(state: &str) -> Tone {

@@ -26,3 +26,4 @@ mod send;
 mod serve;
 mod shell;
 mod stop;
+mod targets;

@@ -30,6 +30,8 @@ pub struct RouteTable {
     /// One tree for each method, in the order of their names; values are positions in `routes`.
     trees: BTreeMap<String, Tree<usize>>,
     warnings: Vec<Problem>,
+    /// The targets as they are configured, whatever a route says otherwise.
+    targets: BTreeMap<TargetName, TargetSpec>,
 }
 
 /// Which route answers a request.
@@ -98,12 +100,18 @@ impl RouteTable {
         // Without mistakes every route has been compiled, so the positions in the trees are those in the table.
         assert_eq!(positions.len(), routes.len(), "a route without a mistake is compiled");
         table.warnings = found;
+        table.targets.clone_from(targets);
         Ok(table)
     }
 
     /// All routes, in configured order.
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
+    }
+
+    /// The targets as they are configured.
+    pub fn targets(&self) -> &BTreeMap<TargetName, TargetSpec> {
+        &self.targets
     }
 
     /// What is probably not meant.

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerConfig, Pass, Position};
-use super::metrics::Gauges;
+use super::metrics::{Gauges, Picture};
 
 /// What a permit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,6 +109,7 @@ pub(super) struct Snapshot {
     pub(super) held: Option<String>,
     pub(super) breaker: Position,
     pub(super) breaks: u32,
+    pub(super) opened: Option<Instant>,
     pub(super) allowance: Option<Allowance>,
     pub(super) in_flight: Counts,
     pub(super) waiting: Counts,
@@ -309,6 +310,7 @@ impl Admission {
             held: state.held.clone(),
             breaker: state.breaker.position(Instant::now()),
             breaks: state.breaker.breaks(),
+            opened: state.breaker.opened(),
             allowance: state.allowance,
             in_flight: state.in_flight,
             waiting: state.waiting(),
@@ -329,7 +331,14 @@ impl Admission {
         let now = Instant::now();
         state.let_go(now);
         let signal = state.signal(now);
-        self.gauges.publish(&state.waiting(), &state.in_flight, state.breaker.position(now), state.held.is_some());
+        self.gauges.publish(&Picture {
+            waiting: &state.waiting(),
+            in_flight: &state.in_flight,
+            breaker: state.breaker.position(now),
+            breaks: state.breaker.breaks(),
+            held: state.held.is_some(),
+            allowance: state.allowance,
+        });
         // Told under the lock, so that two changes cannot be told in the wrong order.
         self.signal.send_if_modified(|present| std::mem::replace(present, signal) != signal);
         result

@@ -24,12 +24,16 @@ impl Default for BreakerConfig {
 pub(super) struct Breaker {
     config: BreakerConfig,
     state: State,
+    /// So many attempts in a row broke, those that tried the target out included.
+    breaks: u32,
+    /// Since when it does not let everything through.
+    opened: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Attempts go through; so many in a row broke.
-    Closed { breaks: u32 },
+    /// Attempts go through.
+    Closed,
     /// None goes through until then.
     Open { until: Instant },
     /// One attempt is on the wire to try the target out.
@@ -57,14 +61,14 @@ pub(super) enum Position {
 
 impl Breaker {
     pub(super) fn new(config: BreakerConfig) -> Self {
-        Self { config, state: State::Closed { breaks: 0 } }
+        Self { config, state: State::Closed, breaks: 0, opened: None }
     }
 
     /// Takes over other settings. An open breaker stays open for as long as it was to.
     pub(super) fn configure(&mut self, config: BreakerConfig) {
         self.config = config;
         if config.after == 0 {
-            self.state = State::Closed { breaks: 0 };
+            self.answered();
         }
     }
 
@@ -82,19 +86,23 @@ impl Breaker {
 
     /// The target answered as one that works. An attempt that began before the breaker opened tells it just as well.
     pub(super) fn answered(&mut self) {
-        self.state = State::Closed { breaks: 0 };
+        (self.state, self.breaks, self.opened) = (State::Closed, 0, None);
     }
 
     /// An attempt broke.
     pub(super) fn broke(&mut self, pass: Pass, now: Instant) {
         let until = now + self.config.retry_after;
         match (self.state, pass) {
-            (State::Closed { breaks }, _) => {
-                let breaks = breaks.saturating_add(1);
-                let opens = self.config.after != 0 && breaks >= self.config.after;
-                self.state = if opens { State::Open { until } } else { State::Closed { breaks } };
+            (State::Closed, _) => {
+                self.breaks = self.breaks.saturating_add(1);
+                if self.config.after != 0 && self.breaks >= self.config.after {
+                    (self.state, self.opened) = (State::Open { until }, Some(now));
+                }
             }
-            (State::Trying, Pass::Trial) => self.state = State::Open { until },
+            (State::Trying, Pass::Trial) => {
+                self.breaks = self.breaks.saturating_add(1);
+                self.state = State::Open { until };
+            }
             // These began before the breaker opened, and tell nothing that it does not know.
             (State::Open { .. } | State::Ready | State::Trying, _) => {}
         }
@@ -107,17 +115,19 @@ impl Breaker {
         }
     }
 
-    /// How many attempts in a row have broken; those that opened it count until one is answered.
+    /// How many attempts in a row have broken: those that opened it, and those that tried the target out since.
     pub(super) fn breaks(&self) -> u32 {
-        match self.state {
-            State::Closed { breaks } => breaks,
-            State::Open { .. } | State::Trying | State::Ready => self.config.after,
-        }
+        self.breaks
+    }
+
+    /// Since when it does not let everything through; `None` while it does.
+    pub(super) fn opened(&self) -> Option<Instant> {
+        self.opened
     }
 
     pub(super) fn position(&self, now: Instant) -> Position {
         match self.state {
-            State::Closed { .. } => Position::Closed,
+            State::Closed => Position::Closed,
             State::Open { until } if now < until => Position::Open { until },
             State::Open { .. } | State::Trying | State::Ready => Position::HalfOpen,
         }
@@ -127,7 +137,7 @@ impl Breaker {
     pub(super) fn opens_again(&self) -> Option<Instant> {
         match self.state {
             State::Open { until } => Some(until),
-            State::Closed { .. } | State::Trying | State::Ready => None,
+            State::Closed | State::Trying | State::Ready => None,
         }
     }
 }
@@ -171,9 +181,11 @@ mod tests {
         assert_eq!(breaker.position(later), Position::HalfOpen);
         breaker.broke(Pass::Trial, later);
         assert_eq!(breaker.opens_again(), Some(later + Duration::from_secs(10)));
+        assert_eq!((breaker.breaks(), breaker.opened()), (4, Some(now)), "it has been open all the time");
         assert_eq!(breaker.admit(later + Duration::from_secs(10)), Some(Pass::Trial));
         breaker.answered();
         assert_eq!(breaker.admit(later), Some(Pass::Plain));
+        assert_eq!((breaker.breaks(), breaker.opened()), (0, None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::admission::{Counts, PermitKind};
+use super::admission::{Allowance, Counts, PermitKind};
 use super::breaker::Position;
 
 /// Upper bounds in seconds: from a device in the same rack to one that takes its 30 s.
@@ -22,7 +22,9 @@ pub struct Metrics {
     attempts: Family<AttemptLabels, Counter>,
     in_flight: Family<QueueLabels, Gauge>,
     waiting: Family<QueueLabels, Gauge>,
+    max_in_flight: Family<QueueLabels, Gauge>,
     breaker: Family<TargetLabels, Gauge>,
+    breaks: Family<TargetLabels, Gauge>,
     held: Family<TargetLabels, Gauge>,
     response: Family<TargetLabels, Histogram, fn() -> Histogram>,
 }
@@ -65,8 +67,22 @@ struct AttemptLabels {
 pub(super) struct Gauges {
     in_flight: [Gauge; 3],
     waiting: [Gauge; 3],
+    /// Of steps (with what is passed through), and of undos.
+    max_in_flight: [Gauge; 2],
     breaker: Gauge,
+    breaks: Gauge,
     held: Gauge,
+}
+
+/// A target at one instant.
+#[derive(Debug)]
+pub(super) struct Picture<'a> {
+    pub(super) waiting: &'a Counts,
+    pub(super) in_flight: &'a Counts,
+    pub(super) breaker: Position,
+    pub(super) breaks: u32,
+    pub(super) held: bool,
+    pub(super) allowance: Option<Allowance>,
 }
 
 impl Default for Metrics {
@@ -75,7 +91,9 @@ impl Default for Metrics {
             attempts: Family::default(),
             in_flight: Family::default(),
             waiting: Family::default(),
+            max_in_flight: Family::default(),
             breaker: Family::default(),
+            breaks: Family::default(),
             held: Family::default(),
             response: Family::new_with_constructor(|| Histogram::new(RESPONSE_BUCKETS)),
         }
@@ -101,6 +119,9 @@ impl Metrics {
         registry.register("attempts", "Requests to targets, by how they ended", self.attempts.clone());
         registry.register("in_flight", "Permits in use", self.in_flight.clone());
         registry.register("waiting", "Requests that wait for their turn", self.waiting.clone());
+        let permits = "Permits there are; those of `forward` serve what is passed through too; 0: not configured";
+        registry.register("max_in_flight", permits, self.max_in_flight.clone());
+        registry.register("breaks", "Attempts in a row that broke", self.breaks.clone());
         registry.register("breaker", "0: closed, 1: half open, 2: open", self.breaker.clone());
         registry.register("held", "1: held by a person or a failed undo", self.held.clone());
         registry.register(
@@ -129,17 +150,26 @@ impl Metrics {
         Gauges {
             in_flight: queue(&self.in_flight),
             waiting: queue(&self.waiting),
+            max_in_flight: [PermitKind::Forward, PermitKind::Undo].map(|kind| {
+                let labels = QueueLabels { target: target.to_string(), kind: kind.as_str() };
+                self.max_in_flight.get_or_create_owned(&labels)
+            }),
             breaker: self.breaker.get_or_create_owned(&labels),
+            breaks: self.breaks.get_or_create_owned(&labels),
             held: self.held.get_or_create_owned(&labels),
         }
     }
 }
 
 impl Gauges {
-    pub(super) fn publish(&self, waiting: &Counts, in_flight: &Counts, breaker: Position, held: bool) {
-        for (gauge, &count) in self.waiting.iter().zip(waiting).chain(self.in_flight.iter().zip(in_flight)) {
+    pub(super) fn publish(&self, picture: &Picture<'_>) {
+        let Picture { waiting, in_flight, breaker, breaks, held, allowance } = *picture;
+        let max = allowance.map_or([0; 2], |allowance| [allowance.max_in_flight, allowance.undo_max_in_flight]);
+        let counts = self.waiting.iter().zip(waiting).chain(self.in_flight.iter().zip(in_flight));
+        for (gauge, &count) in counts.chain(self.max_in_flight.iter().zip(&max)) {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        self.breaks.set(i64::from(breaks));
         self.breaker.set(match breaker {
             Position::Closed => 0,
             Position::HalfOpen => 1,

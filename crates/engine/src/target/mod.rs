@@ -28,7 +28,7 @@ pub use config::TargetConfig;
 pub use forward::{ForwardError, PassBody, PassBroke, PassLimits};
 pub use headers::{BadHeader, from_wire, is_hop_by_hop, to_wire};
 pub use metrics::Metrics;
-pub use registry::{BadTarget, PerKind, Target, TargetLimits, TargetState, TargetStatus, Targets};
+pub use registry::{BadTarget, BreakerStatus, PerKind, Target, TargetLimits, TargetState, TargetStatus, Targets};
 pub use send::{Broke, Outgoing, Received};
 pub use tally::{Latency, Totals};
 pub use tls::{BadTls, Tls};

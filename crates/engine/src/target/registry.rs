@@ -54,8 +54,8 @@ pub struct BadTarget {
 /// A target at one instant, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetStatus {
-    /// Attempts in a row that broke.
-    pub breaks: u32,
+    /// What its breaker does, on hold or not.
+    pub breaker: BreakerStatus,
     /// Its limits; `None` once it is not configured any more.
     pub limits: Option<TargetLimits>,
     /// Its name.
@@ -72,6 +72,38 @@ pub struct TargetStatus {
     pub totals: Totals,
     /// How long the latest answers took; `None` before the first.
     pub latency: Option<Latency>,
+}
+
+/// What the breaker of a target does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerStatus {
+    /// Attempts in a row that broke, those that tried the target out included.
+    pub breaks: u32,
+    /// How long it has not let everything through; `None` while it is closed.
+    pub open_for: Option<Duration>,
+    /// How long until it lets one attempt try the target out; `None` while it is closed or one does.
+    pub retry_in: Option<Duration>,
+}
+
+impl BreakerStatus {
+    fn of(snapshot: &Snapshot) -> Self {
+        let now = Instant::now();
+        let retry_in = match snapshot.breaker {
+            Position::Open { until } => Some(until.saturating_duration_since(now)),
+            Position::Closed | Position::HalfOpen => None,
+        };
+        let open_for = snapshot.opened.map(|opened| now.saturating_duration_since(opened));
+        Self { breaks: snapshot.breaks, open_for, retry_in }
+    }
+
+    /// The word for it: `closed`, `half_open` or `open`.
+    pub fn as_str(self) -> &'static str {
+        match (self.open_for, self.retry_in) {
+            (None, _) => "closed",
+            (Some(_), None) => "half_open",
+            (Some(_), Some(_)) => "open",
+        }
+    }
 }
 
 /// The limits of a target.
@@ -255,7 +287,7 @@ impl Target {
             name: self.name.clone(),
             url: self.link().map(|link| link.url.to_string()),
             state: TargetState::of(&snapshot),
-            breaks: snapshot.breaks,
+            breaker: BreakerStatus::of(&snapshot),
             limits: snapshot.allowance.map(TargetLimits::from),
             in_flight: snapshot.in_flight.into(),
             waiting: snapshot.waiting.into(),

@@ -1,5 +1,6 @@
 //! Targets, routes, attention, notices, status, and the pages for monitoring.
 
+use fanfold_engine::{Clock as _, SystemClock};
 use fanfold_testkit::{Answer, Latch, PATIENCE, Reply};
 use serde_json::{Value, json};
 
@@ -54,11 +55,12 @@ async fn a_hold_and_a_release_are_carried_to_their_end_though_the_client_goes_aw
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_tells_its_limits_and_what_its_breaker_does() {
-    let rig = Rig::start().await;
+    let (rig, began) = (Rig::start().await, SystemClock.now());
     let target = rig.http.get("/api/v1/targets/tokyo").await.json();
     let limits = json!({ "max_in_flight": 64, "undo_max_in_flight": 16, "pass_waiting_max": 256, "breaker_after": 5,
         "breaker_retry_after_ms": 10_000 });
-    assert_eq!((&target["limits"], &target["breaks"], &target["retry_in_ms"]), (&limits, &json!(0), &Value::Null));
+    assert_eq!(target["limits"], limits);
+    assert_eq!(target["breaker"], json!({ "state": "closed", "since": null, "retry_in_ms": null, "breaks": 0 }));
     rig.tokyo.on("PUT", "/things/7", Reply::Reset { applied: true });
     // Two attempts for each of them; the fifth break opens it, and the third one waits.
     let mut accepted = Vec::new();
@@ -72,8 +74,14 @@ async fn a_target_tells_its_limits_and_what_its_breaker_does() {
             break target;
         }
     };
-    assert_eq!((&target["state"], &target["breaks"]), (&json!("breaker_open"), &json!(5)));
-    assert!(target["retry_in_ms"].as_u64().unwrap() <= 10_000, "{target}");
+    let breaker = &target["breaker"];
+    assert_eq!(
+        (&target["state"], &breaker["state"], &breaker["breaks"]),
+        (&json!("breaker_open"), &json!("open"), &json!(5))
+    );
+    assert!(breaker["retry_in_ms"].as_u64().unwrap() <= 10_000, "{target}");
+    let since: jiff::Timestamp = breaker["since"].as_str().unwrap().parse().unwrap();
+    assert!(since <= SystemClock.now() && since >= began, "{target}");
     let waiting = loop {
         let detail = rig.detail(&accepted[2]).await.json();
         if detail["waiting_for"][0]["for"] == "breaker" {

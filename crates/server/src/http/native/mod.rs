@@ -4,6 +4,7 @@
 //! server. Every error is a problem (RFC 9457).
 
 mod attention;
+mod budgets;
 mod drain;
 mod entity;
 mod events;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use fanfold_core::TargetName;
 use fanfold_core::dialect::Refusal;
-use fanfold_engine::target::{Latency, PerKind, TargetLimits, TargetState, TargetStatus};
+use fanfold_core::route::RouteTable;
+use fanfold_engine::target::{BreakerStatus, Latency, PerKind, TargetLimits, TargetStatus};
 use fanfold_store::Hold;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::budgets::{self, Budgets, Override};
 use super::query::Query;
 use super::{json, millis, read};
 use crate::http::outcome::{Response, Stop};
@@ -27,18 +29,32 @@ struct TargetForm {
     url: Option<String>,
     /// `ok`, `half_open`, `breaker_open`, `held` or `missing`.
     state: &'static str,
-    /// When the open breaker lets one attempt through.
-    retry_in_ms: Option<u64>,
-    /// Attempts in a row that broke: so many open the breaker.
-    breaks: u32,
+    breaker: BreakerForm,
     /// Null once it is no longer configured.
     limits: Option<LimitsForm>,
+    /// How requests to it are carried out where a route does not say otherwise; null once it is no longer configured.
+    budgets: Option<Budgets>,
+    /// Where routes say otherwise.
+    overrides: Vec<Override>,
     hold: Option<HoldForm>,
     in_flight: ByKind,
     waiting: ByKind,
     totals: TotalsForm,
     /// Of the latest answers; null before the first.
     latency: Option<LatencyForm>,
+}
+
+/// What the breaker does, on hold or not.
+#[derive(Debug, Serialize)]
+struct BreakerForm {
+    /// `closed`, `half_open` or `open`.
+    state: &'static str,
+    /// Since when it does not let everything through.
+    since: Option<Timestamp>,
+    /// When it lets one attempt through.
+    retry_in_ms: Option<u64>,
+    /// Attempts in a row that broke.
+    breaks: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,27 +162,30 @@ async fn all(shared: &Shared) -> Result<Vec<TargetForm>, Stop> {
     let holds = shared.store.holds().await?;
     let mut holds: BTreeMap<_, _> = holds.into_iter().map(|hold| (hold.target.clone(), hold)).collect();
     let mut forms: BTreeMap<String, TargetForm> = BTreeMap::new();
+    let (now, front) = (shared.clock.now(), shared.front());
     for status in shared.engine.targets().status() {
         let hold = holds.remove(&status.name);
-        forms.insert(status.name.to_string(), TargetForm::of(status, hold));
+        forms.insert(status.name.to_string(), TargetForm::of(status, hold, front.routes(), now));
     }
     for (name, hold) in holds {
         let status = shared.engine.targets().get(&name).status();
-        forms.insert(name.to_string(), TargetForm::of(status, Some(hold)));
+        forms.insert(name.to_string(), TargetForm::of(status, Some(hold), front.routes(), now));
     }
     Ok(forms.into_values().collect())
 }
 
 impl TargetForm {
-    fn of(status: TargetStatus, hold: Option<Hold>) -> Self {
+    fn of(status: TargetStatus, hold: Option<Hold>, routes: &RouteTable, now: Timestamp) -> Self {
         let totals = status.totals;
+        let (budgets, overrides) = budgets::of(routes, &status.name);
         Self {
             name: status.name.to_string(),
             url: status.url,
             state: status.state.as_str(),
-            retry_in_ms: retry_in(&status.state).map(millis),
-            breaks: status.breaks,
+            breaker: BreakerForm::of(status.breaker, now),
             limits: status.limits.map(LimitsForm::of),
+            budgets,
+            overrides,
             hold: hold.map(|Hold { since, by, reason, .. }| HoldForm { since, by, reason }),
             in_flight: ByKind::of(status.in_flight),
             waiting: ByKind::of(status.waiting),
@@ -181,6 +200,18 @@ impl TargetForm {
                 p95_ms: millis(p95),
                 max_ms: millis(max),
             }),
+        }
+    }
+}
+
+impl BreakerForm {
+    fn of(status: BreakerStatus, now: Timestamp) -> Self {
+        let since = |open_for: Duration| now.checked_sub(open_for).unwrap_or(now);
+        Self {
+            state: status.as_str(),
+            since: status.open_for.map(since),
+            retry_in_ms: status.retry_in.map(millis),
+            breaks: status.breaks,
         }
     }
 }
@@ -200,12 +231,5 @@ impl LimitsForm {
 impl ByKind {
     fn of(PerKind { forward, undo, pass }: PerKind) -> Self {
         Self { forward, undo, pass }
-    }
-}
-
-fn retry_in(state: &TargetState) -> Option<Duration> {
-    match state {
-        TargetState::BreakerOpen { retry_in } => Some(*retry_in),
-        TargetState::Missing | TargetState::Held { .. } | TargetState::HalfOpen | TargetState::Ok => None,
     }
 }
