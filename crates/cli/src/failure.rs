@@ -76,6 +76,19 @@ pub(crate) enum Failure {
         /// Why.
         detail: String,
     },
+    /// The server answered, and things are not as they were asked to be.
+    #[error("{0}")]
+    NotAsAsked(&'static str),
+    /// Some of several things were refused; each has been told.
+    #[error("{refused} of {all} were not done")]
+    NotAll {
+        /// How many were refused.
+        refused: usize,
+        /// Of how many.
+        all: usize,
+        /// The worst of the exit codes.
+        worst: Exit,
+    },
     /// The operation did not complete.
     #[error("operation {id} ended {status}")]
     NotCompleted {
@@ -158,10 +171,12 @@ impl Failure {
             Self::NotCompleted { .. } => Exit::NotCompleted,
             Self::NotFound(_) => Exit::NotFound,
             Self::Refused { .. } => Exit::Refused,
+            Self::NotAll { worst, .. } => *worst,
             Self::Exists(_)
             | Self::Body { .. }
             | Self::File { .. }
             | Self::NotUnderstood { .. }
+            | Self::NotAsAsked(_)
             | Self::Store(_)
             | Self::Listen { .. }
             | Self::Close(_)

@@ -16,6 +16,9 @@ use super::{Answer, Call, Client, ServerUrl};
 use crate::failure::Failure;
 use crate::output::printable;
 
+/// Where the native API keeps notices.
+pub(crate) const NOTICES: &str = "/api/v1/notices";
+
 /// The most entries that are asked for at once.
 const PAGE_MAX: usize = 500;
 
@@ -110,7 +113,7 @@ impl Api {
 
     /// Notices, at most `limit`, by these filters.
     pub(crate) fn notices(&self, query: Vec<(String, String)>, limit: usize) -> Pages<'_> {
-        self.pages("/api/v1/notices".to_owned(), "notices", query, limit)
+        self.pages(NOTICES.to_owned(), "notices", query, limit)
     }
 
     /// JSON of the server as a type.

@@ -25,6 +25,9 @@ const RECONNECT_EVERY: Duration = Duration::from_secs(1);
 /// The server sends something every 15 s; one that is silent for longer than this is taken for gone.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// How often it does. A stream that has lasted for as long has not only begun.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
 /// The longest line of a stream, in octets: a request or an answer with all its fields fits in.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -37,6 +40,7 @@ pub(crate) struct Events<'a> {
     last_id: Option<HeaderValue>,
     body: Option<Incoming>,
     reader: Reader,
+    begun_at: Instant,
     lost_at: Option<Instant>,
 }
 
@@ -52,7 +56,7 @@ struct Message {
 pub(crate) enum Told {
     /// An event of an operation, and the same as it came.
     Event(Box<LiveEntry>, String),
-    /// Events may be missing here: they are past their retention.
+    /// Events may be missing here: their operations were deleted.
     Gap,
 }
 
@@ -82,7 +86,15 @@ impl<'a> Events<'a> {
     }
 
     fn at(api: &'a Api, path: String) -> Self {
-        Self { api, path, last_id: None, body: None, reader: Reader::default(), lost_at: None }
+        Self {
+            api,
+            path,
+            last_id: None,
+            body: None,
+            reader: Reader::default(),
+            begun_at: Instant::now(),
+            lost_at: None,
+        }
     }
 
     /// The next event; `None` once the operation has ended. A server that is gone is looked for.
@@ -99,7 +111,7 @@ impl<'a> Events<'a> {
                 }
             }
             match self.read_on().await {
-                Ok(true) => self.lost_at = None,
+                Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(failure) => {
                     self.body = None;
@@ -126,8 +138,12 @@ impl<'a> Events<'a> {
         let frame = frame.map_err(|error| broken(format!("the stream broke off: {error}")))?;
         let Ok(octets) = frame.into_data() else { return Ok(true) };
         self.reader.read(&octets).map_err(|()| broken(format!("a line is longer than {LINE_BYTES_MAX} bytes")))?;
+        let known = self.last_id.clone();
         if let Some(id) = self.reader.id.take() {
             self.last_id = HeaderValue::try_from(id).ok();
+        }
+        if is_back(known.as_ref(), self.last_id.as_ref(), self.begun_at.elapsed()) {
+            self.lost_at = None;
         }
         Ok(true)
     }
@@ -140,8 +156,15 @@ impl<'a> Events<'a> {
             call.headers.insert(HeaderName::from_static("last-event-id"), id.clone());
         }
         let (status, body) = self.api.open(call).await?;
+        self.begun_at = Instant::now();
         Ok((status != StatusCode::NO_CONTENT).then_some(body))
     }
+}
+
+/// Whether a server that was lost is there again: its stream got on, or lasts. That it begins is not enough, because one that
+/// breaks off each time would be looked for for ever.
+fn is_back(known: Option<&HeaderValue>, latest: Option<&HeaderValue>, lasted: Duration) -> bool {
+    (known.is_some() && known != latest) || lasted >= HEARTBEAT
 }
 
 /// Waits a moment if the server may be restarting; else the failure stays one.
@@ -213,6 +236,27 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_that_only_begins_is_not_there_again() {
+        let id = |text| HeaderValue::from_static(text);
+        for (known, latest, lasted, back) in [
+            (None, None, 0, false),
+            (None, Some("7"), 0, false),
+            (Some("7"), Some("7"), 0, false),
+            (Some("7"), Some("8"), 0, true),
+            (Some("7"), Some("7"), 14, false),
+            (Some("7"), Some("7"), 15, true),
+            (None, Some("7"), 15, true),
+        ] {
+            let (known, latest) = (known.map(id), latest.map(id));
+            assert_eq!(
+                is_back(known.as_ref(), latest.as_ref(), Duration::from_secs(lasted)),
+                back,
+                "{known:?} {latest:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_stream_is_taken_apart_wherever_it_is_cut() {

@@ -31,7 +31,7 @@ pub(crate) async fn to_the_end(
         match told {
             Told::Event(entry, json) => observe(Seen::Event(&entry, &json))?,
             // The events of an operation go with it, and never alone.
-            Told::Gap => say("events are missing here: they are past their retention"),
+            Told::Gap => say("events are missing here: their operations were deleted"),
         }
     }
     let mut lost_at = None;

@@ -50,25 +50,56 @@ pub(super) async fn drain(drain: Drain) -> Result<(), Failure> {
         json = api.get("/api/v1/status").await?;
         state = api.parse(&json)?;
     }
-    let words = match state {
-        State { draining: false, .. } => "the server was told to accept again",
-        State { drained: true, .. } => "drained: nothing is under way any more",
-        State { .. } => "draining: nothing more is accepted, what is under way goes on",
-    };
-    print(drain.server.output, &json, words)
+    print(drain.server.output, &json, outcome_of_drain(&state))
+}
+
+fn outcome_of_drain(state: &State) -> Result<&'static str, Failure> {
+    match state {
+        State { draining: false, .. } => Err(Failure::NotAsAsked(
+            "the server does not drain any more: somebody told it to accept again, or it was started again",
+        )),
+        State { drained: true, .. } => Ok("drained: nothing is under way any more"),
+        State { .. } => Ok("draining: nothing more is accepted, what is under way goes on"),
+    }
 }
 
 pub(super) async fn resume(resume: Resume) -> Result<(), Failure> {
     let api = Api::new(resume.server.url);
     let json = api.post("/api/v1/resume", None).await?;
-    let State { draining, .. } = api.parse(&json)?;
-    print(resume.server.output, &json, if draining { "the server is about to stop" } else { "accepting" })
+    print(resume.server.output, &json, outcome_of_resume(&api.parse(&json)?))
 }
 
-fn print(format: Format, json: &RawValue, words: &str) -> Result<(), Failure> {
-    match format {
-        Format::Table => say(words),
-        Format::Json => print_line(json.get())?,
+fn outcome_of_resume(state: &State) -> Result<&'static str, Failure> {
+    if state.draining {
+        return Err(Failure::NotAsAsked("the server does not accept again: it is about to stop"));
+    }
+    Ok("accepting")
+}
+
+/// What the server said is printed even if it is not what was asked for.
+fn print(format: Format, json: &RawValue, outcome: Result<&'static str, Failure>) -> Result<(), Failure> {
+    if format == Format::Json {
+        print_line(json.get())?;
+    }
+    let words = outcome?;
+    if format == Format::Table {
+        say(words);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_come_as_asked_is_a_failure() {
+        let code = |outcome: Result<&str, Failure>| outcome.err().map(|failure| failure.exit().number());
+        for (draining, drained, of_drain, of_resume) in
+            [(true, false, None, Some(1)), (true, true, None, Some(1)), (false, false, Some(1), None)]
+        {
+            let state = State { draining, drained };
+            assert_eq!((code(outcome_of_drain(&state)), code(outcome_of_resume(&state))), (of_drain, of_resume));
+        }
+    }
 }

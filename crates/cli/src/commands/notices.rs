@@ -2,19 +2,19 @@
 
 use std::num::NonZeroUsize;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fanfold_core::OperationId;
+use fanfold_store::NoticeState;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::ServerOption;
 use super::ops::{print_json, time};
-use crate::client::api::{Api, segment};
+use crate::client::api::{Api, NOTICES, segment};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, Tone, print_line, say};
-
-/// Where the native API keeps notices.
-const NOTICES: &str = "/api/v1/notices";
 
 /// `fanfold notices`
 #[derive(Debug, clap::Args)]
@@ -42,8 +42,8 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct List {
     /// Only those of this state: dead ones are dead letters
-    #[arg(long, value_name = "STATE", value_parser = ["pending", "delivered", "dead"])]
-    state: Option<String>,
+    #[arg(long, value_name = "STATE", value_parser = state_word())]
+    state: Option<NoticeState>,
     /// Only those about this operation
     #[arg(long, value_name = "ID")]
     operation: Option<OperationId>,
@@ -77,7 +77,8 @@ struct Notice {
     id: String,
     operation: OperationId,
     kind: String,
-    state: String,
+    #[serde(deserialize_with = "read_state")]
+    state: NoticeState,
     method: String,
     url: String,
     attempts: u32,
@@ -128,19 +129,29 @@ async fn replay(replay: Replay) -> Result<(), Failure> {
     if ids.is_empty() {
         say("no dead letters");
     }
+    let (all, mut refused, mut worst) = (ids.len(), 0, Exit::Done);
     for id in ids {
-        let json = api.post(format!("{NOTICES}/{}/replay", segment(&id)), None).await?;
+        let json = match api.post(format!("{NOTICES}/{}/replay", segment(&id)), None).await {
+            // Somebody else may have taken it up meanwhile, or it is gone; the others wait all the same.
+            Err(failure @ (Failure::Refused { status: ..500, .. } | Failure::NotFound(_))) if all > 1 => {
+                say(&format!("notice {id} is not sent again: {failure}"));
+                refused += 1;
+                worst = worst.max(failure.exit());
+                continue;
+            }
+            answered => answered?,
+        };
         match replay.server.output {
             Format::Table => say(&format!("notice {id} is sent again")),
             Format::Json => print_line(&one_line(&json))?,
         }
     }
-    Ok(())
+    if refused > 0 { Err(Failure::NotAll { refused, all, worst }) } else { Ok(()) }
 }
 
 /// The ids of dead letters, oldest first, so that they are taken up in the order in which they were recorded.
 async fn dead(api: &Api, operation: Option<OperationId>) -> Result<Vec<String>, Failure> {
-    let mut pages = api.notices(query(Some("dead".to_owned()), operation), usize::MAX);
+    let mut pages = api.notices(query(Some(NoticeState::Dead), operation), usize::MAX);
     let mut ids = Vec::new();
     while let Some(entry) = pages.next().await? {
         ids.push(api.parse::<Notice>(&entry)?.id);
@@ -149,9 +160,9 @@ async fn dead(api: &Api, operation: Option<OperationId>) -> Result<Vec<String>, 
     Ok(ids)
 }
 
-fn query(state: Option<String>, operation: Option<OperationId>) -> Vec<(String, String)> {
+fn query(state: Option<NoticeState>, operation: Option<OperationId>) -> Vec<(String, String)> {
     let operation = operation.map(|id| ("operation".to_owned(), id.to_string()));
-    state.map(|state| ("state".to_owned(), state)).into_iter().chain(operation).collect()
+    state.map(|state| ("state".to_owned(), state.as_str().to_owned())).into_iter().chain(operation).collect()
 }
 
 fn row(notice: &Notice) -> [Cell; 7] {
@@ -188,12 +199,26 @@ fn facts(notice: &Notice) -> Table {
 }
 
 fn state(notice: &Notice) -> Cell {
-    let tone = match notice.state.as_str() {
-        "delivered" => Tone::Good,
-        "dead" => Tone::Bad,
-        _ => Tone::Busy,
+    let tone = match notice.state {
+        NoticeState::Delivered => Tone::Good,
+        NoticeState::Dead => Tone::Bad,
+        NoticeState::Pending => Tone::Busy,
     };
     Cell::toned(tone, notice.state.as_str())
+}
+
+fn state_of(word: &str) -> Option<NoticeState> {
+    NoticeState::ALL.into_iter().find(|state| state.as_str() == word)
+}
+
+fn state_word() -> impl TypedValueParser<Value = NoticeState> {
+    let words = PossibleValuesParser::new(NoticeState::ALL.map(NoticeState::as_str));
+    words.map(|word| state_of(&word).expect("it is one of these words"))
+}
+
+fn read_state<'de, D: Deserializer<'de>>(from: D) -> Result<NoticeState, D::Error> {
+    let word = String::deserialize(from)?;
+    state_of(&word).ok_or_else(|| serde::de::Error::custom(format!("no notice is {word}")))
 }
 
 /// JSON text has line breaks only between its parts, where they mean nothing.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use fanfold_core::OperationId;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::client::{Answer, Call, PATIENCE};
 use crate::failure::Failure;
 use crate::output::{Format, Paint, print_line, print_octets, printable, say};
 
-/// How much longer than it was asked to wait itself an answer may take.
+/// The longest time that a server waits which is asked to (`Prefer: wait=N`).
 const PREFER_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// The largest request body that is read, in octets; the server's own limit is configured, and never larger.
@@ -53,6 +53,17 @@ pub(crate) struct Send {
 pub(super) async fn run(send: Send) -> Result<(), Failure> {
     let api = Api::new(send.server.url.clone());
     let answer = api.client().send(send.call()?).await?;
+    if let Some(id) = ended_operation_of(&answer) {
+        match api.operation(id).await {
+            // It passed through: the operation is one of the target's own.
+            Err(Failure::NotFound(_)) => {}
+            shown => {
+                say(&format!("operation {id} has ended, and was answered {}", answer.status));
+                print_octets(&answer.body)?;
+                return follow::verdict(&shown?.detail);
+            }
+        }
+    }
     if !answer.status.is_success() {
         return refused(&answer);
     }
@@ -128,6 +139,17 @@ fn operation_of(answer: &Answer) -> Option<OperationId> {
     named.chain(answer.header("location")).find_map(|text| text.rsplit('/').next()?.parse().ok())
 }
 
+/// The operation whose final response this is (`Prefer: wait=N`): the server says that it waited, and links to it.
+fn ended_operation_of(answer: &Answer) -> Option<OperationId> {
+    if !answer.header("preference-applied")?.starts_with("wait") {
+        return None;
+    }
+    // The target may have sent links of its own, before that of the server.
+    let links = answer.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    let status = links.filter_map(|link| link.strip_suffix(">; rel=\"status\"")).next_back()?;
+    status.rsplit('/').next()?.parse().ok()
+}
+
 fn read_data(data: &str) -> Result<Bytes, Failure> {
     let Some(file) = data.strip_prefix('@') else {
         return Ok(Bytes::copy_from_slice(data.as_bytes()));
@@ -186,6 +208,23 @@ mod tests {
             assert_eq!(operation_of(&answer).map(|id| id.to_string()).as_deref(), Some(ID), "{answer:?}");
         }
         assert_eq!(operation_of(&answer(Some("/elsewhere/17"), "{\"id\": 17}")), None);
+    }
+
+    #[test]
+    fn a_final_response_names_its_operation_in_a_link() {
+        let answer = |applied: &str, links: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("preference-applied", applied.parse().unwrap());
+            headers.extend(links.iter().map(|link| (LINK, link.parse().unwrap())));
+            Answer { status: StatusCode::INTERNAL_SERVER_ERROR, headers, body: Bytes::new() }
+        };
+        let own = format!("</api/v1/operations/{ID}>; rel=\"status\"");
+        let theirs = "</jobs/7>; rel=\"status\"";
+        let found = |answer| ended_operation_of(&answer).map(|id| id.to_string());
+        assert_eq!(found(answer("wait=10", &[theirs, &own])).as_deref(), Some(ID));
+        assert_eq!(found(answer("return=minimal", &[&own])), None);
+        assert_eq!(found(answer("wait=10", &[theirs])), None);
+        assert_eq!(ended_operation_of(&super::tests::answer(None, "{}")), None);
     }
 
     #[test]

@@ -60,6 +60,26 @@ async fn a_server_is_drained_and_accepts_again() {
 }
 
 #[tokio::test]
+async fn a_drain_that_somebody_ends_is_not_told_to_be_done() {
+    let answer = Latch::new();
+    let tokyo = FakeTarget::start().await;
+    tokyo.once("PUT", "/things/1", Reply::from(Answer::empty(200)).after(&answer));
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    let server = Server::start(&home).await;
+    let id = server.put("/things/1").await;
+    tokyo.wait_for(1).await;
+    let url = server.url.clone();
+    let waiting = home.start(crate::program::PROGRAM, &["drain", "--wait", "--server", &url]);
+    waiting.line("waiting for what is under way").await;
+    assert_eq!(server.run(&home, &["resume"]).await.code, Some(0));
+    let (status, printed) = waiting.ended().await;
+    assert_eq!(status.code(), Some(1), "{printed}");
+    assert!(printed.contains("the server does not drain any more"), "{printed}");
+    answer.open();
+    assert_eq!(server.end_of(&id).await["status"], "completed");
+}
+
+#[tokio::test]
 async fn a_drain_is_not_kept_over_a_restart() {
     let tokyo = FakeTarget::start().await;
     let home = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));

@@ -84,14 +84,23 @@ async fn all_dead_letters_are_replayed_by_one_command() {
     receiver.on("PUT", "*", Answer::empty(500));
     let home = Home::new(&msf(&tokyo));
     let server = Server::start(&home).await;
-    let (one, other) = (put(&server, &receiver).await, put(&server, &receiver).await);
-    for operation in [&one, &other] {
-        notice(&server, operation, "dead").await;
+    let mut operations = Vec::new();
+    for _ in 0..3 {
+        operations.push(put(&server, &receiver).await);
+        notice(&server, &operations[operations.len() - 1], "dead").await;
     }
+    let [one, other, third] = operations.try_into().unwrap();
     receiver.on("PUT", "*", Answer::empty(204));
     let first = server.run(&home, &["notices", "replay", "--all-dead", "--operation", &one]).await;
     assert_eq!((first.code, first.stderr.lines().count()), (Some(0), 1), "{}", first.stderr);
-    notice(&server, &one, "delivered").await;
+    let delivered = text(&notice(&server, &one, "delivered").await["id"]);
+    // What is refused keeps none of the others back, and the worst of it is the exit code.
+    let dead = text(&notice(&server, &third, "dead").await["id"]);
+    let named = server.run(&home, &["notices", "replay", "nothing", &delivered, &dead]).await;
+    assert_eq!(named.code, Some(7), "{}", named.stderr);
+    assert!(named.stderr.contains(&format!("notice {delivered} is not sent again: ")), "{}", named.stderr);
+    assert!(named.stderr.ends_with("fanfold: 2 of 3 were not done\n"), "{}", named.stderr);
+    notice(&server, &third, "delivered").await;
     let second = server.run(&home, &["notices", "replay", "--all-dead", "--output", "json"]).await;
     assert_eq!((second.code, second.stdout.lines().count()), (Some(0), 1), "{}", second.stdout);
     notice(&server, &other, "delivered").await;

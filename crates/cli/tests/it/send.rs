@@ -71,6 +71,21 @@ async fn a_change_that_fails_gives_its_own_exit_code_and_tells_each_targets_fate
 }
 
 #[tokio::test]
+async fn a_client_that_prefers_to_wait_gets_the_final_response_and_the_exit_code_of_its_operation() {
+    let (tokyo, home, server) = server().await;
+    tokyo.on("PUT", "/things/2", Answer::empty(409));
+    for (path, code, status) in [("/things/1", 0, "200"), ("/things/2", 5, "500")] {
+        let sent = server.run(&home, &["send", "PUT", path, "--data", "{}", "-H", "Prefer: wait=30"]).await;
+        assert_eq!(sent.code, Some(code), "{}", sent.stderr);
+        assert!(sent.stderr.contains(&format!("has ended, and was answered {status}")), "{}", sent.stderr);
+    }
+    let failed = server.run(&home, &["send", "PUT", "/things/2", "-H", "Prefer: wait=30", "--data", "{}"]).await;
+    let problem: Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!(text(&problem["code"]), "operation_failed");
+    assert!(failed.stderr.ends_with("ended failed\n"), "{}", failed.stderr);
+}
+
+#[tokio::test]
 async fn bodies_come_from_files_and_headers_are_sent() {
     let (tokyo, home, server) = server().await;
     std::fs::write(home.path().join("thing.xml"), "<thing/>").unwrap();

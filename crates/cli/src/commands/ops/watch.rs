@@ -51,7 +51,7 @@ async fn all(api: &Api, format: Format) -> Result<(), Failure> {
                     print_line(&line)?;
                 }
             }
-            (Told::Gap, _) => say("events are missing here: they are past their retention"),
+            (Told::Gap, _) => say("events are missing here: their operations were deleted"),
         }
     }
     Ok(())
