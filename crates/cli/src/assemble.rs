@@ -117,7 +117,8 @@ impl Running {
         self.address
     }
 
-    /// Replaces routes, mounts and targets: all of them, or, where one cannot be set up, none.
+    /// Replaces routes, mounts, targets, the rules of notices and the public address: all of them, or, where one cannot be set
+    /// up, none.
     ///
     /// # Errors
     /// If something cannot be set up as configured.

@@ -21,7 +21,8 @@ const THREADS_END: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Signals:
-  SIGHUP           read the configuration again: routes, mounts and targets change at once, or not at all
+  SIGHUP           read the configuration again: [[routes]], [[mounts]], [targets], [defaults], [notices], and public_url
+                   and shutdown_grace of [server] change at once, or not at all
   SIGTERM, SIGINT  stop: accept nothing more, wait for answers on the wire for up to shutdown_grace, record them
                    and end; a second signal ends at once")]
 pub(crate) struct Serve {
