@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use fanfold_core::OperationId;
+use fanfold_core::operation::AttentionReason;
 use fanfold_engine::Resolution;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -71,9 +72,8 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct List {
     /// Which notes: open, closed or all
-    #[arg(long, value_name = "STATE", default_value = "open", value_parser = ["open", "closed", "all"])]
-    #[arg(hide_possible_values = true)]
-    state: String,
+    #[arg(long, value_name = "STATE", default_value = "open", hide_possible_values = true)]
+    state: Which,
     /// Only those about this operation
     #[arg(long, value_name = "ID")]
     operation: Option<OperationId>,
@@ -88,13 +88,21 @@ struct List {
     server: ServerOption,
 }
 
+/// Notes by their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    Open,
+    Closed,
+    All,
+}
+
 /// A note as the server shows it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Note {
     id: u64,
     operation: OperationId,
     target: Option<String>,
-    reason: String,
+    reason: AttentionReason,
     detail: String,
     opened_at: Timestamp,
     operation_ended: bool,
@@ -178,7 +186,7 @@ async fn show(id: u64, server: ServerOption) -> Result<(), Failure> {
     if let Some(target) = &note.target {
         fact("target", target);
     }
-    fact("reason", &note.reason.replace('_', " "));
+    fact("reason", &note.reason.as_str().replace('_', " "));
     fact("detail", &note.detail);
     fact("opened", &time(note.opened_at));
     match &note.closed {
@@ -193,7 +201,7 @@ async fn show(id: u64, server: ServerOption) -> Result<(), Failure> {
 
 async fn list(options: List) -> Result<(), Failure> {
     let api = Api::new(options.server.url);
-    let mut query = vec![("state".to_owned(), options.state)];
+    let mut query = vec![("state".to_owned(), options.state.as_str().to_owned())];
     query.extend(options.operation.map(|id| ("operation".to_owned(), id.to_string())));
     query.extend(options.target.map(|target| ("target".to_owned(), target)));
     let mut pages = api.pages(ATTENTION.to_owned(), "attention", query, options.limit.get());
@@ -223,13 +231,23 @@ fn row(note: &Note) -> [Cell; 7] {
     let tone = if note.closed.is_some() { Tone::Plain } else { Tone::Doubtful };
     [
         Cell::plain(note.id.to_string()),
-        Cell::toned(tone, note.reason.replace('_', " ")),
+        Cell::toned(tone, note.reason.as_str().replace('_', " ")),
         Cell::plain(note.target.as_deref().unwrap_or("-")),
         Cell::plain(time(note.opened_at)),
         Cell::plain(note.operation.to_string()),
         Cell::plain(answers),
         Cell::plain(note.detail.as_str()),
     ]
+}
+
+impl Which {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::All => "all",
+        }
+    }
 }
 
 impl Note {

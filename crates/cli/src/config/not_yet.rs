@@ -8,7 +8,7 @@ use super::finding::{Findings, Wrong};
 
 /// A setting that is refused.
 struct Rule {
-    /// The keys that lead to it; `*` stands for any name or position.
+    /// The keys that lead to it.
     keys: &'static [&'static str],
     /// With which values.
     when: When,
@@ -69,7 +69,7 @@ fn refuse_below(node: &Node, place: &Place, findings: &mut Findings<'_>) {
 
 impl Rule {
     fn is_at(&self, place: &Place) -> bool {
-        let fits = |(key, part): (&&str, &Part)| *key == "*" || matches!(part, Part::Key(name) if name == key);
+        let fits = |(key, part): (&&str, &Part)| matches!(part, Part::Key(name) if name == key);
         self.keys.len() == place.parts().len() && self.keys.iter().zip(place.parts()).all(fits)
     }
 

@@ -1,17 +1,12 @@
 //! Accepting nothing any more, and accepting again.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::query::Query;
-use super::{json, read};
+use super::{Nothing, json, read};
 use crate::http::outcome::{Response, Stop};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
-
-/// A body that says nothing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 #[derive(Debug, Serialize)]
 struct DrainForm {

@@ -22,14 +22,19 @@ use fanfold_core::OperationId;
 use fanfold_core::dialect::{Refusal, Reply};
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::body;
 use super::door::API;
 use super::outcome::{self, Response, Stop};
 use super::server::Shared;
 use super::visit::Visit;
+
+/// A body that says nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// Methods of what is read.
 const READ: [Method; 2] = [Method::GET, Method::HEAD];

@@ -5,21 +5,17 @@ use fanfold_core::plan::Redaction;
 use fanfold_core::{OperationId, TenantId};
 use fanfold_store::{Notice, NoticeFilter, NoticeId, NoticeState, Order, Page};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::entity;
 use super::query::Query;
-use super::{json, read};
+use super::{Nothing, json, read};
 use crate::http::outcome::{Response, Stop};
 use crate::http::page::{self, CHUNK, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
 const KNOWN: [&str; 4] = ["limit", "operation", "page_token", "state"];
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReplayRequest {}
 
 #[derive(Debug, Serialize)]
 struct NoticeForm {
@@ -78,7 +74,7 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: &str) -> Result<Res
 /// `POST /notices/{id}/replay`: takes a dead letter up again.
 pub(super) async fn replay(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let ReplayRequest {} = read(shared, visit.body).await?;
+    let Nothing {} = read(shared, visit.body).await?;
     let notice = one(shared, &visit.caller.tenant, id).await?;
     let (engine, replayed) = (shared.engine.clone(), notice.notice.id);
     shared.carried(async move { engine.replay_notice(&replayed).await }).await??;

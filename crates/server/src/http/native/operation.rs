@@ -11,19 +11,13 @@ use fanfold_core::{Operation, OperationId};
 use fanfold_engine::CancelOutcome;
 use fanfold_store::LockPlace;
 use http::StatusCode;
-use serde::Deserialize;
 
 use super::query::{Query, span};
-use super::{entity, read, uncached};
+use super::{Nothing, entity, read, uncached};
 use crate::http::Front;
 use crate::http::outcome::{self, Response, Stop};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
-
-/// A body that says nothing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 /// `GET /operations/{id}`: with `If-None-Match`, 304 as long as nothing has changed; with `wait`, not before something has
 /// changed or, without a tag, before it has ended, or the time is up.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budgets::{self, Budgets, Override};
 use super::query::Query;
-use super::{json, millis, read};
+use super::{Nothing, json, millis, read};
 use crate::http::outcome::{Response, Stop};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
@@ -106,10 +106,6 @@ struct HoldRequest {
     reason: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReleaseRequest {}
-
 /// `GET /targets`
 pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
@@ -140,7 +136,7 @@ pub(super) async fn hold(shared: &Shared, visit: Visit, name: &str) -> Result<Re
 /// `POST /targets/{name}/release`
 pub(super) async fn release(shared: &Shared, visit: Visit, name: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let ReleaseRequest {} = read(shared, visit.body).await?;
+    let Nothing {} = read(shared, visit.body).await?;
     let before = one(shared, name).await?;
     let (engine, target) = (shared.engine.clone(), TargetName::from(name));
     shared.carried(async move { engine.release(&target).await }).await??;
