@@ -36,87 +36,127 @@ use super::visit::Visit;
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// Methods of what is read.
-const READ: [Method; 2] = [Method::GET, Method::HEAD];
+/// What a path of the API is about, and what is to be done there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked<'a> {
+    Read(Page<'a>),
+    Change(Deed<'a>),
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page<'a> {
+    Attention,
+    Note(&'a str),
+    Events,
+    Notices,
+    Notice(&'a str),
+    Operations,
+    Operation(&'a str),
+    EventsOfOne(&'a str),
+    History(&'a str),
+    Routes,
+    Status,
+    Targets,
+    Target(&'a str),
+}
+
+/// What is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed<'a> {
+    Acknowledge(&'a str),
+    Resolve(&'a str),
+    Drain,
+    Resume,
+    Replay(&'a str),
+    Cancel(&'a str),
+    Extend(&'a str),
+    Hold(&'a str),
+    Release(&'a str),
+}
 
 /// Answers a request to the native API.
 pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let segments = segments(&visit).ok_or_else(nothing)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let [what @ .., verb @ ("acknowledge" | "cancel" | "extend" | "hold" | "release" | "replay" | "resolve")] =
-        segments.as_slice()
-        && matches!(what, ["attention" | "notices" | "operations" | "targets", _])
-    {
-        return Box::pin(change(shared, visit, what, verb)).await;
+    let asked = Asked::of(&segments).ok_or_else(nothing)?;
+    let allow = asked.methods();
+    if !allow.contains(&visit.head.method) {
+        return Err(Refusal::MethodNotAllowed { allow: allow.to_vec() }.into());
     }
-    if let [verb @ ("drain" | "resume")] = segments.as_slice() {
-        only(&visit.head.method, &[Method::POST])?;
-        return drain::set(shared, visit, *verb == "drain").await;
-    }
-    if !is_read(&segments) {
-        return Err(nothing());
-    }
-    only(&visit.head.method, &READ)?;
-    match segments.as_slice() {
-        ["attention"] => attention::list(shared, &visit).await,
-        ["attention", id] => attention::show(shared, &visit, id).await,
-        ["events"] => events::of_all(shared, &visit).await,
-        ["notices"] => notices::list(shared, &visit).await,
-        ["notices", id] => notices::show(shared, &visit, id).await,
-        ["operations"] => operations::list(shared, &visit).await,
-        ["operations", id] => Box::pin(operation::show(shared, &visit, operation_id(id)?)).await,
-        ["operations", id, "events"] => events::of_one(shared, &visit, operation_id(id)?).await,
-        ["operations", id, "history"] => history::list(shared, &visit, operation_id(id)?).await,
-        ["routes"] => routes::list(&visit),
-        ["status"] => status::show(shared, &visit).await,
-        ["targets"] => targets::list(shared, &visit).await,
-        ["targets", name] => targets::show(shared, &visit, name).await,
-        _ => Err(nothing()),
+    match asked {
+        Asked::Read(page) => read_page(shared, &visit, page).await,
+        Asked::Change(deed) => Box::pin(change(shared, visit, deed)).await,
     }
 }
 
-/// Whether a path is one of those that are read.
-fn is_read(segments: &[&str]) -> bool {
-    matches!(
-        segments,
-        ["attention" | "events" | "notices" | "operations" | "routes" | "status" | "targets"]
-            | ["attention" | "notices" | "operations" | "targets", _]
-            | ["operations", _, "events" | "history"]
-    )
+async fn read_page(shared: &Shared, visit: &Visit, page: Page<'_>) -> Result<Response, Stop> {
+    match page {
+        Page::Attention => attention::list(shared, visit).await,
+        Page::Note(id) => attention::show(shared, visit, id).await,
+        Page::Events => events::of_all(shared, visit).await,
+        Page::Notices => notices::list(shared, visit).await,
+        Page::Notice(id) => notices::show(shared, visit, id).await,
+        Page::Operations => operations::list(shared, visit).await,
+        Page::Operation(id) => Box::pin(operation::show(shared, visit, operation_id(id)?)).await,
+        Page::EventsOfOne(id) => events::of_one(shared, visit, operation_id(id)?).await,
+        Page::History(id) => history::list(shared, visit, operation_id(id)?).await,
+        Page::Routes => routes::list(visit),
+        Page::Status => status::show(shared, visit).await,
+        Page::Targets => targets::list(shared, visit).await,
+        Page::Target(name) => targets::show(shared, visit, name).await,
+    }
 }
 
-/// Requests that change something.
-async fn change(shared: &Shared, visit: Visit, what: &[&str], verb: &str) -> Result<Response, Stop> {
-    match (what, verb) {
-        (["attention", id], "acknowledge") => {
-            only(&visit.head.method, &[Method::POST])?;
-            attention::acknowledge(shared, visit, id).await
+async fn change(shared: &Shared, visit: Visit, deed: Deed<'_>) -> Result<Response, Stop> {
+    match deed {
+        Deed::Acknowledge(id) => attention::acknowledge(shared, visit, id).await,
+        Deed::Resolve(id) => attention::resolve(shared, visit, id).await,
+        Deed::Drain => drain::set(shared, visit, true).await,
+        Deed::Resume => drain::set(shared, visit, false).await,
+        Deed::Replay(id) => notices::replay(shared, visit, id).await,
+        Deed::Cancel(id) => operation::cancel(shared, visit, operation_id(id)?).await,
+        Deed::Extend(id) => extend::extend(shared, visit, operation_id(id)?).await,
+        Deed::Hold(name) => targets::hold(shared, visit, name).await,
+        Deed::Release(name) => targets::release(shared, visit, name).await,
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn of(segments: &[&'a str]) -> Option<Self> {
+        use Asked::{Change, Read};
+        Some(match segments {
+            ["attention"] => Read(Page::Attention),
+            ["attention", id] => Read(Page::Note(id)),
+            ["attention", id, "acknowledge"] => Change(Deed::Acknowledge(id)),
+            ["attention", id, "resolve"] => Change(Deed::Resolve(id)),
+            ["drain"] => Change(Deed::Drain),
+            ["events"] => Read(Page::Events),
+            ["notices"] => Read(Page::Notices),
+            ["notices", id] => Read(Page::Notice(id)),
+            ["notices", id, "replay"] => Change(Deed::Replay(id)),
+            ["operations"] => Read(Page::Operations),
+            ["operations", id] => Read(Page::Operation(id)),
+            ["operations", id, "cancel"] => Change(Deed::Cancel(id)),
+            ["operations", id, "events"] => Read(Page::EventsOfOne(id)),
+            ["operations", id, "extend"] => Change(Deed::Extend(id)),
+            ["operations", id, "history"] => Read(Page::History(id)),
+            ["resume"] => Change(Deed::Resume),
+            ["routes"] => Read(Page::Routes),
+            ["status"] => Read(Page::Status),
+            ["targets"] => Read(Page::Targets),
+            ["targets", name] => Read(Page::Target(name)),
+            ["targets", name, "hold"] => Change(Deed::Hold(name)),
+            ["targets", name, "release"] => Change(Deed::Release(name)),
+            _ => return None,
+        })
+    }
+
+    fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Read(_) => &[Method::GET, Method::HEAD],
+            Self::Change(_) => &[Method::POST],
         }
-        (["notices", id], "replay") => {
-            only(&visit.head.method, &[Method::POST])?;
-            notices::replay(shared, visit, id).await
-        }
-        (["attention", id], "resolve") => {
-            only(&visit.head.method, &[Method::POST])?;
-            attention::resolve(shared, visit, id).await
-        }
-        (["operations", id], "cancel") => {
-            only(&visit.head.method, &[Method::POST])?;
-            operation::cancel(shared, visit, operation_id(id)?).await
-        }
-        (["operations", id], "extend") => {
-            only(&visit.head.method, &[Method::POST])?;
-            extend::extend(shared, visit, operation_id(id)?).await
-        }
-        (["targets", name], "hold") => {
-            only(&visit.head.method, &[Method::POST])?;
-            targets::hold(shared, visit, name).await
-        }
-        (["targets", name], "release") => {
-            only(&visit.head.method, &[Method::POST])?;
-            targets::release(shared, visit, name).await
-        }
-        _ => Err(nothing()),
     }
 }
 
@@ -128,13 +168,6 @@ fn segments(visit: &Visit) -> Option<Vec<String>> {
 
 fn nothing() -> Stop {
     Refusal::NotFound { detail: "the API has no such path".to_owned() }.into()
-}
-
-fn only(method: &Method, allow: &[Method]) -> Result<(), Refusal> {
-    if allow.contains(method) {
-        return Ok(());
-    }
-    Err(Refusal::MethodNotAllowed { allow: allow.to_vec() })
 }
 
 /// A text that cannot be an id names no operation.
