@@ -1,4 +1,5 @@
-//! What pages for operators refer to is there: the commands of `docs/operating.md`, and the tests that `docs/guarantees.md` names.
+//! What pages for operators refer to is there: the commands of `docs/operating.md`, and the tests, commands and counters that
+//! `docs/guarantees.md` names.
 
 use fanfold_testkit::{FakeTarget, Home};
 
@@ -45,6 +46,25 @@ fn every_guarantee_names_tests_that_are_there() {
     assert_eq!(named.len(), promises, "each promise names its tests");
     for name in named.iter().flat_map(|line| line.split('`').skip(1).step_by(2)) {
         assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
+
+#[test]
+fn what_tries_to_break_a_guarantee_is_there() {
+    let page = include_str!("../../../../docs/guarantees.md");
+    let usage = include_str!("../../../../xtask/src/main.rs");
+    let simulated = include_str!("../../../sim/src/oracle/mod.rs");
+    let counted = include_str!("../../../../xtask/src/torture/report.rs");
+    let promises = page.lines().filter(|line| line.starts_with("- **G")).count();
+    let tried: Vec<&str> = page.lines().filter_map(|line| line.trim().strip_prefix("Tried by: ")).collect();
+    assert_eq!(tried.len(), promises, "each promise says what tries to break it");
+    for name in tried.iter().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        let is_there = match name.strip_prefix("cargo xtask ") {
+            Some(command) => usage.contains(&format!("\n  {command} ")),
+            None if name.starts_with('G') => simulated.contains(&format!("    {name},\n")),
+            None => counted.contains(&format!("{name}={{}}")),
+        };
+        assert!(is_there, "nothing tells of {name}");
     }
 }
 
