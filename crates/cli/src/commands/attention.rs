@@ -208,7 +208,7 @@ async fn list(options: List) -> Result<(), Failure> {
     if options.server.output == Format::Json {
         return print_json(&mut pages).await;
     }
-    let mut table = Table::new(&["NOTE", "REASON", "TARGET", "OPENED", "OPERATION", "ANSWERS", "DETAIL"]);
+    let mut table = Table::new(&["NOTE", "REASON", "TARGET", "OPENED", "OPERATION", "TO DO", "DETAIL"]);
     let mut is_empty = true;
     while let Some(entry) = pages.next().await? {
         table.row(row(&api.parse::<Note>(entry.as_ref() as &RawValue)?));
@@ -222,11 +222,12 @@ async fn list(options: List) -> Result<(), Failure> {
 }
 
 fn row(note: &Note) -> [Cell; 7] {
-    let answers = match (&note.closed, note.answers.as_slice()) {
+    let to_do = match (&note.closed, note.answers.as_slice()) {
         (Some(closed), _) => format!("closed by {}", closed.by),
         (None, []) if note.operation_ended => "acknowledge".to_owned(),
-        (None, []) => "-".to_owned(),
-        (None, answers) => answers.join(", "),
+        // No answer closes it: what it asks for is done elsewhere.
+        (None, []) => "see detail, or cancel".to_owned(),
+        (None, answers) => format!("resolve: {}", answers.join(", ")),
     };
     let tone = if note.closed.is_some() { Tone::Plain } else { Tone::Doubtful };
     [
@@ -235,7 +236,7 @@ fn row(note: &Note) -> [Cell; 7] {
         Cell::plain(note.target.as_deref().unwrap_or("-")),
         Cell::plain(time(note.opened_at)),
         Cell::plain(note.operation.to_string()),
-        Cell::plain(answers),
+        Cell::plain(to_do),
         Cell::plain(note.detail.as_str()),
     ]
 }

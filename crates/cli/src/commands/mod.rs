@@ -21,6 +21,7 @@ mod targets;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::ServerUrl;
@@ -116,8 +117,17 @@ pub(crate) struct ServerOption {
 
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
-    // A wrong command line ends here, with exit code 2.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let Some(failure) = names_nothing(&error) else {
+                // A wrong command line ends here, with exit code 2.
+                error.exit()
+            };
+            output::say(&format!("fanfold: {failure}"));
+            return failure.exit().into();
+        }
+    };
     telemetry::start(&cli.log);
     match cli.command.run() {
         Ok(()) => Exit::Done.into(),
@@ -129,6 +139,19 @@ pub(crate) fn run() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// A text that cannot be an id names nothing that is there, as any other id that nothing has: the command line is not wrong.
+fn names_nothing(error: &clap::Error) -> Option<Failure> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let is_id =
+        error.kind() == ErrorKind::ValueValidation && matches!(text(ContextKind::InvalidArg), Some("<ID>" | "[ID]"));
+    let value = text(ContextKind::InvalidValue).filter(|_| is_id)?;
+    let like = "an operation has one like 01a20105-6fcf-737a-a77a-ecb48cd483d2, a note has a number";
+    Some(Failure::NotFound(format!("nothing has the id {value:?}: {like}")))
 }
 
 impl Command {

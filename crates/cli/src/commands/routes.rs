@@ -1,5 +1,6 @@
 //! `fanfold routes`: what a running server does with which requests.
 
+use fanfold_core::plan::Order;
 use serde::Deserialize;
 
 use super::ServerOption;
@@ -33,6 +34,28 @@ struct Route {
 #[derive(Debug, Deserialize)]
 struct Operation {
     targets: Vec<String>,
+    selected: String,
+    order: Order,
+    undo: String,
+}
+
+impl Operation {
+    /// Its targets, and how they are called.
+    fn targets(&self) -> String {
+        let targets = self.targets.join(", ");
+        if self.selected == "all" { targets } else { format!("selected from {targets}") }
+    }
+
+    fn order(&self) -> String {
+        match &self.order {
+            Order::Parallel => "parallel".to_owned(),
+            Order::Sequence => "sequence".to_owned(),
+            Order::Waves(sizes) => {
+                let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+                format!("waves of {}, the rest", sizes.join(", "))
+            }
+        }
+    }
 }
 
 pub(super) async fn run(routes: Routes) -> Result<(), Failure> {
@@ -42,11 +65,12 @@ pub(super) async fn run(routes: Routes) -> Result<(), Failure> {
         return Ok(print_line(json.get())?);
     }
     let List { routes } = api.parse(&json)?;
-    let mut table = Table::new(&["ROUTE", "METHOD", "PATH", "DIALECT", "DOES", "TARGETS"]);
+    let mut table = Table::new(&["ROUTE", "METHOD", "PATH", "DIALECT", "DOES", "TARGETS", "ORDER", "UNDO"]);
     for route in routes {
-        let (does, targets) = match (route.operation, route.pass) {
-            (Some(operation), _) => ("operation", operation.targets.join(", ")),
-            (None, pass) => ("pass through", pass.unwrap_or_default()),
+        let none = || "-".to_owned();
+        let (does, targets, order, undo) = match (route.operation, route.pass) {
+            (Some(operation), _) => ("operation", operation.targets(), operation.order(), operation.undo),
+            (None, pass) => ("pass through", pass.unwrap_or_default(), none(), none()),
         };
         table.row([
             Cell::plain(route.name),
@@ -55,6 +79,8 @@ pub(super) async fn run(routes: Routes) -> Result<(), Failure> {
             Cell::plain(route.dialect),
             Cell::plain(does),
             Cell::plain(targets),
+            Cell::plain(order),
+            Cell::plain(undo),
         ]);
     }
     Ok(table.print()?)

@@ -193,7 +193,20 @@ async fn what_is_not_there_has_an_exit_code_of_its_own() {
     }
     let ended = server.run(&home, &["targets", "hold", "kyoto"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(6), "fanfold: there is no such target\n"));
-    let ended = server.run(&home, &["ops", "get", "17"]).await;
+    for arguments in [
+        &["ops", "get", "nope"][..],
+        &["ops", "watch", "17"],
+        &["ops", "extend", "nope", "--by", "1d"],
+        &["attention", "show", "nope"],
+        &["attention", "show", "17"],
+        &["notices", "show", "nope"],
+    ] {
+        let ended = server.run(&home, arguments).await;
+        assert_eq!(ended.code, Some(6), "{arguments:?}: {}", ended.stderr);
+    }
+    let ended = server.run(&home, &["ops", "get", "nope"]).await;
+    assert!(ended.stderr.starts_with("fanfold: nothing has the id \"nope\": "), "{}", ended.stderr);
+    let ended = server.run(&home, &["ops", "list", "--status", "nope"]).await;
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
 

@@ -67,6 +67,22 @@ impl OperationRoute {
         &self.policy
     }
 
+    /// The targets that its operations call, in configured order; where a request selects among them, all that it may select.
+    pub fn targets(&self) -> Vec<&TargetName> {
+        match &self.selector {
+            Selector::Named(named) => named.iter().map(|target| &target.name).collect(),
+            Selector::From(_) => self.policy.targets.keys().collect(),
+        }
+    }
+
+    /// Whether each request selects its targets.
+    pub fn is_selected_by_request(&self) -> bool {
+        match &self.selector {
+            Selector::Named(_) => false,
+            Selector::From(_) => true,
+        }
+    }
+
     /// The hash of that policy.
     pub fn policy_hash(&self) -> &PolicyHash {
         &self.policy_hash

@@ -92,9 +92,10 @@ impl Redaction {
         self.keys.iter().any(|key| name.contains(key.as_str()))
     }
 
-    /// The public form of a web address.
+    /// The public form of a web address, to be read by people: it is nobody's to be called.
     pub fn address(&self, address: &str) -> String {
-        self.uri(address).unwrap_or_else(|| address.to_owned())
+        let public = self.uri(address).map(|public| public.replace(REDACTED_ENCODED, REDACTED));
+        public.unwrap_or_else(|| address.to_owned())
     }
 
     fn uri(&self, uri: &str) -> Option<String> {

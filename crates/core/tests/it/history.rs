@@ -7,7 +7,7 @@ use fanfold_core::operation::{
     Choice, Event, Found, Gate, Image, Leg, ProbeVerdict, Purpose, Reading, Sent, Timer, TroubleKind,
 };
 use fanfold_core::plan::DialectName;
-use fanfold_core::{Body, Content, StepIndex};
+use fanfold_core::{Body, Content, Slot, StepIndex};
 use http::Method;
 
 use crate::fixtures::{accepted, answer, at, request, trouble};
@@ -70,13 +70,29 @@ fn events() -> Vec<Event> {
 
 #[test]
 fn every_event_is_shown_and_can_be_read_back() {
-    let plan = accepted(DialectName::Native, 2).plan;
+    let operation = accepted(DialectName::Native, 2);
     let mut shown = Vec::new();
     for (sequence, event) in (1..).zip(events()) {
-        let entry = HistoryEntry::of(&plan, sequence, at(0), &event);
+        let entry = HistoryEntry::of(&operation, sequence, at(0), &event);
         let json = serde_json::to_string(&entry).unwrap();
         assert_eq!(serde_json::from_str::<HistoryEntry>(&json).unwrap(), entry);
         shown.push(json);
     }
     insta::assert_snapshot!("history", shown.join("\n"));
+}
+
+// The record only says whose answer it is; whoever reads the history wants to see it.
+#[test]
+fn a_final_response_shows_the_answer_of_the_step_that_it_is_made_of() {
+    let mut operation = accepted(DialectName::Native, 2);
+    operation.steps[1].course.answer = Some(answer(201, "{\"id\": 7}"));
+    let mut response = answer(201, "");
+    response.body = Body(Content::Same(Slot::StepAnswer(STEP)));
+    let shown = |operation: &fanfold_core::Operation, response: &fanfold_core::Answer| {
+        let event = Event::ResponseComposed { response: response.clone() };
+        serde_json::to_value(HistoryEntry::of(operation, 9, at(0), &event)).unwrap()["response"]["body"].clone()
+    };
+    assert_eq!(shown(&operation, &response), "{\"id\": 7}");
+    operation.steps[1].course.answer.as_mut().unwrap().body = Body(Content::Apart { bytes: 90_000 });
+    assert_eq!(shown(&operation, &response), serde_json::json!({ "bytes": 90_000 }));
 }

@@ -13,3 +13,4 @@ mod msf_fields;
 mod own_paths;
 mod phases;
 mod refusals;
+mod waits;

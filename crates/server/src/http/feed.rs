@@ -206,7 +206,7 @@ impl Entry {
         let Recorded { number, sequence, at, event, .. } = recorded;
         let is_end = matches!(event, Event::ResponseComposed { .. });
         let status = operation.end().filter(|_| is_end).map(|end| end.status);
-        let entry = HistoryEntry::of(&operation.plan, *sequence, *at, event);
+        let entry = HistoryEntry::of(operation, *sequence, *at, event);
         let form = LiveEntry { number: number.0, operation: operation.id, status, entry };
         let mut block = Blocks::default();
         // Our own forms have text keys only, which JSON can carry.

@@ -113,7 +113,8 @@ async fn routes_are_shown_as_they_are_configured() {
     let named = |name: &str| routes.iter().find(|route| route["name"] == name).unwrap();
     let things = named("things");
     assert_eq!((&things["method"], &things["pattern"]), (&json!("POST"), &json!("/things")));
-    assert_eq!(things["operation"]["targets"], json!(["osaka", "tokyo"]));
+    let shown = ["targets", "selected", "order", "undo"].map(|member| things["operation"][member].clone());
+    assert_eq!(shown, [json!(["tokyo", "osaka"]), json!("all"), json!("parallel"), json!("request")]);
     assert_eq!(things["pass"], Value::Null);
     let pass = named("pass-msf");
     assert_eq!((&pass["pass"], &pass["operation"], &pass["mount"]), (&json!("tokyo"), &Value::Null, &json!("/v1")));

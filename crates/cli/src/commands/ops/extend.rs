@@ -15,7 +15,7 @@ use crate::output::{Format, print_line, say};
 pub(super) struct Extend {
     /// The id of the operation
     id: OperationId,
-    /// By how much, from what it is now: 30m, 2h
+    /// By how much, from what it is now: 30m, 2h, 7d
     #[arg(long, value_name = "SPAN", conflicts_with = "until", required_unless_present = "until")]
     by: Option<String>,
     /// To which time: 2026-11-21T10:00:00Z

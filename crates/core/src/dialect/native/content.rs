@@ -70,7 +70,7 @@ impl Content {
         match &body.0 {
             crate::Content::Inline(octets) => Self::of(octets),
             crate::Content::Apart { bytes } => Some(Self::Apart { bytes: *bytes }),
-            // Only plans and final responses refer to other bodies, and those are shown in full in the detail.
+            // Only plans and final responses refer to other bodies; who shows those follows what they refer to.
             crate::Content::Empty | crate::Content::Same(_) => None,
         }
     }

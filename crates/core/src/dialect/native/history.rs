@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::content::{AnswerForm, RequestForm};
+use super::content::{AnswerForm, Content as ContentForm, RequestForm};
 use super::detail::TroubleForm;
 use crate::operation::{
     Choice, Event, Found, Gate, Image, Leg, ProbeVerdict, Purpose, Reading, Sent, Status, Timer, Trouble,
 };
-use crate::{Answer, OperationId, Plan, StepIndex};
+use crate::{Answer, Content, Operation, OperationId, StepIndex};
 
 /// One entry. Members that an event has no use for are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,9 +75,9 @@ pub struct LiveEntry {
 }
 
 impl HistoryEntry {
-    /// The entry of an event of an operation with this plan.
-    pub fn of(plan: &Plan, sequence: u64, at: Timestamp, event: &Event) -> Self {
-        Writer { plan, entry: Self::bare(sequence, at, event.name()) }.event(event).entry
+    /// The entry of an event of an operation.
+    pub fn of(operation: &Operation, sequence: u64, at: Timestamp, event: &Event) -> Self {
+        Writer { operation, entry: Self::bare(sequence, at, event.name()) }.event(event).entry
     }
 
     fn bare(sequence: u64, at: Timestamp, event: &str) -> Self {
@@ -102,7 +102,7 @@ impl HistoryEntry {
 }
 
 struct Writer<'a> {
-    plan: &'a Plan,
+    operation: &'a Operation,
     entry: HistoryEntry,
 }
 
@@ -146,7 +146,7 @@ impl Writer<'_> {
                 self.leg(*step, Leg::Probe).answer(answer).retry_after(*retry_after).meaning(verdict_word(*verdict))
             }
             Event::UndoNotRendered { step, trouble } => self.leg(*step, Leg::Undo).trouble(Some(trouble)),
-            Event::ResponseComposed { response } => self.answer(response),
+            Event::ResponseComposed { response } => self.answer(response).body_of_step(response),
         }
     }
 
@@ -191,7 +191,7 @@ impl Writer<'_> {
     }
 
     fn step(mut self, step: StepIndex) -> Self {
-        self.entry.target = self.plan.steps.get(step.get()).map(|plan| plan.target.to_string());
+        self.entry.target = self.operation.plan.steps.get(step.get()).map(|plan| plan.target.to_string());
         self
     }
 
@@ -224,6 +224,14 @@ impl Writer<'_> {
 
     fn answer(mut self, answer: &Answer) -> Self {
         self.entry.response = Some(AnswerForm::alone(answer));
+        self
+    }
+
+    /// A final response whose body is a step's answer is recorded as that; the answers of steps do not change after the end.
+    fn body_of_step(mut self, response: &Answer) -> Self {
+        if let (Content::Same(slot), Some(form)) = (&response.body.0, &mut self.entry.response) {
+            form.body = self.operation.message_body(*slot).and_then(ContentForm::alone);
+        }
         self
     }
 

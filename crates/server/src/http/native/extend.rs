@@ -6,7 +6,7 @@ use fanfold_core::OperationId;
 use fanfold_core::dialect::Refusal;
 use fanfold_engine::Extension;
 use http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{Span, SpanRelativeTo, Timestamp};
 use serde::Deserialize;
 
 use super::operation::detail;
@@ -45,9 +45,12 @@ fn extension(request: ExtendRequest) -> Result<Extension, Refusal> {
             .map(Extension::Until)
             .map_err(|_| bad("`until` is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z")),
         (None, Some(by)) => {
-            let span = by.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-            let span = span.filter(|span| !span.is_zero());
-            span.map(Extension::By).ok_or_else(|| bad("`by` is not a span of time such as 30m or 2h, more than zero"))
+            // A day has 24 hours here, whatever a calendar says.
+            let span =
+                by.parse::<Span>().ok().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+            let span = span.and_then(|span| Duration::try_from(span).ok()).filter(|span| !span.is_zero());
+            let wrong = "`by` is not a span of time such as 30m, 2h or 7d, more than zero; a deadline is at the most 366 days ahead";
+            span.map(Extension::By).ok_or_else(|| bad(wrong))
         }
         (Some(_), Some(_)) | (None, None) => Err(bad("give one of `until` (a time) and `by` (a span such as 30m)")),
     }
@@ -66,6 +69,7 @@ mod tests {
         let at = "2026-12-01T04:00:00Z";
         assert_eq!(read(Some(at), None), Ok(Extension::Until(at.parse().unwrap())));
         assert_eq!(read(None, Some("1h 30m")), Ok(Extension::By(Duration::from_secs(5400))));
+        assert_eq!(read(None, Some("2d 1h")), Ok(Extension::By(Duration::from_secs(49 * 3600))));
         for (until, by) in [
             (None, None),
             (Some(at), Some("1h")),

@@ -31,7 +31,7 @@ pub(super) async fn list(shared: &Shared, visit: &Visit, id: OperationId) -> Res
         let is_over = events.len() > room;
         for Recorded { number, sequence, at, event, .. } in events.iter().take(room) {
             last = *number;
-            entries.push(HistoryEntry::of(&operation.plan, *sequence, *at, event));
+            entries.push(HistoryEntry::of(&operation, *sequence, *at, event));
         }
         if is_over || is_last {
             break is_over;
