@@ -2,7 +2,6 @@
 
 pub mod defects;
 pub mod followers;
-mod random;
 pub mod tidy;
 pub mod torn;
 pub mod torture;

@@ -7,7 +7,7 @@ use fanfold_engine::Clock;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::random::Random;
+use fanfold_testkit::Random;
 
 #[derive(Debug)]
 pub(crate) struct SimClock {
@@ -54,7 +54,7 @@ impl Clock for SimClock {
     fn fill(&self, bytes: &mut [u8]) {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         for chunk in bytes.chunks_mut(8) {
-            let drawn = random.next().to_le_bytes();
+            let drawn = random.draw().to_le_bytes();
             chunk.copy_from_slice(&drawn[..chunk.len()]);
         }
     }

@@ -10,7 +10,6 @@ mod clock;
 mod network;
 mod oracle;
 mod play;
-mod random;
 mod routes;
 pub mod run;
 pub mod scenario;
@@ -34,10 +33,15 @@ pub struct Verdict {
     pub shape: u64,
     /// States and events that were met.
     pub states: BTreeSet<String>,
-    /// Faults that had their turn.
+    /// The kinds of faults that had their turn, and how often any had.
     pub faults: BTreeSet<String>,
+    pub fault_count: usize,
+    /// What people and clients did.
+    pub deeds: BTreeSet<String>,
     /// How many operations there were.
     pub operations: usize,
+    /// How many targets were called.
+    pub targets: usize,
     /// How often power was lost.
     pub losses: usize,
     /// What was recorded and what reached targets, line by line, where something was broken.
@@ -53,17 +57,19 @@ pub fn simulate(scenario: &Scenario) -> Result<Verdict> {
     let operations = played.store.operations();
     let breaches = oracle::judge(scenario, &played, &operations);
     let is_broken = !breaches.is_empty();
-    let mut faults = played.world.met();
-    faults.extend(played.store.met().iter().map(|fault| {
-        let words = format!("{fault:?}");
-        words.split('(').next().unwrap_or_default().to_owned()
-    }));
+    let (rude, lost) = (played.world.met(), played.store.met());
+    let fault_count = rude.values().sum::<usize>() + lost.len();
+    let faults = rude.into_keys().chain(lost.iter().map(scenario::word)).collect();
+    let called: BTreeSet<usize> = played.world.seen().iter().map(|seen| seen.target).collect();
     Ok(Verdict {
         breaches,
-        shape: shape::of(scenario, &operations),
+        shape: shape::of(&operations),
         states: shape::states(&operations),
         faults,
+        fault_count,
+        deeds: scenario.acts.iter().map(|act| act.what.name()).collect(),
         operations: operations.len(),
+        targets: called.len(),
         losses: played.losses,
         story: if is_broken { shape::story(&played, &operations) } else { Vec::new() },
     })

@@ -39,7 +39,11 @@ fn simulate() -> Result<bool> {
     }
     let findings = run(effort)?;
     tell(&findings, keep, verbose)?;
-    Ok(findings.failures.is_empty())
+    let never_met = findings.never_met();
+    if !never_met.is_empty() {
+        say(&format!("simulate: never met: {}", never_met.join(", ")));
+    }
+    Ok(findings.failures.is_empty() && never_met.is_empty())
 }
 
 fn tell(findings: &Findings, keep: Option<PathBuf>, verbose: bool) -> Result<()> {
@@ -56,8 +60,8 @@ fn tell(findings: &Findings, keep: Option<PathBuf>, verbose: bool) -> Result<()>
             say(&format!("  its inputs are kept in {}", path.display()));
         }
     }
-    if verbose {
-        findings.states.iter().chain(&findings.faults).for_each(|met| say(&format!("  {met}")));
+    for (kind, met) in [("", &findings.states), ("fault ", &findings.faults), ("deed ", &findings.deeds)] {
+        met.iter().for_each(|(name, count)| say(&format!("  {kind}{name}: {count}")));
     }
     say(&format!("simulate: {findings}"));
     Ok(())

@@ -46,11 +46,14 @@ impl Network for Net {
         };
         let world = Arc::clone(&self.0);
         Box::pin(async move {
-            match world.manner(place, |next| matches!(next, Manner::RefuseConnection | Manner::NeverConnect)) {
-                Manner::RefuseConnection => Err(io::ErrorKind::ConnectionRefused.into()),
-                Manner::NeverConnect => std::future::pending().await,
-                _ => Ok(Box::new(Connection::new(world, place)) as Box<dyn Socket>),
+            let manner = world.manner(place, |next| matches!(next, Manner::RefuseConnection | Manner::NeverConnect));
+            if manner == Manner::RefuseConnection {
+                return Err(io::ErrorKind::ConnectionRefused.into());
             }
+            if manner == Manner::NeverConnect {
+                return std::future::pending().await;
+            }
+            Ok(Box::new(Connection::new(world, place)) as Box<dyn Socket>)
         })
     }
 }

@@ -30,6 +30,11 @@ pub(crate) fn target_name(number: usize) -> TargetName {
     TargetName::from(format!("t{number}").as_str())
 }
 
+/// Its number.
+pub(crate) fn target_number(name: &TargetName) -> Option<usize> {
+    name.as_str().strip_prefix('t')?.parse().ok()
+}
+
 /// The path that a client asks for.
 pub(crate) fn path_of(scenario: &Scenario, number: usize) -> String {
     if scenario.routes[number].noticed { format!("/v1/o{number}") } else { format!("/o{number}") }

@@ -1,6 +1,6 @@
 //! Many histories, on as many threads as there are processors.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,7 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 
+use crate::scenario::FAULTS;
 use crate::{Breach, Guarantee, Scenario, Verdict, simulate};
+
+/// Operations in a history that counts, at the least.
+const OPERATIONS_MIN: usize = 3;
+
+/// Targets that were called in it.
+const TARGETS_MIN: usize = 3;
+
+/// Faults that had their turn in it.
+const FAULTS_MIN: usize = 2;
 
 /// How many histories are played.
 #[derive(Debug, Clone, Copy)]
@@ -28,18 +38,20 @@ pub struct Effort {
 pub struct Findings {
     /// Histories that were played.
     pub histories: u64,
-    /// Shapes among them.
+    /// Shapes among those that count.
     pub shapes: HashSet<u64>,
-    /// Histories in which fewer operations were accepted than the smallest that counts, or less went wrong.
+    /// Histories that do not count: fewer operations were accepted, fewer targets called, or less went wrong.
     pub small: u64,
     /// Operations in all of them.
     pub operations: u64,
     /// Losses of power.
     pub losses: u64,
-    /// States and events that were met.
-    pub states: BTreeSet<String>,
-    /// Faults that were met.
-    pub faults: BTreeSet<String>,
+    /// States and events, and in how many histories each was met.
+    pub states: BTreeMap<String, u64>,
+    /// Faults, and in how many histories each was met.
+    pub faults: BTreeMap<String, u64>,
+    /// What people and clients did, and in how many histories.
+    pub deeds: BTreeMap<String, u64>,
     /// How many histories it took until the first failure.
     pub first_failure: Option<u64>,
     /// The first failures: their seeds, inputs and breaches.
@@ -93,22 +105,40 @@ fn without_panic(scenario: &Scenario) -> Result<Verdict> {
     })
 }
 
+/// Histories after which everything that can go wrong has to have gone wrong.
+const LONG: u64 = 10_000;
+
 impl Findings {
+    /// What can go wrong and never did, in a run that is long enough for it.
+    pub fn never_met(&self) -> Vec<&'static str> {
+        let met = |name: &&str| self.faults.keys().any(|fault| fault.starts_with(*name));
+        FAULTS.into_iter().filter(|name| self.histories >= LONG && !met(name)).collect()
+    }
+
     fn take(&mut self, seed: u64, scenario: Scenario, verdict: Verdict) {
         self.histories += 1;
         self.operations += u64::try_from(verdict.operations).unwrap_or(0);
         self.losses += u64::try_from(verdict.losses).unwrap_or(0);
         // Only those count as a history of their own in which enough happened.
-        if verdict.operations >= 3 && verdict.faults.len() + verdict.losses >= 2 {
+        let is_small =
+            verdict.operations < OPERATIONS_MIN || verdict.targets < TARGETS_MIN || verdict.fault_count < FAULTS_MIN;
+        if !is_small {
             self.shapes.insert(verdict.shape);
         } else {
             self.small += 1;
         }
-        self.states.extend(verdict.states.iter().cloned());
-        self.faults.extend(verdict.faults.iter().cloned());
+        count(&mut self.states, &verdict.states);
+        count(&mut self.faults, &verdict.faults);
+        count(&mut self.deeds, &verdict.deeds);
         if !verdict.breaches.is_empty() {
             self.failures.push((seed, scenario, verdict));
         }
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, met: &BTreeSet<String>) {
+    for name in met {
+        *counts.entry(name.clone()).or_default() += 1;
     }
 }
 

@@ -3,25 +3,28 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use fanfold_core::Operation;
 use fanfold_core::operation::{Event, Found, Image, Reading, Send, Stage, StepPhase, Undo, UndoPhase};
-use fanfold_store::Recorded;
+use fanfold_core::{Operation, OperationId};
+use fanfold_store::{EventNumber, Recorded};
 
 use crate::play::Played;
-use crate::scenario::Scenario;
+use crate::scenario::word;
 
-/// The hash of the shape of a history.
-pub(crate) fn of(scenario: &Scenario, operations: &[(Operation, Vec<Recorded>)]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    scenario.routes.hash(&mut hasher);
-    let mut events: Vec<(u64, String)> = Vec::new();
+/// The hash of the shape of a history: its operations are told apart by the order in which something first happened to them.
+pub(crate) fn of(operations: &[(Operation, Vec<Recorded>)]) -> u64 {
+    let mut events: Vec<(EventNumber, OperationId, &Event)> = Vec::new();
     for (operation, history) in operations {
-        let name = operation.plan.route.clone();
-        events.extend(history.iter().map(|recorded| (recorded.number.0, format!("{name} {}", event(&recorded.event)))));
+        events.extend(history.iter().map(|recorded| (recorded.number, operation.id, &recorded.event)));
     }
-    events.sort_unstable();
-    for (_, event) in events {
-        event.hash(&mut hasher);
+    events.sort_unstable_by_key(|(number, ..)| *number);
+    let mut hasher = DefaultHasher::new();
+    let mut order: Vec<OperationId> = Vec::new();
+    for (_, id, what) in events {
+        let place = order.iter().position(|other| *other == id).unwrap_or_else(|| {
+            order.push(id);
+            order.len() - 1
+        });
+        (place, event(what)).hash(&mut hasher);
     }
     hasher.finish()
 }
@@ -102,7 +105,10 @@ pub(crate) fn states(operations: &[(Operation, Vec<Recorded>)]) -> BTreeSet<Stri
             states.extend(step.undo.as_ref().map(|undo| format!("undo {}", undo_word(undo))));
         }
         for recorded in history {
-            let words = event(&recorded.event);
+            let words = match &recorded.event {
+                Event::TimeCame { timer } => format!("time_came {}", word(timer)),
+                other => event(other),
+            };
             let without_step: Vec<&str> = words.split(' ').filter(|word| word.parse::<u16>().is_err()).collect();
             states.insert(format!("event {}", without_step.join(" ")));
         }

@@ -20,7 +20,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::scenario::WriteFault;
+use crate::scenario::{Scenario, WriteFault};
 
 /// A store with faults.
 #[derive(Debug)]
@@ -29,6 +29,9 @@ pub(crate) struct Faulty {
     /// What befalls which write.
     faults: Mutex<Vec<(u64, WriteFault)>>,
     writes: AtomicU64,
+    /// What befalls which acceptance.
+    accept_faults: Mutex<Vec<(u64, WriteFault)>>,
+    acceptances: AtomicU64,
     calm: AtomicBool,
     power: Notify,
     /// The faults that had their turn.
@@ -39,11 +42,13 @@ pub(crate) struct Faulty {
 }
 
 impl Faulty {
-    pub(crate) fn new(faults: Vec<(u64, WriteFault)>) -> Arc<Self> {
+    pub(crate) fn new(scenario: &Scenario) -> Arc<Self> {
         Arc::new(Self {
             model: Model::default(),
-            faults: Mutex::new(faults),
+            faults: Mutex::new(scenario.writes.clone()),
             writes: AtomicU64::new(0),
+            accept_faults: Mutex::new(scenario.acceptances.clone()),
+            acceptances: AtomicU64::new(0),
             calm: AtomicBool::new(false),
             power: Notify::new(),
             met: Mutex::default(),
@@ -101,11 +106,16 @@ impl Faulty {
     }
 
     fn fault(&self) -> Option<WriteFault> {
-        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        self.next_of(&self.faults, &self.writes)
+    }
+
+    /// What befalls the next one of a kind.
+    fn next_of(&self, faults: &Mutex<Vec<(u64, WriteFault)>>, counter: &AtomicU64) -> Option<WriteFault> {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
         if self.calm.load(Ordering::Relaxed) {
             return None;
         }
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
         let at = faults.iter().position(|(other, _)| *other == number)?;
         let (_, fault) = faults.remove(at);
         self.met.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
@@ -119,7 +129,15 @@ impl Faulty {
     }
 
     async fn write<T: Send>(&self, write: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
-        match self.fault() {
+        self.befall(self.fault(), write).await
+    }
+
+    async fn befall<T: Send>(
+        &self,
+        fault: Option<WriteFault>,
+        write: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        match fault {
             None => write.await,
             Some(WriteFault::Fails) => {
                 Err(Error::Unavailable { detail: "told to fail".into(), may_have_committed: false })
@@ -146,7 +164,9 @@ impl Faulty {
 #[async_trait]
 impl Operations for Faulty {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
-        self.write(self.model.accept(acceptance)).await
+        let fault = self.next_of(&self.accept_faults, &self.acceptances);
+        let fault = self.fault().or(fault);
+        self.befall(fault, self.model.accept(acceptance)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {

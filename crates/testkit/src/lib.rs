@@ -1,5 +1,5 @@
 //! What Fanfold's own tests need of the world around it: targets that answer as told, or rudely ([`fake`]), the real program
-//! as a process ([`process`]), and a small HTTP client ([`http`]).
+//! as a process ([`process`]), a small HTTP client ([`http`]), and numbers drawn from a seed ([`Random`]).
 //!
 //! It knows nothing of the engine and the store, so that their tests can use it without building them twice. Everything that
 //! waits here waits for a condition, and panics with what it saw if that does not come within [`PATIENCE`].
@@ -9,6 +9,7 @@ pub mod http;
 mod latch;
 mod patience;
 pub mod process;
+mod random;
 mod wire;
 
 pub use fake::{Answer, Controller, Ending, FakeTarget, Reply, Resources, Seen};
@@ -16,3 +17,4 @@ pub use http::{Http, HttpAnswer, RawConnection};
 pub use latch::Latch;
 pub use patience::PATIENCE;
 pub use process::{Home, Process};
+pub use random::Random;

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("engine", &["fanfold-core", "fanfold-store"]),
     ("server", &["fanfold-core", "fanfold-store", "fanfold-engine"]),
     ("cli", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-server"]),
-    ("sim", &["fanfold-core", "fanfold-store", "fanfold-engine"]),
+    ("sim", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-testkit"]),
     ("testkit", &["fanfold-core"]),
     ("../xtask", &["fanfold-core", "fanfold-store", "fanfold-testkit"]),
 ];

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::judge::Said;
 use super::trace::Call;
-use crate::random::Random;
+use fanfold_testkit::Random;
 
 /// What a disk writes as a whole, in octets.
 const SECTOR: usize = 512;

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::trace::{self, Call};
-use crate::random::Random;
+use fanfold_testkit::Random;
 
 /// The name of the database in the folder of the run.
 pub(super) const DATABASE: &str = "fanfold.db";

@@ -17,8 +17,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::random::Random;
 use disk::{Loss, Timeline};
+use fanfold_testkit::Random;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy)]

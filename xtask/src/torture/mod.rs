@@ -34,9 +34,9 @@ use fanfold_testkit::{FakeTarget, Http};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::random::Random;
 use clients::{Book, Client};
 use config::{Form, Places};
+use fanfold_testkit::Random;
 use journal::Journal;
 use oracle::Before;
 use person::Person;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::journal::Journal;
 use super::oracle::Breach;
-use crate::random::Random;
+use fanfold_testkit::Random;
 
 /// What happened, by kind and word, and how often.
 pub(super) type Counts = BTreeMap<&'static str, BTreeMap<String, usize>>;

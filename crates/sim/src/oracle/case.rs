@@ -21,6 +21,7 @@ pub(super) struct Case<'a> {
     pub(super) operation: &'a Operation,
     pub(super) history: &'a [Recorded],
     pub(super) index: StepIndex,
+    pub(super) target: usize,
     /// What reached its target.
     pub(super) seen: Vec<Seen>,
     /// What its target carried out on its own.
@@ -33,14 +34,14 @@ impl Case<'_> {
     pub(super) fn judge(&self, played: &Played) -> Vec<Breach> {
         let mut breaches = Vec::new();
         let mut breach = |guarantee, what: String| {
-            let what = format!("{} at t{}: {what}", self.operation.id, self.index);
+            let what = format!("{} at t{}: {what}", self.operation.id, self.target);
             breaches.push(Breach { guarantee, what });
         };
         if let Some(seen) = self.seen.iter().find(|seen| !seen.recorded) {
             breach(Guarantee::G3, format!("attempt {} ({:?}) was not recorded when it came", seen.attempt, seen.leg));
         }
         for leg in [Leg::Forward, Leg::Undo] {
-            let attempts = recorded_attempts(self.operation, self.index.get(), leg);
+            let attempts = recorded_attempts(self.operation, self.target, leg);
             if attempts > ATTEMPTS && !self.person_retried() {
                 breach(Guarantee::G3, format!("{attempts} attempts ({leg:?})"));
             }
@@ -48,7 +49,7 @@ impl Case<'_> {
         if let Some(what) = self.blind_repeat() {
             breach(Guarantee::G3, what);
         }
-        let truth = played.world.truth(self.index.get(), self.operation.id);
+        let truth = played.world.truth(self.target, self.operation.id);
         let step = &self.operation.steps[self.index.get()];
         let false_claim = match step.consistency() {
             Consistency::Updated => !truth.stands,
@@ -150,7 +151,7 @@ impl Case<'_> {
         });
         // What broke off in the middle of the request never reached the target as a whole.
         let reached = u32::try_from(self.legs(leg).count()).unwrap_or(u32::MAX);
-        let broke_off = reached < recorded_attempts(self.operation, self.index.get(), leg);
+        let broke_off = reached < recorded_attempts(self.operation, self.target, leg);
         let open = broke_off || self.legs(leg).any(|seen| matches!(seen.told, Told::Nothing | Told::TakenOn));
         if !in_doubt {
             return Some(format!("{leg:?}: unknown, and nothing was in doubt"));

@@ -1,21 +1,23 @@
 //! Judges a history: what Fanfold says, against what the targets truly did.
 //!
-//! Where to look: here is what concerns clients and whole operations; `case` judges one step.
+//! Where to look: here is what concerns clients and whole operations; `case` judges one step, and `whole` what an
+//! operation says of all of them.
 
 mod case;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use fanfold_core::operation::Leg;
-use fanfold_core::{Operation, OperationId, StepIndex};
+use fanfold_core::{Operation, OperationId};
 use fanfold_store::{NoticeFilter, NoticeState, Page, ReadNotices as _, Recorded};
 use futures_util::FutureExt as _;
 
 use self::case::Case;
 use crate::play::{Played, Submitted};
-use crate::routes::SETTLE;
+use crate::routes::{self, SETTLE};
 use crate::scenario::{Deed, Key, Lock, Order, Route, Scenario, Webhook};
 use crate::world::{Audience, Errand, Letters, Seen};
 
@@ -144,15 +146,19 @@ impl Judge<'_> {
         };
         self.order(route, id);
         self.keys(id);
-        for (index, _, _) in operation.indexed_steps() {
-            let of_step = |errand: &&Errand| errand.operation == id && errand.target == index.get();
+        let found = whole::judge(route, operation, history, self.played);
+        self.breaches.extend(found);
+        for (index, plan, _) in operation.indexed_steps() {
+            let Some(target) = routes::target_number(&plan.target) else { continue };
+            let of_step = |errand: &&Errand| errand.operation == id && errand.target == target;
             let errands = self.errands.iter().filter(of_step).cloned().collect();
             let case = Case {
                 route,
                 operation,
                 history,
                 index,
-                seen: self.of(id, index),
+                target,
+                seen: self.of(id, target),
                 errands,
                 settle: self.settle,
                 jumps_ahead: self.jumps_ahead,
@@ -188,8 +194,8 @@ impl Judge<'_> {
         }
     }
 
-    fn of(&self, id: OperationId, index: StepIndex) -> Vec<Seen> {
-        self.seen.iter().filter(|seen| seen.operation == id && seen.target == index.get()).cloned().collect()
+    fn of(&self, id: OperationId, target: usize) -> Vec<Seen> {
+        self.seen.iter().filter(|seen| seen.operation == id && seen.target == target).cloned().collect()
     }
 
     fn is_dead(&self, id: OperationId) -> bool {

@@ -61,11 +61,17 @@ impl Stage<'_> {
             return;
         }
         let Submitted::Accepted(first) = self.played.submitted[number].clone() else { return };
-        if let Ok(again) = self.accept(engine, clock, number, 0).await
-            && first != again
-            && !self.played.store.is_purged(first)
-        {
-            self.played.wrong.push(format!("the same request became {first} and {again}"));
+        let again = self.accept(engine, clock, number, 0).await;
+        if self.played.store.is_purged(first) {
+            return;
+        }
+        match again {
+            Ok(again) if again == first => {}
+            Ok(again) => self.played.wrong.push(format!("the same request became {first} and {again}")),
+            Err(Refusal::Unavailable { .. } | Refusal::StoreUnreachable { .. } | Refusal::StoreFailing { .. }) => {}
+            Err(other) => {
+                self.played.wrong.push(format!("the same request became {first}, then it was refused: {other}"))
+            }
         }
     }
 

@@ -22,11 +22,11 @@ use jiff::SignedDuration;
 
 use crate::clock::SimClock;
 use crate::network::Net;
-use crate::random::Random;
 use crate::routes;
-use crate::scenario::{Deed, Scenario, TARGETS, Webhook};
+use crate::scenario::{Deed, RUNNING_MAX, Scenario, TARGETS, Webhook, WriteFault};
 use crate::store::Faulty;
 use crate::world::World;
+use fanfold_testkit::Random;
 
 /// Lives of the process in one history, at the most: each scenario loses power only so often.
 const LIVES_MAX: usize = 32;
@@ -36,9 +36,6 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// What webhooks are signed with.
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-/// Operations in memory at once: few, so that the bound is met.
-pub(crate) const RUNNING_MAX: usize = 2;
 
 /// What became of the request of one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +87,8 @@ struct Stage<'a> {
     removed: BTreeSet<usize>,
     /// Routes whose client has asked.
     asked: BTreeSet<usize>,
+    /// Operations that were told something in this life: that takes them into memory, whatever the bound.
+    told: usize,
 }
 
 /// Plays a scenario to its end.
@@ -97,7 +96,7 @@ struct Stage<'a> {
 /// # Errors
 /// If it cannot be played at all.
 pub(crate) fn play(scenario: &Scenario) -> Result<Played> {
-    let store = Faulty::new(scenario.writes.clone());
+    let store = Faulty::new(scenario);
     let world = World::new(scenario, Arc::clone(&store));
     let submitted = vec![Submitted::No; scenario.routes.len()];
     let played = Played {
@@ -119,6 +118,7 @@ pub(crate) fn play(scenario: &Scenario) -> Result<Played> {
         random: Random::new(scenario.seed),
         removed: BTreeSet::new(),
         asked: BTreeSet::new(),
+        told: 0,
     };
     for _ in 0..LIVES_MAX {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
@@ -139,8 +139,9 @@ impl Stage<'_> {
         let world = Arc::clone(&self.played.world);
         let store = Arc::clone(&self.played.store);
         world.begin();
+        self.told = 0;
         self.played.lives.push(world.now());
-        let clock = Arc::new(SimClock::new(world.now(), self.jumped, self.random.next()));
+        let clock = Arc::new(SimClock::new(world.now(), self.jumped, self.random.draw()));
         let end = tokio::select! {
             biased;
             () = store.power_lost() => Ok(End::PowerLost),
@@ -166,7 +167,7 @@ impl Stage<'_> {
         let targets = Targets::in_network(Arc::clone(&network), Metrics::default());
         targets.replace(self.targets()?)?;
         let mut config = Config::new([7; 32]);
-        config.running_max = RUNNING_MAX;
+        config.running_max = self.running_max();
         config.network = Some(network);
         let host = AllowedHost::Network { address: [10, 0, 0, 0].into(), bits: 8 };
         config.notices.allow = vec![AllowRule { host, port: None }];
@@ -218,9 +219,21 @@ impl Stage<'_> {
             }
             self.act(engine, clock, act.what).await?;
             self.next += 1;
+            self.look_at_memory(engine);
         }
         self.calm_down(engine, clock).await?;
         Ok(End::Over)
+    }
+
+    fn running_max(&self) -> usize {
+        if self.scenario.running_max == 0 { RUNNING_MAX } else { self.scenario.running_max }
+    }
+
+    /// Memory is bounded, but for those that were told something, or are canceled because their acceptance was in doubt.
+    fn look_at_memory(&mut self, engine: &Engine) {
+        let in_doubt = self.played.store.met().iter().filter(|fault| **fault == WriteFault::AnswerLost).count();
+        let most = self.running_max() + self.told + in_doubt;
+        self.played.over_bound = self.played.over_bound.max(engine.running().saturating_sub(most));
     }
 
     async fn act(&mut self, engine: &Engine, clock: &SimClock, deed: Deed) -> Result<()> {
@@ -230,12 +243,14 @@ impl Stage<'_> {
             Deed::Abuse(route) => self.abuse(engine, clock, route).await,
             Deed::Cancel(route) => {
                 if let Submitted::Accepted(id) = self.played.submitted[route] {
+                    self.told += 1;
                     // Too late, or not now: both are answers.
                     drop(engine.cancel(id, "a client".into()).await);
                 }
             }
             Deed::Extend(route, millis) => {
                 if let Submitted::Accepted(id) = self.played.submitted[route] {
+                    self.told += 1;
                     let by = Extension::By(Duration::from_millis(millis));
                     drop(engine.extend(id, by, "a person".into()).await);
                 }

@@ -7,13 +7,20 @@ use fanfold_engine::{Engine, Resolution};
 use fanfold_store::{Note, NoteFilter, NoticeFilter, NoticeState, Page, Queue as _, ReadNotes as _, ReadNotices as _};
 use tokio::time::Instant;
 
-use super::{RUNNING_MAX, Stage, Submitted};
+use super::{Stage, Submitted};
 use crate::clock::SimClock;
 use crate::routes;
 use crate::scenario::{Key, TARGETS};
 
 /// How long operations have to come to their end once all is calm; the longest deadline and all backoffs fit in.
 const CALM_MAX: Duration = Duration::from_secs(4 * 3_600);
+
+/// How long it is before people look for the first time, and at the most between two looks; each wait is twice the last one.
+const LOOK_FIRST: Duration = Duration::from_millis(500);
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// Notes and notices that are read at once; no history has as many.
+const LISTED_MAX: usize = 100;
 
 impl Stage<'_> {
     /// All faults cease, targets are released, people answer; then everything has to come to its end.
@@ -32,7 +39,7 @@ impl Stage<'_> {
 
     async fn come_to_an_end(&mut self, engine: &Engine) {
         let began = Instant::now();
-        let mut wait = Duration::from_millis(500);
+        let mut wait = LOOK_FIRST;
         while began.elapsed() < CALM_MAX {
             for target in 0..TARGETS {
                 drop(engine.release(&routes::target_name(target)).await);
@@ -42,11 +49,9 @@ impl Stage<'_> {
             if self.has_ended().await {
                 return;
             }
-            // Whoever asks or answers brings an operation into memory whatever the bound.
-            let told = self.scenario.acts.len() + TARGETS + 4;
-            self.played.over_bound = self.played.over_bound.max(engine.running().saturating_sub(RUNNING_MAX + told));
+            self.look_at_memory(engine);
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(60));
+            wait = (wait * 2).min(LOOK_MAX);
         }
     }
 
@@ -75,12 +80,12 @@ impl Stage<'_> {
 
     async fn notices(&self, state: NoticeState) -> Vec<fanfold_store::Notice> {
         let filter = NoticeFilter { state: Some(state), ..NoticeFilter::default() };
-        self.played.store.model.notices(&filter, Page::newest(100)).await.unwrap_or_default()
+        self.played.store.model.notices(&filter, Page::newest(LISTED_MAX)).await.unwrap_or_default()
     }
 
     async fn open_notes(&self) -> Vec<Note> {
         let filter = NoteFilter { open: Some(true), ..NoteFilter::default() };
-        self.played.store.model.notes(&filter, Page::newest(100)).await.unwrap_or_default()
+        self.played.store.model.notes(&filter, Page::newest(LISTED_MAX)).await.unwrap_or_default()
     }
 
     /// People answer what is asked, truthfully, once targets cannot act any more.
@@ -91,12 +96,14 @@ impl Stage<'_> {
         }
         let world = std::sync::Arc::clone(&self.played.world);
         for note in notes {
-            let answer = match note.attention.step {
-                Some(step) if !world.is_settled(step.get(), note.operation) => continue,
-                Some(step) if world.truth(step.get(), note.operation).stands => Resolution::Applied,
+            let target = note.attention.target.as_ref().and_then(routes::target_number);
+            let answer = match target {
+                Some(target) if !world.is_settled(target, note.operation) => continue,
+                Some(target) if world.truth(target, note.operation).stands => Resolution::Applied,
                 Some(_) => Resolution::NotApplied,
                 None => self.random.one(&[Resolution::Retry, Resolution::RollBack, Resolution::EndAsItIs]),
             };
+            self.told += 1;
             // What takes no answer says so.
             drop(engine.resolve(note.id, answer, "a person".into(), None).await);
         }

@@ -4,23 +4,25 @@ use super::{
     Act, Deed, Key, Lock, Lower, LowerEnd, Manner, Method, Monitor, Order, Route, Scenario, Start, TARGETS, Undo,
     Unknown, Webhook, Word, WriteFault,
 };
-use crate::random::Random;
+use fanfold_testkit::Random;
 
 impl Scenario {
     /// Draws a history.
     pub fn drawn(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let count = 3 + usize::try_from(random.below(2)).unwrap_or(0);
-        let routes: Vec<Route> = (0..count).map(|_| Route::drawn(&mut random)).collect();
+        let count = 3 + random.below(2);
+        let mut routes: Vec<Route> = (0..count).map(|_| Route::drawn(&mut random)).collect();
+        // At least one calls them all.
+        routes[0].targets = TARGETS;
         let span = random.one(&[200, 2_000, 20_000]);
         let mut acts: Vec<Act> =
-            (0..count).map(|route| Act { at_ms: random.below(span), what: Deed::Submit(route) }).collect();
+            (0..count).map(|route| Act { at_ms: random.number(span), what: Deed::Submit(route) }).collect();
         for _ in 0..random.below(5) {
-            acts.push(Act { at_ms: random.below(span * 2), what: deed(&mut random, count) });
+            acts.push(Act { at_ms: random.number(span * 2), what: deed(&mut random, count) });
         }
         let ends: Vec<Act> = acts
             .iter()
-            .filter_map(|act| Some(Act { at_ms: act.at_ms + random.below(30_000), what: act.what.end()? }))
+            .filter_map(|act| Some(Act { at_ms: act.at_ms + random.number(30_000), what: act.what.end()? }))
             .collect();
         acts.extend(ends);
         acts.sort_by_key(|act| act.at_ms);
@@ -33,27 +35,61 @@ impl Scenario {
         }
         let ears = (0..random.below(3)).map(|_| manner(&mut random)).collect();
         let mut writes: Vec<(u64, WriteFault)> =
-            (0..random.below(4)).map(|_| (random.below(40), write_fault(&mut random))).collect();
+            (0..random.below(4)).map(|_| (random.number(40), write_fault(&mut random))).collect();
         writes.sort_by_key(|(number, _)| *number);
         writes.dedup_by_key(|(number, _)| *number);
         let monitors = (0..TARGETS).map(|_| monitor(&mut random)).collect();
         let retention_ms = random.one(&[0, 0, 0, 2_000, 60_000]);
         let notice_attempts = random.one(&[0, 1, 2, 3]);
-        let seed = random.next();
-        let mut scenario = Self { seed, routes, acts, manners, ears, writes, monitors, retention_ms, notice_attempts };
+        let running_max = random.one(&[0, 0, 1]);
+        let acceptances = match random.below(6) {
+            0 => vec![(random.number(5), random.one(&[WriteFault::AnswerLost, WriteFault::PowerLostAfter]))],
+            _ => Vec::new(),
+        };
+        let seed = random.draw();
+        let mut scenario = Self {
+            seed,
+            routes,
+            acts,
+            manners,
+            ears,
+            writes,
+            monitors,
+            retention_ms,
+            notice_attempts,
+            running_max,
+            acceptances,
+        };
+        if random.chance(1, 16) {
+            scenario.make_slow_and_cut_off(&mut random);
+        }
         scenario.make_eventful(&mut random);
         scenario.make_fair();
         scenario
+    }
+
+    /// The process ends while a target is at work that cannot be asked again, and that acts only after it has come back.
+    fn make_slow_and_cut_off(&mut self, random: &mut Random) {
+        let route = &mut self.routes[0];
+        route.method = Method::Post;
+        route.probe = random.chance(1, 2);
+        route.undo = Undo::Request;
+        route.on_unknown = Unknown::Undo;
+        let target = random.below(TARGETS);
+        self.manners[target].insert(0, Manner::Works(500 + random.number(1_400)));
+        let number = 1 + random.number(6);
+        self.writes.retain(|(other, _)| *other != number);
+        self.writes.push((number, WriteFault::PowerLostAfter));
     }
 
     /// Sees to it that at least two things go wrong.
     fn make_eventful(&mut self, random: &mut Random) {
         while self.faults() < 2 {
             if random.chance(1, 2) {
-                let target = random.index(TARGETS);
+                let target = random.below(TARGETS);
                 self.manners[target].insert(0, manner(random));
             } else {
-                let number = random.below(20);
+                let number = random.number(20);
                 self.writes.retain(|(other, _)| *other != number);
                 self.writes.push((number, write_fault(random)));
             }
@@ -102,8 +138,8 @@ impl Route {
             targets,
             key: random.one(&[Key::Header, Key::Header, Key::Dedupe, Key::None]),
             start: match random.below(8) {
-                0 => Start::Delayed(random.below(20_000)),
-                1 => Start::Scheduled(random.below(20_000)),
+                0 => Start::Delayed(random.number(20_000)),
+                1 => Start::Scheduled(random.number(20_000)),
                 _ => Start::AtOnce,
             },
             webhook: random.one(&[Webhook::None, Webhook::None, Webhook::OfRoute, Webhook::OfCaller]),
@@ -138,8 +174,8 @@ impl Deed {
 }
 
 fn deed(random: &mut Random, routes: usize) -> Deed {
-    let route = random.index(routes);
-    let target = random.index(TARGETS);
+    let route = random.below(routes);
+    let target = random.below(TARGETS);
     match random.below(20) {
         0 => Deed::Repeat(route),
         1 => Deed::Abuse(route),
@@ -149,7 +185,7 @@ fn deed(random: &mut Random, routes: usize) -> Deed {
         10 => Deed::Jump(3_600_000),
         11 => Deed::Jump(-60_000),
         12..=13 => Deed::Remove(target),
-        14 => Deed::Extend(route, random.below(60_000)),
+        14 => Deed::Extend(route, random.number(60_000)),
         15 => Deed::Answer,
         16 => Deed::Acknowledge,
         17 => Deed::Drain,
@@ -172,7 +208,7 @@ fn monitor(random: &mut Random) -> Monitor {
 fn lower(random: &mut Random) -> Lower {
     let applied = random.chance(1, 2);
     Lower {
-        millis: random.one(&[0, 300, 2_000, 10_000]) + random.below(500),
+        millis: random.one(&[0, 300, 2_000, 10_000]) + random.number(500),
         end: match random.below(10) {
             0..=4 => LowerEnd::Done,
             5..=6 => LowerEnd::RolledBack,
@@ -187,7 +223,7 @@ fn lower(random: &mut Random) -> Lower {
 fn manner(random: &mut Random) -> Manner {
     let applied = random.chance(1, 2);
     match random.below(30) {
-        0 => Manner::Slow(50 + random.below(1_500)),
+        0 => Manner::Slow(50 + random.number(1_500)),
         1 => Manner::RefuseConnection,
         2 => Manner::NeverConnect,
         3 => Manner::ResetBefore,
@@ -196,7 +232,7 @@ fn manner(random: &mut Random) -> Manner {
         7..=8 => Manner::Never { applied },
         9 => Manner::HalfHead { applied },
         10 => Manner::HalfBody,
-        11 => Manner::Late(random.below(900)),
+        11 => Manner::Late(random.number(900)),
         12..=13 => Manner::Refuse,
         14 => Manner::Error { applied },
         15 => Manner::SaysRolledBack,
@@ -206,7 +242,7 @@ fn manner(random: &mut Random) -> Manner {
         19 => random.one(&[Manner::Moved, Manner::Accepts { applied }]),
         20 => Manner::ClosesIdle,
         // Longer than anybody listens, but not longer than a target is given to settle.
-        21..=22 => Manner::Works(random.below(1_900)),
+        21..=22 => Manner::Works(random.number(1_900)),
         23 => Manner::Denied,
         24 => Manner::Page,
         _ => Manner::Takes(lower(random)),
@@ -218,7 +254,7 @@ fn write_fault(random: &mut Random) -> WriteFault {
         0 => WriteFault::Fails,
         1 => WriteFault::Full,
         2 => WriteFault::AnswerLost,
-        3 => WriteFault::Slow(random.below(3_000)),
+        3 => WriteFault::Slow(random.number(3_000)),
         4..=5 => WriteFault::PowerLostBefore,
         _ => WriteFault::PowerLostAfter,
     }

@@ -7,6 +7,44 @@ use serde::{Deserialize, Serialize};
 /// Targets in a history.
 pub const TARGETS: usize = 3;
 
+/// Operations in memory at once, where nothing else is said: few, so that the bound is met.
+pub const RUNNING_MAX: usize = 2;
+
+/// The names of everything that can go wrong: a long run meets all of it.
+pub const FAULTS: [&str; 31] = [
+    "Slow",
+    "RefuseConnection",
+    "NeverConnect",
+    "ResetBefore",
+    "ResetDuring",
+    "ResetAfter",
+    "Never",
+    "HalfHead",
+    "HalfBody",
+    "Late",
+    "Refuse",
+    "Error",
+    "SaysRolledBack",
+    "SaysUpdated",
+    "Busy",
+    "TooMany",
+    "Moved",
+    "ClosesIdle",
+    "Accepts",
+    "Works",
+    "Denied",
+    "Page",
+    "Takes Done",
+    "Takes RolledBack",
+    "Takes Never",
+    "Fails",
+    "Full",
+    "AnswerLost",
+    "PowerLostBefore",
+    "PowerLostAfter",
+    "Takes Forgotten",
+];
+
 /// The inputs of one history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
@@ -31,6 +69,12 @@ pub struct Scenario {
     /// Tries before a notice is given up; 0: as many as by default.
     #[serde(default)]
     pub notice_attempts: u32,
+    /// Operations in memory at once; 0: [`RUNNING_MAX`].
+    #[serde(default)]
+    pub running_max: usize,
+    /// What befalls acceptances, by their number, beside what befalls writes.
+    #[serde(default)]
+    pub acceptances: Vec<(u64, WriteFault)>,
 }
 
 /// How a target tells what became of an operation of its own.
@@ -197,6 +241,22 @@ pub enum Deed {
     Replay,
     /// A stranger says that whatever the targets are at has ended.
     Forge,
+}
+
+impl Deed {
+    /// What it is called.
+    pub fn name(self) -> String {
+        match self {
+            Self::Jump(millis) => format!("Jump {}", if millis < 0 { "back" } else { "ahead" }),
+            _ => word(&self),
+        }
+    }
+}
+
+/// The name of a variant, without what it holds.
+pub(crate) fn word(of: &impl std::fmt::Debug) -> String {
+    let words = format!("{of:?}");
+    words.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }
 
 /// How one request is dealt with.

@@ -6,7 +6,7 @@ use fanfold_core::operation::Leg;
 
 use super::Told;
 use crate::routes::RESPONSE;
-use crate::scenario::Manner;
+use crate::scenario::{Manner, word};
 
 /// What is done on a connection, after a while.
 #[derive(Debug)]
@@ -68,14 +68,9 @@ impl Manner {
 
     /// What it is called.
     pub(super) fn name(self) -> String {
-        let words = format!("{self:?}");
-        let first = |words: &str| words.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
         match self {
-            Self::Takes(lower) => {
-                let (end, word) = (format!("{:?}", lower.end), lower.word);
-                format!("{} {} {word:?}", first(&words), first(&end))
-            }
-            _ => first(&words),
+            Self::Takes(lower) => format!("Takes {} {:?}", word(&lower.end), lower.word),
+            _ => word(&self),
         }
     }
 
@@ -88,14 +83,16 @@ impl Manner {
     }
 
     pub(super) fn refusal(self) -> Reply {
-        let (status, headers) = match self {
-            Self::Refuse => (409, ""),
-            Self::Busy => (503, "retry-after: 1\r\n"),
-            Self::TooMany => (429, ""),
-            Self::Denied => (401, ""),
-            Self::Moved => (301, "location: /elsewhere\r\n"),
-            _ => (500, ""),
-        };
+        // Whoever does not refuse, and does not apply either, has failed.
+        let words = [
+            (Self::Refuse, 409, ""),
+            (Self::Busy, 503, "retry-after: 1\r\n"),
+            (Self::TooMany, 429, ""),
+            (Self::Denied, 401, ""),
+            (Self::Moved, 301, "location: /elsewhere\r\n"),
+        ];
+        let said = words.into_iter().find(|(manner, ..)| *manner == self);
+        let (status, headers) = said.map_or((500, ""), |(_, status, headers)| (status, headers));
         Reply { status, body: Vec::new(), headers: headers.to_owned() }
     }
 
@@ -107,16 +104,29 @@ impl Manner {
             (_, 400..) => Told::Refused,
             _ => Told::Done,
         };
+        // A probe is answered with the truth, or with nothing that tells anything.
+        let of_change = |told| if leg == Leg::Probe { Told::Nothing } else { told };
         match self {
             // Later, nobody listens any more.
             Self::Slow(millis) | Self::Works(millis) if Duration::from_millis(millis) >= RESPONSE => Told::Nothing,
             Self::Polite | Self::Slow(_) | Self::Works(_) | Self::ClosesIdle => plain,
-            // Half of a good answer is a good answer; a probe's tells nothing.
-            Self::HalfBody if leg != Leg::Probe => plain,
-            Self::SaysUpdated if leg != Leg::Probe => Told::Done,
-            Self::Refuse | Self::SaysRolledBack | Self::Moved | Self::Denied if leg != Leg::Probe => Told::Refused,
-            Self::Busy | Self::TooMany if leg != Leg::Probe => Told::NotTakenOn,
-            _ => Told::Nothing,
+            // Half of a good answer is a good answer.
+            Self::HalfBody => of_change(plain),
+            Self::SaysUpdated => of_change(Told::Done),
+            Self::Refuse | Self::SaysRolledBack | Self::Moved | Self::Denied => of_change(Told::Refused),
+            Self::Busy | Self::TooMany => of_change(Told::NotTakenOn),
+            Self::Takes(_) => of_change(Told::TakenOn),
+            Self::RefuseConnection
+            | Self::NeverConnect
+            | Self::ResetBefore
+            | Self::ResetDuring
+            | Self::ResetAfter { .. }
+            | Self::Never { .. }
+            | Self::HalfHead { .. }
+            | Self::Late(_)
+            | Self::Error { .. }
+            | Self::Accepts { .. }
+            | Self::Page => Told::Nothing,
         }
     }
 

@@ -8,17 +8,18 @@ mod lower;
 mod receiver;
 mod target;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfold_core::operation::Leg;
-use fanfold_core::{Operation, OperationId, StepIndex};
+use fanfold_core::{Operation, OperationId};
 use fanfold_store::ReadOperations as _;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::routes;
 use crate::scenario::{Manner, Monitor, Scenario, TARGETS};
 use crate::store::Faulty;
 
@@ -110,7 +111,7 @@ struct State {
     errands: Vec<Errand>,
     words: Vec<(Duration, String)>,
     letters: Letters,
-    met: BTreeSet<String>,
+    met: BTreeMap<String, usize>,
     /// The time that passed in the lives before this one, and the beginning of this one.
     before: Duration,
     origin: Option<Instant>,
@@ -150,7 +151,7 @@ impl World {
             errands: Vec::new(),
             words: Vec::new(),
             letters: Letters::default(),
-            met: BTreeSet::new(),
+            met: BTreeMap::new(),
             before: Duration::ZERO,
             origin: None,
         };
@@ -207,7 +208,8 @@ impl World {
         self.state().letters.clone()
     }
 
-    pub(crate) fn met(&self) -> BTreeSet<String> {
+    /// The faults that had their turn, and how often.
+    pub(crate) fn met(&self) -> BTreeMap<String, usize> {
         self.state().met.clone()
     }
 
@@ -224,7 +226,7 @@ impl World {
         let Some(next) = queue.front().copied().filter(|next| fits(*next)) else { return Manner::Polite };
         queue.pop_front();
         if next != Manner::Polite {
-            state.met.insert(next.name());
+            *state.met.entry(next.name()).or_default() += 1;
         }
         next
     }
@@ -237,10 +239,11 @@ impl World {
     }
 }
 
-/// Attempts that the record counts; targets are called in their order.
+/// Attempts that the record counts at this target.
 pub(crate) fn recorded_attempts(operation: &Operation, target: usize, leg: Leg) -> u32 {
-    let index = StepIndex(u16::try_from(target).unwrap_or(u16::MAX));
-    let Some(step) = operation.steps.get(index.get()) else { return 0 };
+    let mut steps = operation.indexed_steps();
+    let step = steps.find(|(_, plan, _)| routes::target_number(&plan.target) == Some(target));
+    let Some((_, _, step)) = step else { return 0 };
     match leg {
         Leg::Forward => step.course.attempts,
         Leg::Probe => step.probes,
