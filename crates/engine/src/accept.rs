@@ -60,7 +60,9 @@ impl Engine {
     /// Why it was not accepted; nothing is recorded then, unless the refusal says that it may have been.
     pub async fn accept(&self, request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
         let shared = &self.shared;
-        if self.is_draining() {
+        // Counted from here on, so that it is not called drained before this is answered.
+        let let_in = shared.drain.let_in().filter(|_| !shared.is_stopping());
+        if let_in.is_none() {
             let detail = "the server accepts no operations at the moment: it is draining or about to stop".to_owned();
             return Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER });
         }

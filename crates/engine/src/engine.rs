@@ -81,13 +81,13 @@ impl Engine {
 
     /// Whether nothing new is accepted.
     pub fn is_draining(&self) -> bool {
-        self.shared.is_draining() || self.shared.is_stopping()
+        self.shared.drain.is_draining() || self.shared.is_stopping()
     }
 
     /// Whether it drains, and nothing is under way any more: whatever has not ended waits for a person (an answer, a choice, a
     /// target on hold or missing), for its start time, or for the lock of one that does.
     pub fn is_drained(&self) -> bool {
-        self.shared.is_drained()
+        self.shared.drain.is_drained()
     }
 
     /// Puts the mounts of a reloaded configuration in place.
@@ -217,7 +217,7 @@ impl Engine {
 
     /// Accepts nothing any more, or again; what runs goes on. Not recorded: a start accepts.
     pub fn drain(&self, draining: bool) {
-        self.shared.drain(draining);
+        self.shared.drain.set(draining);
     }
 
     /// Stops: no attempt starts any more, those on the wire are awaited for `grace` and recorded. Returns how many operations

@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod dispatch;
 mod doubts;
+mod drain;
 mod engine;
 mod error;
 mod execute;
@@ -28,8 +29,8 @@ mod receiver;
 mod residents;
 mod settle;
 mod shared;
+mod stalled;
 pub mod target;
-mod unrecorded;
 mod upkeep;
 
 pub use accept::{AcceptOutcome, AcceptRequest};

@@ -18,11 +18,16 @@ use tokio::time::Instant;
 
 use crate::clock::Jumps;
 use crate::dispatch::{self, lane};
+use crate::drain::Search;
+use crate::residents::ThrownOut;
 use crate::shared::Shared;
 use crate::target::{PerKind, Target};
 
 /// How many operations are looked at in one go.
 const BATCH: usize = 500;
+
+/// How many times as many in one go while the engine drains, when somebody waits for what is found.
+const DRAIN_BATCHES: usize = 10;
 
 /// The pause between two goes.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,11 +39,12 @@ const SUSPECTS_MAX: usize = 10_000;
 pub(crate) async fn run(shared: Arc<Shared>, mut jumps: Jumps) {
     let mut stopping = shared.stopping();
     let mut round = Round::begin();
+    let mut draining = Draining::default();
     let mut failing = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE.min(shared.config.look_after_every)) => {}
-            () = shared.drain_changed() => {}
+            () = shared.drain.changed() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         if let Some(by) = jumps.look(shared.clock.now()) {
@@ -49,7 +55,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut jumps: Jumps) {
                 "the clock was set, or the machine slept; waits go by the time of day, and some come earlier or later by that"
             );
         }
-        let looked = look(&shared, &mut round).await;
+        let looked = look(&shared, &mut round, &mut draining).await;
         match &looked {
             Err(error) if !failing => tracing::error!(%error, "cannot look after the operations that have not ended"),
             Err(_) | Ok(()) => {}
@@ -58,10 +64,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut jumps: Jumps) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, round: &mut Round) -> Result<(), Error> {
-    if shared.is_draining() {
-        shared.set_drained(!is_anything_under_way(shared).await?);
-    }
+async fn look(shared: &Arc<Shared>, round: &mut Round, draining: &mut Draining) -> Result<(), Error> {
+    draining.go_on(shared).await?;
     round.go_on(shared).await
 }
 
@@ -130,10 +134,10 @@ impl Round {
 
 /// What is in memory and does not move is thrown out of it first: it goes on from its record, as after a restart.
 fn take_up_again(shared: &Arc<Shared>, operation: Arc<Operation>) {
-    if shared.residents.throw_out(operation.id) {
-        shared.wake_dispatcher();
-    } else {
-        dispatch::take_up(shared, operation);
+    match shared.residents.throw_out(operation.id, operation.revision) {
+        ThrownOut::Done => shared.wake_dispatcher(),
+        ThrownOut::WasNotThere => dispatch::take_up(shared, operation),
+        ThrownOut::Moves => {}
     }
 }
 
@@ -221,27 +225,61 @@ fn is_left_alone(target: &Target, leg: Leg) -> bool {
     of_leg(status.waiting) == 0 && of_leg(status.in_flight) == 0
 }
 
-/// Whether any operation goes on without a person, a start time or another operation.
-async fn is_anything_under_way(shared: &Arc<Shared>) -> Result<bool, Error> {
-    if shared.residents.running_states().iter().any(|operation| is_under_way(shared, operation, true)) {
-        return Ok(true);
-    }
-    let mut after = None;
-    loop {
-        let ids = shared.store.open_operations(after, BATCH).await?;
-        for id in &ids {
-            let operation = match shared.residents.running_state(*id) {
-                Some(operation) => Some(operation),
-                None => shared.store.operation(*id).await?.map(Arc::new),
-            };
-            if operation.is_some_and(|operation| is_under_way(shared, &operation, shared.residents.is_running(*id))) {
-                return Ok(true);
+/// Looks, while the engine drains, whether any operation goes on without a person, a start time or another operation. Those in
+/// memory are looked at each time; the others in slices, and the one first that was found last.
+#[derive(Debug, Default)]
+struct Draining {
+    search: Option<Search>,
+    after: Option<OperationId>,
+    /// Found by the latest look.
+    under_way: Option<OperationId>,
+}
+
+impl Draining {
+    async fn go_on(&mut self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let search = shared.drain.search();
+        if search != self.search {
+            *self = Self { search, ..Self::default() };
+        }
+        let Some(search) = search else { return Ok(()) };
+        if shared.residents.running_states().iter().any(|operation| is_under_way(shared, operation, true)) {
+            shared.drain.found(search, false);
+            return Ok(());
+        }
+        if let Some(found) = self.under_way.take()
+            && self.look_at(shared, search, found).await?
+        {
+            return Ok(());
+        }
+        for _ in 0..DRAIN_BATCHES {
+            let ids = shared.store.open_operations(self.after, BATCH).await?;
+            for id in &ids {
+                if self.look_at(shared, search, *id).await? {
+                    return Ok(());
+                }
+            }
+            self.after = ids.last().copied().filter(|_| ids.len() == BATCH);
+            if self.after.is_none() {
+                shared.drain.found(search, true);
+                return Ok(());
             }
         }
-        if ids.len() < BATCH || shared.is_stopping() {
-            return Ok(false);
+        Ok(())
+    }
+
+    /// Whether this one is under way, which then is remembered and told.
+    async fn look_at(&mut self, shared: &Shared, search: Search, id: OperationId) -> Result<bool, Error> {
+        let operation = match shared.residents.running_state(id) {
+            Some(operation) => Some(operation),
+            None => shared.store.operation(id).await?.map(Arc::new),
+        };
+        let in_memory = shared.residents.is_running(id);
+        let found = operation.is_some_and(|operation| is_under_way(shared, &operation, in_memory));
+        if found {
+            self.under_way = Some(id);
+            shared.drain.found(search, false);
         }
-        after = ids.last().copied();
+        Ok(found)
     }
 }
 

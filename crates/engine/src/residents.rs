@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanfold_core::{Event, IllegalEvent, Operation, OperationId};
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId, Revision};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -48,6 +48,19 @@ struct Resident {
     task: Option<AbortHandle>,
     /// Whether it knows something that it has not been able to record yet.
     is_recording: bool,
+    /// Whether its task was told to end: it records nothing any more.
+    is_thrown_out: bool,
+}
+
+/// What became of throwing an operation out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ThrownOut {
+    /// It leaves.
+    Done,
+    /// It has moved meanwhile, or is about to.
+    Moves,
+    /// It was not in memory.
+    WasNotThere,
 }
 
 /// An operation that has come into memory.
@@ -94,9 +107,9 @@ impl Residents {
         *state.lanes.entry(Arc::clone(&lane)).or_default() += 1;
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let recorded = Arc::clone(operation);
-        state
-            .running
-            .insert(operation.id, Resident { lane, inbox: inbox.clone(), recorded, task: None, is_recording: false });
+        let resident =
+            Resident { lane, inbox: inbox.clone(), recorded, task: None, is_recording: false, is_thrown_out: false };
+        state.running.insert(operation.id, resident);
         let place = Place { residents: Arc::clone(self), id: operation.id };
         Some(Entry { place, sender: inbox, inbox: messages })
     }
@@ -130,16 +143,34 @@ impl Residents {
         }
     }
 
-    /// Ends the task of an operation in memory, which leaves it with that. `false` if there is none.
-    pub(crate) fn throw_out(&self, id: OperationId) -> bool {
-        let task = self.state().running.get(&id).and_then(|resident| resident.task.clone());
-        task.inspect(AbortHandle::abort).is_some()
+    /// Ends the task of an operation in memory, which leaves it with that, if the operation still is as it was at `revision`
+    /// and nothing of it is being recorded. From then on nothing of it is.
+    pub(crate) fn throw_out(&self, id: OperationId, revision: Revision) -> ThrownOut {
+        let mut state = self.state();
+        let Some(resident) = state.running.get_mut(&id) else { return ThrownOut::WasNotThere };
+        let Some(task) = resident.task.clone() else { return ThrownOut::Moves };
+        if resident.is_recording || resident.recorded.revision != revision {
+            return ThrownOut::Moves;
+        }
+        resident.is_thrown_out = true;
+        task.abort();
+        ThrownOut::Done
     }
 
-    /// Notes that a change is being recorded, or has been.
-    pub(crate) fn set_recording(&self, id: OperationId, is_recording: bool) {
+    /// Notes that a change is being recorded. `false` if that must not be, because the task was thrown out.
+    pub(crate) fn begin_recording(&self, id: OperationId) -> bool {
+        let mut state = self.state();
+        let Some(resident) = state.running.get_mut(&id).filter(|resident| !resident.is_thrown_out) else {
+            return false;
+        };
+        resident.is_recording = true;
+        true
+    }
+
+    /// Notes that it has been, or was given up.
+    pub(crate) fn end_recording(&self, id: OperationId) {
         if let Some(resident) = self.state().running.get_mut(&id) {
-            resident.is_recording = is_recording;
+            resident.is_recording = false;
         }
     }
 
@@ -240,5 +271,33 @@ impl Drop for Place {
                 state.lanes.remove(&resident.lane);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfold_store::contract::fixtures;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_does_not_move_is_thrown_out_and_it_records_nothing_any_more() {
+        let residents = Residents::new(0);
+        let operation = Arc::new(fixtures::acceptance(1, fixtures::at(0), fixtures::plan()).operation);
+        let (id, revision) = (operation.id, operation.revision);
+        assert_eq!(residents.throw_out(id, revision), ThrownOut::WasNotThere);
+        let bounds = Bounds { running_max: 1, lane_running_max: 1 };
+        let entry = residents.enter(&operation, "lane", bounds).unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        residents.attach(id, tasks.spawn(std::future::pending::<()>()));
+        // Its commit has begun: thrown out now, it would leave an attempt behind that was never made.
+        assert!(residents.begin_recording(id));
+        assert_eq!(residents.throw_out(id, revision), ThrownOut::Moves);
+        residents.end_recording(id);
+        assert_eq!(residents.throw_out(id, revision.next()), ThrownOut::Moves);
+        assert_eq!(residents.throw_out(id, revision), ThrownOut::Done);
+        assert!(!residents.begin_recording(id), "its commit begins just now");
+        assert!(tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
+        drop(entry);
     }
 }

@@ -14,12 +14,13 @@ use tokio::task::JoinSet;
 use crate::clock::{Clock, Steady};
 use crate::config::{Config, NoticeRules};
 use crate::doubts::Doubts;
+use crate::drain::Drain;
 use crate::lowers::Lowers;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};
+use crate::stalled::Stalled;
 use crate::target::Targets;
-use crate::unrecorded::Unrecorded;
 
 /// What the engine's tasks share.
 pub(crate) struct Shared {
@@ -32,8 +33,11 @@ pub(crate) struct Shared {
     pub(crate) residents: Arc<Residents>,
     /// What is not to be dispatched yet.
     pub(crate) doubts: Arc<Doubts>,
+    pub(crate) drain: Drain,
     /// What waits for the store to record it.
-    pub(crate) unrecorded: Unrecorded,
+    pub(crate) unrecorded: Stalled,
+    /// What waits for the store to give it.
+    pub(crate) unread: Stalled,
     pub(crate) policies: Policies,
     pub(crate) lowers: Arc<Lowers>,
     pub(crate) metrics: Metrics,
@@ -48,9 +52,6 @@ pub(crate) struct Shared {
     last_id: Mutex<Option<OperationId>>,
     stopping: watch::Sender<bool>,
     clock_set: watch::Sender<()>,
-    draining: AtomicBool,
-    drained: AtomicBool,
-    drain_changed: Notify,
     dispatcher: Notify,
     notifier: Notify,
 }
@@ -70,7 +71,9 @@ impl Shared {
             clock,
             residents: Residents::new(config.ended_max),
             doubts: Doubts::new(config.doubtful_max),
-            unrecorded: Unrecorded::default(),
+            drain: Drain::default(),
+            unrecorded: Stalled::recording(),
+            unread: Stalled::reading(),
             policies: Policies::default(),
             lowers: Arc::default(),
             metrics: Metrics::default(),
@@ -82,9 +85,6 @@ impl Shared {
             last_id: Mutex::default(),
             stopping: watch::Sender::new(false),
             clock_set: watch::Sender::new(()),
-            draining: AtomicBool::new(false),
-            drained: AtomicBool::new(false),
-            drain_changed: Notify::new(),
             dispatcher: Notify::new(),
             notifier: Notify::new(),
             config,
@@ -107,26 +107,6 @@ impl Shared {
         let id = last.map_or(id, |last| id.behind(last));
         *last = Some(id);
         id
-    }
-
-    /// Accepts nothing any more, or again.
-    pub(crate) fn drain(&self, draining: bool) {
-        self.drained.store(false, Ordering::Relaxed);
-        self.draining.store(draining, Ordering::Relaxed);
-        self.drain_changed.notify_one();
-    }
-
-    /// Whether nothing is under way any more.
-    pub(crate) fn set_drained(&self, drained: bool) {
-        self.drained.store(drained, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_draining() && self.drained.load(Ordering::Relaxed)
-    }
-
-    pub(crate) async fn drain_changed(&self) {
-        self.drain_changed.notified().await;
     }
 
     /// From now on no attempt starts.
@@ -153,10 +133,6 @@ impl Shared {
 
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bounds(&self) -> Bounds {

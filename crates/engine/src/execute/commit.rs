@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{Actor, Wake, call, wake_at};
 use crate::clock::jitter;
 use crate::hold;
-use crate::unrecorded::Waiting;
+use crate::stalled::Waiting;
 
 /// The first wait after the store failed; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -41,9 +41,11 @@ impl Actor {
             notices: draft.notices,
             free_idempotency_key: self.canceling.is_some(),
         };
-        self.shared.residents.set_recording(self.op.id, true);
+        if !self.shared.residents.begin_recording(self.op.id) {
+            return false;
+        }
         let committed = self.record(&commit).await;
-        self.shared.residents.set_recording(self.op.id, false);
+        self.shared.residents.end_recording(self.op.id);
         let Some(committed) = committed else { return false };
         self.op = Arc::new(*committed.operation);
         self.hold_targets(&commit.effects).await;

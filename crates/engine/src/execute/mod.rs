@@ -24,6 +24,7 @@ use crate::clock::{Steady, jitter};
 use crate::doubts::Canceling;
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
+use crate::stalled::Waiting;
 pub(crate) use call::{TRACE_ATTRIBUTE, trace_of};
 use draft::Draft;
 pub(crate) use prepare::sealed_form;
@@ -91,15 +92,16 @@ impl Actor {
         }
         self.take_over();
         let (mut stopping, mut clock_set) = (self.shared.stopping(), self.shared.clock_set());
-        let mut failing = false;
+        let shared = Arc::clone(&self.shared);
+        let mut waiting = None;
         loop {
             let done = self.do_at_once().await;
-            if let Err(error) = &done
-                && !failing
-            {
-                tracing::error!(operation.id = %self.op.id, %error, "cannot go on with an operation for now; trying again, and telling it once");
+            match &done {
+                Ok(()) => Waiting::end(waiting.take()),
+                Err(error) => {
+                    waiting.get_or_insert_with(|| shared.unread.wait(error));
+                }
             }
-            failing = done.is_err();
             // What happened is recorded even if what follows from it cannot be done yet.
             if self.draft.is_urgent() {
                 if !self.commit().await {
@@ -303,6 +305,9 @@ impl Actor {
                 }
             }
             Input::Ready { .. } if self.halted => {}
+            // The target was held, or taken out of the configuration, while the request was made ready: it gives its permit
+            // back, and takes a place in the queue again.
+            Input::Ready { step, .. } if self.context().target(step).is_closed() => {}
             Input::Ready { step, leg, ready } => {
                 let request = match leg {
                     Leg::Forward => None,

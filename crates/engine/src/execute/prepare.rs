@@ -14,6 +14,7 @@ use http::HeaderMap;
 use super::originals;
 use super::tasks::{Input, TaskContext};
 use super::{Actor, STORE_RETRY, call};
+use crate::stalled::Waiting as Stalling;
 use crate::target::{Outgoing, Permit, PermitKind, Ticket, Turn, to_wire};
 
 /// A place in a target's queue.
@@ -89,11 +90,13 @@ pub(super) async fn go_on_waiting(context: TaskContext, step: StepIndex, leg: Le
 }
 
 async fn make_ready(context: &TaskContext, step: StepIndex, leg: Leg, attempt: u32, permit: Permit) -> Input {
-    let mut told = false;
+    let mut waiting = None;
     loop {
-        let error = match render(context, step, leg).await {
+        let rendered = render(context, step, leg).await;
+        let error = match rendered {
             Ok((request, recorded)) => match outgoing(context, step, leg, attempt, request) {
                 Ok(outgoing) => {
+                    Stalling::end(waiting);
                     return Input::Ready { step, leg, ready: Box::new(Ready { permit, outgoing, recorded }) };
                 }
                 Err(trouble) => return Input::NotRendered { step, leg, trouble },
@@ -101,9 +104,7 @@ async fn make_ready(context: &TaskContext, step: StepIndex, leg: Leg, attempt: u
             Err(NotReady::Trouble(trouble)) => return Input::NotRendered { step, leg, trouble },
             Err(NotReady::Store(error)) => error,
         };
-        if !std::mem::replace(&mut told, true) {
-            tracing::error!(operation.id = %context.op.id, %error, "cannot read what a request needs; trying again, and telling it once");
-        }
+        waiting.get_or_insert_with(|| context.shared.unread.wait(&error));
         tokio::time::sleep(STORE_RETRY).await;
     }
 }

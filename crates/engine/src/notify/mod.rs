@@ -24,7 +24,7 @@ use crate::Error;
 use crate::clock::jitter;
 use crate::config::NoticeRules;
 use crate::shared::Shared;
-use crate::unrecorded::Waiting;
+use crate::stalled::Waiting;
 use client::{Client, Missed, Outgoing};
 use webhook::Kind;
 

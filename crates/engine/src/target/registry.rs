@@ -269,6 +269,14 @@ impl Target {
         self.admission.gate().0
     }
 
+    /// Whether nothing is to be sent to it until a person does something: it is on hold, or not configured.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self.gate() {
+            Gate::Held | Gate::Missing => true,
+            Gate::Permit | Gate::Breaker => false,
+        }
+    }
+
     /// Holds it back: nothing is sent to it until it is released. What is on the wire ends.
     pub fn hold(&self, reason: impl Into<String>) {
         self.admission.hold(reason.into());

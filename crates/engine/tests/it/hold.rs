@@ -119,3 +119,30 @@ async fn a_target_follows_the_record_though_the_answer_of_the_store_was_lost() {
     assert!(stage.engine.release(&NAMES[0].into()).await.is_err());
     assert_eq!(gate(), TargetState::Ok);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_while_a_request_is_made_ready_keeps_it_from_being_sent() {
+    let fakes = fakes().await;
+    let store = Lossy::new(Arc::new(Model::default()));
+    let mut setting = Setting::new(&fakes[..1], spec(&NAMES[..1]));
+    setting.store = Some(store.clone());
+    let stage = Stage::of(setting).await;
+    store.fail_reads(true);
+    // Its body stands apart, and has to be read once the turn has come.
+    let body = format!("{{\"text\":\"{}\"}}", "x".repeat(8 * 1024));
+    let id = stage.accept("POST", "/things", &body).await.unwrap().operation.id;
+    let target = stage.engine.targets().get(&NAMES[0].into());
+    let has_permit = async {
+        while target.status().in_flight.forward == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, has_permit).await.expect("its turn has come");
+    hold(&stage).await;
+    store.fail_reads(false);
+    waiting(&stage, ONE_FORWARD).await;
+    assert!(fakes[0].seen().is_empty());
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.status(), Status::Completed);
+    assert_eq!(fakes[0].seen().len(), 1);
+}

@@ -179,6 +179,9 @@ impl ReadOperations for Lossy {
     }
 
     async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        if self.reads_fail.load(Ordering::SeqCst) {
+            return Err(away(false));
+        }
         self.below.body(id, slot).await
     }
 
