@@ -7,6 +7,7 @@
 mod consistency;
 mod effect;
 mod event;
+mod lower;
 mod phase;
 mod state;
 mod transition;
@@ -14,10 +15,11 @@ mod work;
 
 pub use effect::{Attention, AttentionReason, Effect, Effects, Timer, Work};
 pub use event::{Choice, Event, Found, Leg, ProbeVerdict, Purpose, Reading, Sent, Trouble, TroubleKind};
+pub use lower::{Lower, Unclear};
 pub use phase::{Call, Phase, WaitingFor, phase, waiting_for};
 pub use state::{
-    Cause, Consistency, Course, Deadline, End, Gate, Image, LockState, Lower, Operation, Outcome, Probing,
-    RollbackResult, Send, Stage, Status, Step, StepPhase, Unclear, Undo, UndoEnd, UndoPhase,
+    Cause, Consistency, Course, Deadline, End, Gate, Image, LockState, Operation, Outcome, Probing, RollbackResult,
+    Send, Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
 };
 pub use transition::transition;
 

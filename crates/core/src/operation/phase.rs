@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Leg, Purpose};
+use super::lower::{Lower, Unclear};
 use super::state::{
-    Cause, End, Gate, LockState, Lower, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, Unclear,
-    UndoPhase,
+    Cause, End, Gate, LockState, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
 };
 use crate::{StepIndex, TargetName};
 

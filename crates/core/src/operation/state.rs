@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Purpose, Trouble};
+use super::lower::Lower;
 use crate::plan::StepPlan;
 use crate::{Answer, Body, Content, OperationId, Plan, Request, Revision, Slot, StepIndex, TenantId};
 
@@ -470,46 +471,6 @@ pub enum Gate {
     Held,
     /// The target is no longer configured.
     Missing,
-}
-
-/// An operation at a target, which carries out a request of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lower {
-    /// Its id or location, as the monitor needs it.
-    pub reference: String,
-    /// When it was accepted.
-    pub since: Timestamp,
-    /// How long it is followed.
-    pub until: Timestamp,
-    /// Whether it is to be, or was, asked to cancel.
-    pub cancel: bool,
-    /// Why polls tell nothing of it; `None` while they do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unclear: Option<Unclear>,
-}
-
-/// Polls of a lower operation tell nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unclear {
-    /// Since when for this reason.
-    pub since: Timestamp,
-    /// The reason.
-    #[serde(flatten)]
-    pub trouble: Trouble,
-}
-
-impl Lower {
-    /// One that was accepted at `since`, and is followed until `until`.
-    pub(super) fn accepted(reference: String, since: Timestamp, until: Timestamp) -> Self {
-        Self { reference, since, until, cancel: false, unclear: None }
-    }
-
-    /// What polls told in the end where they told nothing, as the end of a sentence about it.
-    pub(super) fn last_heard(&self) -> String {
-        let heard =
-            |unclear: &Unclear| format!("; polls told nothing since {}: {}", unclear.since, unclear.trouble.detail);
-        self.unclear.as_ref().map(heard).unwrap_or_default()
-    }
 }
 
 /// What all attempts of one request (forward or undo) came to so far.
