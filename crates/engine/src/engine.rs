@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
-use fanfold_core::{Event, IllegalEvent, Operation, OperationId};
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
 use fanfold_store::{Error as StoreError, Hold, NoticeId, Store};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::residents::Command;
 use crate::shared::Shared;
 use crate::target::Targets;
-use crate::{Error, dispatch, notify, patrol, settle, upkeep};
+use crate::{Error, dispatch, hold, notify, patrol, settle, upkeep};
 
 /// A running engine; cheap to clone.
 #[derive(Clone)]
@@ -131,6 +131,24 @@ impl Engine {
     /// while ago.
     pub fn lower_notified(&self, reference: &str) -> bool {
         self.shared.lowers.say(reference)
+    }
+
+    /// Puts a target on hold: no new attempt of any kind goes to it until it is released. To be carried to its end once begun:
+    /// what is dropped in the middle may be recorded without being followed.
+    ///
+    /// # Errors
+    /// If it cannot be recorded; nothing has changed then, unless the store's error says that it may have.
+    pub async fn hold(&self, target: &TargetName, by: String, reason: String) -> Result<(), Error> {
+        let since = self.shared.clock.now();
+        hold::hold(&self.shared, Hold { target: target.clone(), since, by, reason }).await
+    }
+
+    /// Releases a target: what waits for it goes on, in order. To be carried to its end once begun, like a hold.
+    ///
+    /// # Errors
+    /// If it cannot be recorded; nothing has changed then, unless the store's error says that it may have.
+    pub async fn release(&self, target: &TargetName) -> Result<(), Error> {
+        hold::release(&self.shared, target).await
     }
 
     /// Requests that an operation be canceled. Asking again changes nothing.

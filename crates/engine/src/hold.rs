@@ -5,32 +5,22 @@
 use fanfold_core::TargetName;
 use fanfold_store::{Change, Error as StoreError, Hold};
 
+use crate::Error;
 use crate::shared::Shared;
-use crate::{Engine, Error};
 
-impl Engine {
-    /// Puts a target on hold: no new attempt of any kind goes to it until it is released. To be carried to its end once begun:
-    /// what is dropped in the middle may be recorded without being followed.
-    ///
-    /// # Errors
-    /// If it cannot be recorded; nothing has changed then, unless the store's error says that it may have.
-    pub async fn hold(&self, target: &TargetName, by: String, reason: String) -> Result<(), Error> {
-        let since = self.shared.clock.now();
-        let hold = Hold { target: target.clone(), since, by, reason };
-        let _alone = self.shared.holding.lock().await;
-        let recorded = self.shared.store.hold(hold).await;
-        follow_after(&self.shared, target, recorded).await
-    }
+/// Records that a target is on hold, and has it follow.
+pub(crate) async fn hold(shared: &Shared, hold: Hold) -> Result<(), Error> {
+    let _alone = shared.holding.lock().await;
+    let target = hold.target.clone();
+    let recorded = shared.store.hold(hold).await;
+    follow_after(shared, &target, recorded).await
+}
 
-    /// Releases a target: what waits for it goes on, in order. To be carried to its end once begun, like a hold.
-    ///
-    /// # Errors
-    /// If it cannot be recorded; nothing has changed then, unless the store's error says that it may have.
-    pub async fn release(&self, target: &TargetName) -> Result<(), Error> {
-        let _alone = self.shared.holding.lock().await;
-        let recorded = self.shared.store.release(target).await;
-        follow_after(&self.shared, target, recorded).await
-    }
+/// Records that a target is released, and has it follow.
+pub(crate) async fn release(shared: &Shared, target: &TargetName) -> Result<(), Error> {
+    let _alone = shared.holding.lock().await;
+    let recorded = shared.store.release(target).await;
+    follow_after(shared, target, recorded).await
 }
 
 /// Makes a target follow the record after a commit that put it on hold.
