@@ -1,6 +1,6 @@
 //! Things with versions at one target, which operations change and restore, and which somebody else changes in between.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,10 +33,11 @@ struct Thing {
     body: Bytes,
     version: u64,
     by: Writer,
-    /// Operations that have read it since it was written.
-    readers: HashSet<String>,
-    /// Operations that read what they had written themselves before somebody else wrote.
-    knew: HashSet<String>,
+    /// Operations that have read it since it was written, and in which life of the server.
+    readers: HashMap<String, u64>,
+    /// Operations that read what they had written themselves before somebody else wrote, and in which life of the server: what
+    /// was read may be lost with it.
+    knew: HashMap<String, u64>,
 }
 
 /// Who wrote something last.
@@ -64,7 +65,7 @@ impl Shelf {
     }
 
     /// `PUT`, `DELETE` under conditions (RFC 9110, section 13.1).
-    pub(super) fn write(&self, request: &Seen, operation: &str, leg: Leg) -> (Answer, Written) {
+    pub(super) fn write(&self, request: &Seen, operation: &str, leg: Leg, life: u64) -> (Answer, Written) {
         let path = request.path();
         let mut state = self.state();
         let present = state.things.get(path);
@@ -77,11 +78,11 @@ impl Shelf {
         }
         let over_another = leg == Leg::Undo
             && present.is_some_and(|thing| {
-                let noticed = thing.readers.contains(operation) && thing.knew.contains(operation);
+                let noticed = thing.readers.contains_key(operation) && thing.knew.get(operation) == Some(&life);
                 thing.by == Writer::Stranger && (tagged || noticed)
             });
         let unseen = present.is_some_and(|thing| {
-            thing.by == Writer::Stranger && !thing.readers.contains(operation) && leg == Leg::Forward
+            thing.by == Writer::Stranger && !thing.readers.contains_key(operation) && leg == Leg::Forward
         });
         let written = Written { applied: true, over_another, unseen };
         if request.method == "DELETE" {
@@ -93,10 +94,10 @@ impl Shelf {
         (if tagged { answer.header("etag", format!("\"{version}\"")) } else { answer }, written)
     }
 
-    pub(super) fn read(&self, path: &str, operation: &str) -> Answer {
+    pub(super) fn read(&self, path: &str, operation: &str, life: u64) -> Answer {
         let mut state = self.state();
         let Some(thing) = state.things.get_mut(path) else { return Answer::empty(404) };
-        thing.readers.insert(operation.to_owned());
+        thing.readers.insert(operation.to_owned(), life);
         let answer = Answer::text(200, thing.body.clone()).header("content-type", "application/json");
         if path.starts_with(UNTAGGED) { answer } else { answer.header("etag", format!("\"{}\"", thing.version)) }
     }
@@ -108,13 +109,12 @@ impl State {
         let version = self.versions;
         let knew = match (self.things.get(path), &by) {
             (Some(before), Writer::Stranger) => match &before.by {
-                Writer::Operation(id) if before.readers.contains(id) => HashSet::from([id.clone()]),
-                Writer::Operation(_) => HashSet::new(),
+                Writer::Operation(id) => before.readers.get(id).map(|life| (id.clone(), *life)).into_iter().collect(),
                 Writer::Stranger => before.knew.clone(),
             },
-            _ => HashSet::new(),
+            (None, _) | (Some(_), Writer::Operation(_)) => HashMap::new(),
         };
-        let thing = Thing { body, version, by, readers: HashSet::new(), knew };
+        let thing = Thing { body, version, by, readers: HashMap::new(), knew };
         self.things.insert(path.to_owned(), thing);
         version
     }

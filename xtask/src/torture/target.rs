@@ -223,7 +223,7 @@ impl Target {
     }
 
     fn put(&self, request: &Seen, asked: &Asked) -> (Answer, bool) {
-        let (answer, written) = self.shelf.write(request, &asked.operation, asked.leg);
+        let (answer, written) = self.shelf.write(request, &asked.operation, asked.leg, self.world.lives());
         shelf::judge(&self.world, self.name, request.path(), &asked.operation, written);
         if written.applied {
             let kind = if asked.leg == Leg::Undo { Kind::TakeBack } else { Kind::Make };
@@ -239,7 +239,8 @@ impl Target {
         if self.world.has_faults() && self.world.draw(25) == 0 {
             return Answer::empty(500).into();
         }
-        self.shelf.read(request.path(), request.header("fanfold-operation-id").unwrap_or_default()).into()
+        let operation = request.header("fanfold-operation-id").unwrap_or_default();
+        self.shelf.read(request.path(), operation, self.world.lives()).into()
     }
 
     fn probe(&self, request: &Seen, asked: &Asked) -> Reply {
