@@ -18,8 +18,8 @@ pub trait Operations: Send + Sync {
     /// Records a new operation with its plan, its lock and its idempotency key: all of it or nothing.
     ///
     /// [`Accepted::New`] is answered only after the record has reached the disk: it is there after a loss of power at any
-    /// later instant. The other answers changed nothing. They are tried in this order: idempotency key, lock,
-    /// `waiting_max`, size. The lock stands against nothing whose start time has not come.
+    /// later instant. The other answers changed nothing. They are tried in this order: idempotency key, retry,
+    /// lock, `waiting_max`, size. An operation is retried once. The lock stands against nothing whose start time has not come.
     ///
     /// # Errors
     /// [`Error::Conflict`] if there is an operation of this id; [`Error::Full`] from `size_hard` on; where
@@ -96,8 +96,13 @@ pub enum Accepted {
     },
     /// This request was accepted before, as this operation.
     Same(OperationId),
-    /// The key was used before, for another request.
-    KeyReused,
+    /// The key was used before, for another request, which became this operation.
+    KeyReused(OperationId),
+    /// The operation that the plan retries has been retried before, by this one.
+    Retried {
+        /// The retry.
+        by: OperationId,
+    },
     /// This operation holds the lock, and the plan does not wait for it.
     Locked {
         /// The holder.
@@ -187,6 +192,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Whose resource, route or id contains this text, letters of ASCII compared without case.
     pub text: Option<String>,
+    /// Retrying this operation.
+    pub retry_of: Option<OperationId>,
 }
 
 /// How many operations there are of each status; a status without any is left out.

@@ -22,6 +22,7 @@ mod program;
 mod readme;
 mod refusals;
 mod reload;
+mod retry;
 mod send;
 mod serve;
 mod shell;

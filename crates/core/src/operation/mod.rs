@@ -21,6 +21,8 @@ pub use state::{
     Cause, Consistency, Course, Deadline, End, Gate, Image, LockState, Operation, Outcome, Probing, RollbackResult,
     Send, Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
 };
+#[cfg(test)]
+pub(crate) use transition::fixtures;
 pub use transition::transition;
 
 use jiff::Timestamp;

@@ -1,6 +1,7 @@
 //! What one operation will do, as data: worked out at acceptance ([`crate::route`]), frozen from then on.
 
 pub mod policy;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Request, StepIndex, TargetName};
+use crate::{OperationId, Request, StepIndex, TargetName};
 pub use policy::{
     BodyTemplate, Limits, Monitor, OnFailure, OnUndoFailure, OnUnknown, Order, Policy, PollRule, ProbeRule, Redaction,
     RequestTemplate, Require, ResultTemplate, TargetPolicy, UndoRule,
 };
+pub use retry::{FORCED_BY, NoRetry, retry};
 
 /// The frozen plan of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,13 @@ pub struct Plan {
     pub lock: Option<Lock>,
     /// Not to be started before.
     pub start_at: Option<Timestamp>,
+    /// The operation that this one retries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<OperationId>,
+    /// Where this is a retry, the operation that was the first to be retried: its requests are sent again as they were rendered,
+    /// so its id is what templates go on to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<OperationId>,
     /// The rules of the route. Stored apart, by their hash; the store joins them again.
     #[serde(skip, default = "no_policy")]
     pub policy: Arc<Policy>,
@@ -183,6 +192,8 @@ impl Plan {
             captures: BTreeMap::new(),
             lock: None,
             start_at: None,
+            retry_of: None,
+            first: None,
             policy: no_policy(),
             steps: Vec::new(),
         })

@@ -101,6 +101,8 @@ impl OperationRoute {
             lock,
             // A time that has passed means at once.
             start_at: issued.start_at.or(delayed).filter(|start_at| *start_at > issued.at),
+            retry_of: None,
+            first: None,
             policy: self.policy.clone(),
             steps,
         };

@@ -123,7 +123,7 @@ impl OperationValues<'_> {
             .split_once('?')
             .map_or((self.request.uri.as_str(), None), |(path, query)| (path, Some(query)));
         Scope::accepted(&Accepted {
-            operation: self.operation,
+            operation: self.plan.first.unwrap_or(self.operation),
             resource_id: self.plan.resource_id.as_deref(),
             captures: &self.plan.captures,
             method: &self.request.method,

@@ -398,6 +398,8 @@ fn plan(name: DialectName, targets: usize) -> Plan {
         captures: BTreeMap::new(),
         lock: None,
         start_at: None,
+        retry_of: None,
+        first: None,
         policy: Arc::new(policy()),
         steps: CLUSTERS.iter().take(targets).zip(0..).map(|(cluster, wave)| step(cluster, wave)).collect(),
     }

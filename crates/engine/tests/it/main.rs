@@ -10,6 +10,7 @@ mod monitors;
 mod operations;
 mod patrol;
 mod restore;
+mod retry;
 mod stage;
 mod target;
 mod unknown;

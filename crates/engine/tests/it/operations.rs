@@ -338,5 +338,6 @@ async fn stopping_awaits_the_answer_that_is_on_its_way() {
     let operation = stage.store.operation(id).await.unwrap().unwrap();
     assert_eq!(operation.end().unwrap().status, Status::Completed);
     let refused = stage.accept("POST", "/things", "{}").await.unwrap_err();
-    assert!(matches!(refused, fanfold_core::dialect::Refusal::Unavailable { .. }));
+    let fanfold_core::dialect::Refusal::Unavailable { detail, .. } = refused else { panic!("{refused:?}") };
+    assert!(detail.contains("about to stop") && detail.contains("send the request again"), "{detail}");
 }

@@ -117,7 +117,8 @@ async fn a_drain_ends_what_runs_and_then_says_so() {
         stage.engine.drain(true);
     }
     let refused = stage.accept("POST", "/things", "{}").await;
-    assert!(matches!(refused, Err(Refusal::Unavailable { .. })), "{refused:?}");
+    let Err(Refusal::Unavailable { detail, .. }) = refused else { panic!("{refused:?}") };
+    assert!(detail.contains("draining") && detail.contains("resumes it"), "{detail}");
     assert!(stage.engine.is_draining() && !stage.engine.is_drained());
     answer.open();
     stage.ended(calling).await;

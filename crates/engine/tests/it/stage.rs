@@ -181,6 +181,10 @@ impl Stage {
         Self { engine, store, routes, mount, targets, config, clock }
     }
 
+    pub(crate) fn mount(&self) -> &Mount {
+        &self.mount
+    }
+
     pub(crate) async fn accept(&self, method: &str, uri: &str, body: &str) -> Result<AcceptOutcome, Refusal> {
         self.accept_with(method, uri, body, &[]).await
     }

@@ -19,10 +19,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::stage::{NAMES, Setting, Stage, config, fakes, spec};
 
-const OLD: [u8; 32] = [1; 32];
+pub(crate) const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
-fn secret(octets: [u8; 32]) -> SigningSecret {
+pub(crate) fn secret(octets: [u8; 32]) -> SigningSecret {
     SigningSecret::read(&format!("whsec_{}", STANDARD.encode(octets))).unwrap()
 }
 

@@ -106,6 +106,8 @@ pub fn plan() -> Plan {
         captures: BTreeMap::new(),
         lock: None,
         start_at: None,
+        retry_of: None,
+        first: None,
         policy: policy(&targets, RETENTION),
         steps: (0..).zip(&targets).map(step).collect(),
     }

@@ -54,6 +54,9 @@ pub(super) async fn filters_are_combined(fresh: Factory<'_>) {
         Commit { effects: vec![Effect::OpenAttention(note(Some(0), "tokyo"))], ..Commit::new(begun(&alone, at(4))) };
     commit(&*store, opened).await;
     end(&*store, &plas, at(5)).await;
+    let again = acceptance(5, at(5), Plan { retry_of: Some(plas.id), ..plan() });
+    let again = Acceptance { owner: Some("p".to_owned()), ..again };
+    let again = accept(&*store, again).await.0.id;
     let mut foreign = acceptance(4, at(6), plan());
     foreign.operation.tenant = TenantId::from("other");
     let foreign = accept(&*store, foreign).await.0;
@@ -61,7 +64,13 @@ pub(super) async fn filters_are_combined(fresh: Factory<'_>) {
     let (msf, plas, alone) = (msf.id, plas.id, alone.id);
     let any = Filter::default;
     let cases: Vec<(Filter, Vec<OperationId>)> = vec![
-        (any(), vec![msf, plas, alone]),
+        (any(), vec![msf, plas, alone, again]),
+        (Filter { retry_of: Some(plas), ..any() }, vec![again]),
+        (Filter { retry_of: Some(plas), owner: Some("p".to_owned()), ..any() }, vec![again]),
+        (Filter { retry_of: Some(plas), owner: Some("o".to_owned()), ..any() }, vec![]),
+        (Filter { retry_of: Some(plas), statuses: [Status::Completed].into(), ..any() }, vec![]),
+        (Filter { retry_of: Some(msf), ..any() }, vec![]),
+        (Filter { retry_of: Some(plas), tenant: foreign.tenant.clone(), ..any() }, vec![]),
         (Filter { tenant: foreign.tenant.clone(), ..any() }, vec![foreign.id]),
         (Filter { statuses: [Status::Completed, Status::Executing].into(), ..any() }, vec![plas, alone]),
         (Filter { route: Some("two".to_owned()), ..any() }, vec![plas, alone]),
@@ -71,10 +80,10 @@ pub(super) async fn filters_are_combined(fresh: Factory<'_>) {
         (Filter { owner: Some("o".to_owned()), statuses: [Status::Executing].into(), ..any() }, vec![]),
         (Filter { verb: Some(Verb::Delete), ..any() }, vec![plas]),
         (Filter { resource: Some("/v1/a".to_owned()), ..any() }, vec![msf, alone]),
-        (Filter { target: Some("osaka".into()), ..any() }, vec![msf, plas]),
+        (Filter { target: Some("osaka".into()), ..any() }, vec![msf, plas, again]),
         (Filter { target: Some("osa".into()), ..any() }, vec![]),
         (Filter { attention: Some(true), ..any() }, vec![alone]),
-        (Filter { attention: Some(false), ..any() }, vec![msf, plas]),
+        (Filter { attention: Some(false), ..any() }, vec![msf, plas, again]),
     ];
     for (filter, expected) in cases {
         assert_eq!(ids(&*store, &filter).await, expected, "{filter:?}");

@@ -57,6 +57,8 @@ suite! {
         an_accepted_operation_is_there,
         an_id_is_accepted_once,
         an_idempotency_key_gives_the_same_answer,
+        an_operation_is_retried_once,
+        one_of_many_retries_is_accepted,
         a_freed_idempotency_key_can_be_used_again,
         idempotency_keys_are_per_tenant,
         a_refusal_changes_nothing,

@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use fanfold_core::operation::Status;
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Operation, Revision, TenantId};
+use fanfold_core::{Operation, Plan, Revision, TenantId};
 use tokio::task::JoinSet;
 
 use super::Factory;
@@ -32,7 +34,7 @@ pub(super) async fn an_idempotency_key_gives_the_same_answer(fresh: Factory<'_>)
     let again = store.accept(keyed("k", 1, acceptance(2, at(2), plan()))).await;
     assert_eq!(again, Ok(Accepted::Same(first.id)));
     let other = store.accept(keyed("k", 2, acceptance(3, at(3), plan()))).await;
-    assert_eq!(other, Ok(Accepted::KeyReused));
+    assert_eq!(other, Ok(Accepted::KeyReused(first.id)));
     // Kept as long as the operation, so also after its end.
     end(&*store, &first, at(4)).await;
     let late = store.accept(keyed("k", 1, acceptance(4, at(5), plan()))).await;
@@ -56,6 +58,41 @@ pub(super) async fn idempotency_keys_are_per_tenant(fresh: Factory<'_>) {
     let mut other = keyed("k", 2, acceptance(2, at(2), plan()));
     other.operation.tenant = TenantId::from("other");
     accept(&*store, other).await;
+}
+
+pub(super) async fn an_operation_is_retried_once(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let first = accept_plain(&*store, 1).await;
+    let retry = |number: u64| acceptance(number, at(2), Plan { retry_of: Some(first.id), ..plan() });
+    let (second, _) = accept(&*store, keyed("k", 1, retry(2))).await;
+    assert_eq!(store.accept(retry(3)).await, Ok(Accepted::Retried { by: second.id }));
+    // A repetition is answered as such.
+    assert_eq!(store.accept(keyed("k", 1, retry(4))).await, Ok(Accepted::Same(second.id)));
+    end(&*store, &second, at(3)).await;
+    assert_eq!(store.accept(retry(5)).await, Ok(Accepted::Retried { by: second.id }));
+    // The retry can be retried, and nobody else's operations are in the way.
+    accept(&*store, acceptance(6, at(4), Plan { retry_of: Some(second.id), ..plan() })).await;
+    let mut other = retry(7);
+    other.operation.tenant = TenantId::from("other");
+    accept(&*store, other).await;
+}
+
+pub(super) async fn one_of_many_retries_is_accepted(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let first = accept_plain(&*store, 1).await;
+    let mut retries = JoinSet::new();
+    for number in 2..18 {
+        let store = Arc::clone(&store);
+        let retry = acceptance(number, at(2), Plan { retry_of: Some(first.id), ..plan() });
+        retries.spawn(async move { store.accept(retry).await.unwrap() });
+    }
+    let answers = retries.join_all().await;
+    let accepted: Vec<_> = answers
+        .iter()
+        .filter_map(|answer| if let Accepted::New { operation, .. } = answer { Some(operation.id) } else { None })
+        .collect();
+    let [by] = accepted.as_slice() else { panic!("{answers:?}") };
+    assert_eq!(answers.iter().filter(|answer| **answer == Accepted::Retried { by: *by }).count(), 15);
 }
 
 // What is refused leaves no trace: no lock, no key, no operation.

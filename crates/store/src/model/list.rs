@@ -78,6 +78,7 @@ impl State {
             && filter.verb.is_none_or(|verb| verb == plan.verb)
             && fits(&filter.resource, &plan.resource)
             && filter.target.as_ref().is_none_or(|target| plan.steps.iter().any(|step| step.target == *target))
+            && filter.retry_of.is_none_or(|wanted| plan.retry_of == Some(wanted))
             && filter.attention.is_none_or(|wanted| wanted == needs_attention())
             && filter.since.is_none_or(|since| time::floor(operation.accepted_at) >= time::floor(since))
             && filter.until.is_none_or(|until| time::floor(operation.accepted_at) < time::floor(until))

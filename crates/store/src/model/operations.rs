@@ -37,11 +37,18 @@ impl State {
             });
             if let Some(row) = known {
                 let is_same = row.idempotency.as_ref().is_some_and(|known| known.fingerprint == given.fingerprint);
-                return Ok(if is_same { Accepted::Same(row.operation.id) } else { Accepted::KeyReused });
+                return Ok(if is_same {
+                    Accepted::Same(row.operation.id)
+                } else {
+                    Accepted::KeyReused(row.operation.id)
+                });
             }
         }
         if self.operations.contains_key(&operation.id) {
             return Err(Error::Conflict);
+        }
+        if let Some(by) = self.retried_by(&operation) {
+            return Ok(Accepted::Retried { by });
         }
         if let Some(refusal) = self.lock_refusal(&operation, limits) {
             return Ok(refusal);
@@ -66,6 +73,13 @@ impl State {
         self.operations.insert(operation.id, row);
         self.add_events(operation.id, acceptance.events, limits);
         Ok(Accepted::New { operation: Box::new(operation), lock })
+    }
+
+    fn retried_by(&self, operation: &Operation) -> Option<OperationId> {
+        let retried = operation.plan.retry_of?;
+        let mut others = self.operations.values().map(|row| &row.operation);
+        let is_before = |other: &&Operation| other.tenant == operation.tenant && other.plan.retry_of == Some(retried);
+        others.find(is_before).map(|other| other.id)
     }
 
     fn lock_refusal(&self, operation: &Operation, limits: &Limits) -> Option<Accepted> {

@@ -132,13 +132,16 @@ impl AcceptWrite {
             && let Some((id, fingerprint)) = find_key(tx, operation.tenant.as_str(), &given.key)?
         {
             let is_same = fingerprint == given.fingerprint;
-            return Ok(Some(if is_same { Accepted::Same(id) } else { Accepted::KeyReused }));
+            return Ok(Some(if is_same { Accepted::Same(id) } else { Accepted::KeyReused(id) }));
         }
         let mut find = tx.sql().prepare_cached("SELECT 1 FROM operations WHERE id = ?1")?;
         if find.exists([operation.id.as_bytes()])? {
             return Err(Error::Conflict.into());
         }
         drop(find);
+        if let Some(by) = self.retried_by(tx)? {
+            return Ok(Some(Accepted::Retried { by }));
+        }
         if let Some(refusal) = self.lock_refusal(tx)? {
             return Ok(Some(refusal));
         }
@@ -152,6 +155,16 @@ impl AcceptWrite {
             return Err(Error::Full { detail, may_have_committed: false }.into());
         }
         Ok(None)
+    }
+
+    /// The operation that has retried before what this one retries.
+    fn retried_by(&self, tx: &Tx<'_>) -> Result<Option<OperationId>, Failure> {
+        let operation = &self.split.operation;
+        let Some(retried) = &operation.plan.retry_of else { return Ok(None) };
+        let select = "SELECT id FROM operations WHERE tenant = ?1 AND retry_of = ?2";
+        let mut statement = tx.sql().prepare_cached(select)?;
+        let wanted = params![operation.tenant.as_str(), retried.as_bytes()];
+        Ok(statement.query_row(wanted, |row| operation_id(row, 0)).optional()?)
     }
 
     /// What the lock has against it. Before its start time an operation has nothing to do with it.
@@ -190,8 +203,8 @@ impl AcceptWrite {
     fn insert_operation(&self, tx: &Tx<'_>, lock: LockOutcome) -> Result<i64, Failure> {
         let insert = "INSERT INTO operations (
                 id, tenant, revision, status, route, dialect, mount, owner, verb, resource, targets, lane, lock_key,
-                idempotency_key, fingerprint, accepted_at, updated_at, wake_at, apart, state
-            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+                idempotency_key, fingerprint, accepted_at, updated_at, wake_at, apart, state, retry_of
+            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
         let operation = &self.split.operation;
         let plan = &operation.plan;
         let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.wake_at);
@@ -218,6 +231,7 @@ impl AcceptWrite {
                 wake_at.map(time::ceil),
                 slots_text(&self.split.apart),
                 self.state,
+                plan.retry_of.as_ref().map(OperationId::as_bytes),
             ],
         )?;
         Ok(tx.sql().last_insert_rowid())

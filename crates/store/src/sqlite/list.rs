@@ -18,9 +18,10 @@ pub(super) fn list(
     filter: &Filter,
     page: Page<OperationId>,
 ) -> Result<Vec<Operation>, Failure> {
-    let ids = match &filter.owner {
-        Some(owner) => ids_of_owner(snapshot, filter, owner, page)?,
-        None => ids_by_status(snapshot, filter, page)?,
+    let ids = match (&filter.retry_of, &filter.owner) {
+        (Some(_), _) => ids_of_few(snapshot, filter, "operations_by_retry", page)?,
+        (None, Some(_)) => ids_of_few(snapshot, filter, "operations_by_owner", page)?,
+        (None, None) => ids_by_status(snapshot, filter, page)?,
     };
     let mut operations = Vec::with_capacity(ids.len());
     for id in ids {
@@ -50,14 +51,20 @@ fn ids_by_status(
     Ok(ids)
 }
 
-fn ids_of_owner(
+/// Those that an index finds without regard to their status.
+fn ids_of_few(
     snapshot: &Snapshot<'_>,
     filter: &Filter,
-    owner: &str,
+    index: &str,
     page: Page<OperationId>,
 ) -> Result<Vec<OperationId>, Failure> {
-    let mut query = Query::new("operations_by_owner", filter);
-    query.fits("owner", owner);
+    let mut query = Query::new(index, filter);
+    if let Some(owner) = &filter.owner {
+        query.fits("owner", owner);
+    }
+    if let Some(retried) = &filter.retry_of {
+        query.condition("retry_of = ?", [retried.as_bytes().to_vec().into()]);
+    }
     if !filter.statuses.is_empty() {
         let words: Vec<_> = filter.statuses.iter().map(|status| format!("'{status}'")).collect();
         query.condition(&format!("status IN ({})", words.join(", ")), []);

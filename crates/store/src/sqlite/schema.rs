@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", sql: include_str!("migrations/0001_initial.sql") },
     Migration { version: 2, name: "events_deleted", sql: include_str!("migrations/0002_events_deleted.sql") },
     Migration { version: 3, name: "receivers", sql: include_str!("migrations/0003_receivers.sql") },
+    Migration { version: 4, name: "retries", sql: include_str!("migrations/0004_retries.sql") },
 ];
 
 /// Opens the connection that writes. `bytes_max` is a bound that SQLite itself keeps to.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use fanfold_core::OperationId;
 use fanfold_core::dialect::native::OperationSummary;
 use fanfold_core::operation::Status;
 use fanfold_core::plan::{DialectName, Verb};
@@ -48,6 +49,9 @@ pub(super) struct List {
     /// Only those accepted before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
+    /// Only the one that retries this operation
+    #[arg(long, value_name = "ID")]
+    retry_of: Option<OperationId>,
     /// Only those in whose id, route or resource this text occurs
     #[arg(long)]
     text: Option<String>,
@@ -86,6 +90,7 @@ impl List {
         add("verb", self.verb.map(|verb| verb.as_str().to_owned()));
         add("since", self.since.map(|at| at.to_string()));
         add("until", self.until.map(|at| at.to_string()));
+        add("retry_of", self.retry_of.map(|id| id.to_string()));
         add("text", self.text.clone());
         add("attention", self.attention.then(|| "true".to_owned()));
         query

@@ -1,8 +1,9 @@
-//! `fanfold ops`: operations of a running server, listed, shown, watched and canceled.
+//! `fanfold ops`: operations of a running server, listed, shown, watched, canceled and retried.
 
 mod extend;
 mod history;
 mod list;
+mod retry;
 mod show;
 mod watch;
 
@@ -37,6 +38,8 @@ enum Command {
     Cancel(One),
     /// Move the deadline of an operation to later
     Extend(extend::Extend),
+    /// Retry a failed or canceled operation: call the targets again that are not in the requested state
+    Retry(retry::Retry),
     /// Show everything that was recorded about an operation
     History(history::History),
 }
@@ -58,6 +61,7 @@ pub(super) async fn run(ops: Ops) -> Result<(), Failure> {
         Command::Watch(watch) => watch::run(watch).await,
         Command::Cancel(one) => cancel(one).await,
         Command::Extend(extend) => extend::run(extend).await,
+        Command::Retry(retry) => retry::run(retry).await,
         Command::History(history) => history::run(history).await,
     }
 }

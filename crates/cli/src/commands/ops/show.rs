@@ -53,6 +53,12 @@ fn facts(detail: &OperationDetail) -> Table {
     if let Some(rollback) = &detail.rollback {
         fact("rollback", Cell::plain(word(&rollback.result).replace('_', " ")));
     }
+    if let Some(retried) = detail.retry_of {
+        fact("retry of", Cell::plain(retried.to_string()));
+    }
+    if let Some(retry) = detail.retried_by {
+        fact("retried by", Cell::plain(retry.to_string()));
+    }
     fact("route", Cell::plain(format!("{} ({})", summary.route, summary.dialect)));
     fact("request", Cell::plain(request_line(&detail.request)));
     for (name, at) in [

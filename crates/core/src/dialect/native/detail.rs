@@ -64,6 +64,12 @@ pub struct OperationDetail {
     pub deadline_at: Option<Timestamp>,
     /// The id that was issued for the resource.
     pub resource_id: Option<String>,
+    /// The operation that this one retries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<OperationId>,
+    /// The operation that retries this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_by: Option<OperationId>,
     /// The accepted request.
     pub request: RequestForm,
     /// Its targets in configured order.
@@ -115,6 +121,17 @@ pub struct Links {
     pub cancel: Option<String>,
 }
 
+/// What an acceptance is answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedForm {
+    /// Its id.
+    pub id: OperationId,
+    /// Where to go from here.
+    pub links: Links,
+    /// The status; a request that came again finds its operation as it is by now.
+    pub status: Status,
+}
+
 impl OperationSummary {
     /// The summary of an operation; `mount` is the native API's own.
     pub fn of(mount: &Mount, operation: &Operation) -> Self {
@@ -142,7 +159,7 @@ impl OperationSummary {
 }
 
 impl OperationDetail {
-    /// The detail of an operation; `mount` is the native API's own.
+    /// The detail of an operation; `mount` is the native API's own. Its record does not know what has retried it.
     pub fn of(mount: &Mount, view: View<'_>) -> Self {
         let operation = view.operation;
         let steps = operation.indexed_steps();
@@ -151,6 +168,8 @@ impl OperationDetail {
             waiting_for: waiting_for(operation),
             deadline_at: deadline_at(operation),
             resource_id: operation.plan.resource_id.clone(),
+            retry_of: operation.plan.retry_of,
+            retried_by: None,
             request: RequestForm::of(view, &operation.plan.request, Slot::Request),
             targets: steps.map(|(index, plan, step)| TargetForm::of(view, index, plan, step)).collect(),
             rollback: operation.end().and_then(RollbackForm::of),

@@ -53,6 +53,9 @@ pub struct EventData {
     pub resource: String,
     /// The id that was issued for the resource.
     pub resource_id: Option<String>,
+    /// The operation that it retries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<OperationId>,
     /// How it ended.
     pub status: Status,
     /// Why it was not completed; null where nothing went wrong.
@@ -91,7 +94,7 @@ pub struct EventTarget {
 impl CloudEvent {
     /// The event of the end of an operation; `mount` is the native API's own.
     pub fn of_end(mount: &Mount, view: View<'_>, end: &End, id: &str) -> Self {
-        let OperationDetail { summary, resource_id, targets, rollback, response, .. } =
+        let OperationDetail { summary, resource_id, retry_of, targets, rollback, response, .. } =
             OperationDetail::of(mount, view);
         let OperationSummary { id: operation, route, verb, resource, cause, accepted_at, started_at, links, .. } =
             summary;
@@ -109,6 +112,7 @@ impl CloudEvent {
                 verb,
                 resource,
                 resource_id,
+                retry_of,
                 status: end.status,
                 cause,
                 consistency: end.consistency,

@@ -12,7 +12,7 @@ mod target;
 
 pub use code::Code;
 pub use content::{AnswerForm, Content, RequestForm};
-pub use detail::{CauseForm, Links, OperationDetail, OperationSummary, RollbackForm, TroubleForm};
+pub use detail::{AcceptedForm, CauseForm, Links, OperationDetail, OperationSummary, RollbackForm, TroubleForm};
 pub use event::{CLOUD_EVENT_JSON, CloudEvent, EventData, EventTarget};
 pub use history::{HistoryEntry, LiveEntry};
 use http::StatusCode;
@@ -55,7 +55,7 @@ impl Dialect for Native {
     fn accepted(&self, mount: &Mount, operation: &Operation) -> Reply {
         let links = Links::of(mount, operation);
         let location = links.own.clone();
-        let body = serde_json::json!({ "id": operation.id, "status": operation.status(), "links": links });
+        let body = AcceptedForm { id: operation.id, links, status: operation.status() };
         Reply::json(StatusCode::ACCEPTED, &body).with("location", location)
     }
 

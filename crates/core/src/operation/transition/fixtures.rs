@@ -1,4 +1,4 @@
-//! Small plans for the tests of `transition`.
+//! Small plans for the tests of `transition`, and of what becomes of an operation afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use crate::{Answer, Body, Operation, OperationId, Request, TargetName, TenantId}
 
 /// What a test wants to be different about a plan.
 #[derive(Debug, Clone)]
-pub(super) struct Sketch {
-    pub(super) name: &'static str,
-    pub(super) targets: usize,
-    pub(super) method: http::Method,
-    pub(super) order: Order,
-    pub(super) require: Require,
-    pub(super) wave_failures: u32,
-    pub(super) on_failure: OnFailure,
-    pub(super) on_unknown: OnUnknown,
-    pub(super) on_undo_failure: OnUndoFailure,
-    pub(super) undo: Option<UndoRule>,
-    pub(super) probe: bool,
-    pub(super) lower: bool,
-    pub(super) lock: bool,
-    pub(super) scheduled: bool,
-    pub(super) attempts: u32,
+pub(crate) struct Sketch {
+    pub(crate) name: &'static str,
+    pub(crate) targets: usize,
+    pub(crate) method: http::Method,
+    pub(crate) order: Order,
+    pub(crate) require: Require,
+    pub(crate) wave_failures: u32,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) on_unknown: OnUnknown,
+    pub(crate) on_undo_failure: OnUndoFailure,
+    pub(crate) undo: Option<UndoRule>,
+    pub(crate) probe: bool,
+    pub(crate) lower: bool,
+    pub(crate) lock: bool,
+    pub(crate) scheduled: bool,
+    pub(crate) attempts: u32,
     /// As many as `attempts`, unless given.
-    pub(super) undo_attempts: u32,
-    pub(super) gates: bool,
+    pub(crate) undo_attempts: u32,
+    pub(crate) gates: bool,
     /// Polls of lower operations may tell nothing.
-    pub(super) polls: bool,
+    pub(crate) polls: bool,
 }
 
 impl Default for Sketch {
@@ -62,27 +62,27 @@ impl Default for Sketch {
     }
 }
 
-pub(super) const SETTLE: Duration = Duration::from_secs(10);
+pub(crate) const SETTLE: Duration = Duration::from_secs(10);
 
 /// How long connecting may take.
-pub(super) const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long an answer may take.
-pub(super) const RESPONSE: Duration = Duration::from_secs(30);
+pub(crate) const RESPONSE: Duration = Duration::from_secs(30);
 
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("well within range")
 }
 
-pub(super) fn delete() -> UndoRule {
+pub(crate) fn delete() -> UndoRule {
     UndoRule::Request(Box::new(RequestTemplate { method: Some("DELETE".into()), ..RequestTemplate::default() }))
 }
 
-pub(super) fn answer(status: u16) -> Answer {
+pub(crate) fn answer(status: u16) -> Answer {
     Answer { status, headers: Vec::new(), body: Body::default(), complete: true, sealed: false }
 }
 
-pub(super) fn request(method: http::Method) -> Request {
+pub(crate) fn request(method: http::Method) -> Request {
     Request { method, uri: "/things/1".into(), headers: Vec::new(), body: Body::default(), sealed: false }
 }
 
@@ -126,7 +126,7 @@ impl Sketch {
         }
     }
 
-    pub(super) fn operation(&self) -> Operation {
+    pub(crate) fn operation(&self) -> Operation {
         let wave = |index: usize| match &self.order {
             Order::Parallel => 0,
             Order::Sequence => index,
@@ -158,6 +158,8 @@ impl Sketch {
             captures: BTreeMap::new(),
             lock: self.lock.then(|| Lock { key: "thing/1".into(), on_locked: OnLocked::Queue }),
             start_at: self.scheduled.then(|| at(5)),
+            retry_of: None,
+            first: None,
             policy: Arc::new(self.policy()),
             steps: steps.collect(),
         };

@@ -12,7 +12,7 @@ mod cancel_tests;
 #[cfg(test)]
 mod doubt_tests;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod notices;
 mod operation;
 mod operations;
 mod query;
+mod retry;
 mod routes;
 mod status;
 mod targets;
@@ -71,6 +72,7 @@ enum Deed<'a> {
     Replay(&'a str),
     Cancel(&'a str),
     Extend(&'a str),
+    Retry(&'a str),
     Hold(&'a str),
     Release(&'a str),
 }
@@ -117,6 +119,7 @@ async fn change(shared: &Shared, visit: Visit, deed: Deed<'_>) -> Result<Respons
         Deed::Replay(id) => notices::replay(shared, visit, id).await,
         Deed::Cancel(id) => operation::cancel(shared, visit, operation_id(id)?).await,
         Deed::Extend(id) => extend::extend(shared, visit, operation_id(id)?).await,
+        Deed::Retry(id) => retry::retry(shared, visit, operation_id(id)?).await,
         Deed::Hold(name) => targets::hold(shared, visit, name).await,
         Deed::Release(name) => targets::release(shared, visit, name).await,
     }
@@ -141,6 +144,7 @@ impl<'a> Asked<'a> {
             ["operations", id, "events"] => Read(Page::EventsOfOne(id)),
             ["operations", id, "extend"] => Change(Deed::Extend(id)),
             ["operations", id, "history"] => Read(Page::History(id)),
+            ["operations", id, "retry"] => Change(Deed::Retry(id)),
             ["resume"] => Change(Deed::Resume),
             ["routes"] => Read(Page::Routes),
             ["status"] => Read(Page::Status),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use fanfold_core::dialect::native::OperationDetail;
 use fanfold_core::dialect::{Refusal, Reply};
-use fanfold_core::operation::{Gate, WaitingFor, waiting_for};
+use fanfold_core::operation::{Gate, Status, WaitingFor, waiting_for};
 use fanfold_core::{Operation, OperationId};
 use fanfold_engine::CancelOutcome;
-use fanfold_store::LockPlace;
+use fanfold_store::{Filter, LockPlace, Page};
 use http::StatusCode;
 
 use super::query::{Query, span};
@@ -26,24 +26,24 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Res
     let patience = query.parsed("wait", "a time such as 30s, 500ms or 5m", span)?;
     let headers = &visit.head.headers;
     let mut operation = shared.operation(&visit.caller, id).await?;
-    let mut waits = Waits::of(shared, &operation).await?;
+    let mut beside = Beside::of(shared, &operation).await?;
     if let Some(patience) = patience {
         check_patience(patience, shared.config.poll_wait_max)?;
-        let is_news = entity::names_tag(headers) && !entity::is_known(headers, &waits.tag(&operation));
+        let is_news = entity::names_tag(headers) && !entity::is_known(headers, &beside.tag(&operation));
         if !is_news {
             let known = operation.revision;
             let has_news = |operation: &Operation| entity::names_tag(headers) && operation.revision != known;
             operation = shared.wait_for(&visit.caller, id, patience, has_news).await?;
-            waits = Waits::of(shared, &operation).await?;
+            beside = Beside::of(shared, &operation).await?;
         }
     }
-    let tag = waits.tag(&operation);
+    let tag = beside.tag(&operation);
     let mut response = if entity::is_known(headers, &tag) {
         // What a 200 would carry too (RFC 9110, section 15.4.5).
         let reply = Reply { status: StatusCode::NOT_MODIFIED, headers: Vec::new(), body: bytes::Bytes::new() };
         outcome::reply(uncached(reply).with("etag", tag))
     } else {
-        outcome::reply(shown(shared, &visit.front, StatusCode::OK, operation, waits).await?)
+        outcome::reply(shown(shared, &visit.front, StatusCode::OK, operation, beside).await?)
     };
     response.extensions_mut().insert(id);
     Ok(response)
@@ -83,8 +83,8 @@ pub(super) async fn detail(
     status: StatusCode,
     operation: Arc<Operation>,
 ) -> Result<Reply, Stop> {
-    let waits = Waits::of(shared, &operation).await?;
-    shown(shared, front, status, operation, waits).await
+    let beside = Beside::of(shared, &operation).await?;
+    shown(shared, front, status, operation, beside).await
 }
 
 async fn shown(
@@ -92,13 +92,14 @@ async fn shown(
     front: &Front,
     status: StatusCode,
     operation: Arc<Operation>,
-    waits: Waits,
+    beside: Beside,
 ) -> Result<Reply, Stop> {
     let again = entity::ask_again(&operation, shared.clock.now());
-    let tag = waits.tag(&operation);
+    let tag = beside.tag(&operation);
     let full = shared.full(operation).await?;
     let mut form = OperationDetail::of(front.native(), full.view());
-    form.waiting_for = waits.list;
+    form.waiting_for = beside.waiting_for;
+    form.retried_by = beside.retried_by;
     let reply = uncached(Reply::json(status, &form)).with("etag", tag);
     Ok(match again {
         Some(seconds) => reply.with("retry-after", seconds.to_string()),
@@ -106,22 +107,25 @@ async fn shown(
     })
 }
 
-/// What an operation waits for, as it is shown.
-struct Waits {
-    list: Vec<WaitingFor>,
+/// What a detail shows that its record does not tell.
+struct Beside {
+    waiting_for: Vec<WaitingFor>,
+    retried_by: Option<OperationId>,
     /// What of it changes without a new revision.
     unrecorded: String,
 }
 
-impl Waits {
+impl Beside {
     async fn of(shared: &Shared, operation: &Operation) -> Result<Self, Stop> {
-        let mut waits = Self { list: waiting_for(operation), unrecorded: String::new() };
-        for wait in &mut waits.list {
+        let retried_by = retried_by(shared, operation).await?;
+        let unrecorded = retried_by.map(|_| "-retried".to_owned()).unwrap_or_default();
+        let mut beside = Self { waiting_for: waiting_for(operation), retried_by, unrecorded };
+        for wait in &mut beside.waiting_for {
             match wait {
                 WaitingFor::Lock { position, .. } => {
                     *position = lock_position(shared, operation.id).await?;
                     if let Some(position) = position {
-                        write!(waits.unrecorded, "-{position}").expect("writing to a String cannot fail");
+                        write!(beside.unrecorded, "-{position}").expect("writing to a String cannot fail");
                     }
                 }
                 // Reads are not recorded, so that only the target knows what they wait for.
@@ -134,7 +138,7 @@ impl Waits {
                         Gate::Missing => (WaitingFor::MissingTarget(call.clone()), "-missing"),
                     };
                     *wait = shown;
-                    waits.unrecorded.push_str(mark);
+                    beside.unrecorded.push_str(mark);
                 }
                 WaitingFor::StartTime { .. }
                 | WaitingFor::Dispatch
@@ -151,13 +155,24 @@ impl Waits {
                 | WaitingFor::Response => {}
             }
         }
-        Ok(waits)
+        Ok(beside)
     }
 
     /// The entity tag of the detail that shows this.
     fn tag(&self, operation: &Operation) -> String {
         entity::tag(operation.revision, &self.unrecorded)
     }
+}
+
+/// What has retried it. Only what has ended without being completed can be retried.
+async fn retried_by(shared: &Shared, operation: &Operation) -> Result<Option<OperationId>, Stop> {
+    match operation.status() {
+        Status::Unexecuted | Status::Executing | Status::Completed => return Ok(None),
+        Status::Failed | Status::Canceled => {}
+    }
+    let filter = Filter { tenant: operation.tenant.clone(), retry_of: Some(operation.id), ..Filter::default() };
+    let retries = shared.store.list(&filter, Page::newest(1)).await?;
+    Ok(retries.first().map(|retry| retry.id))
 }
 
 /// The place in the queue of its lock; `None` where it has just got it, or given it back.

@@ -17,13 +17,14 @@ use crate::http::page::{self, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "attention",
     "dialect",
     "limit",
     "mount",
     "page_token",
     "resource",
+    "retry_of",
     "route",
     "since",
     "status",
@@ -67,6 +68,7 @@ fn filter(query: &Query, caller: &Caller) -> Result<Filter, Refusal> {
         since: time("since")?,
         until: time("until")?,
         text: text("text")?,
+        retry_of: query.parsed("retry_of", "the id of an operation", |text| text.parse().ok())?,
     })
 }
 
@@ -77,7 +79,8 @@ mod tests {
     #[test]
     fn every_filter_is_read() {
         let raw = "status=failed&status=canceled&route=r&dialect=msf&mount=%2Fv1&verb=delete&resource=%2Fv1%2Fx&target=tokyo\
-                   &attention=true&since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z&text=slice";
+                   &attention=true&since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z&text=slice\
+                   &retry_of=01a20105-0000-7000-8000-000000000001";
         let caller = Caller { tenant: "t".into(), name: "n".to_owned() };
         let query = Query::read(Some(raw), &KNOWN).unwrap();
         let expected = Filter {
@@ -94,9 +97,10 @@ mod tests {
             since: Some("2026-01-01T00:00:00Z".parse().unwrap()),
             until: Some("2026-02-01T00:00:00Z".parse().unwrap()),
             text: Some("slice".to_owned()),
+            retry_of: Some("01a20105-0000-7000-8000-000000000001".parse().unwrap()),
         };
         assert_eq!(filter(&query, &caller), Ok(expected));
-        for raw in ["status=done", "dialect=x", "verb=POST", "attention=1", "since=yesterday"] {
+        for raw in ["status=done", "dialect=x", "verb=POST", "attention=1", "since=yesterday", "retry_of=x"] {
             let query = Query::read(Some(raw), &KNOWN).unwrap();
             assert!(matches!(filter(&query, &caller), Err(Refusal::BadValue { .. })), "{raw}");
         }

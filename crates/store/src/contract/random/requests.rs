@@ -47,6 +47,7 @@ pub enum Kind {
     AcceptNew,
     AcceptSame,
     AcceptKeyReused,
+    AcceptRetried,
     AcceptLocked,
     AcceptLockQueueFull,
     AcceptTooManyWaiting,
@@ -73,10 +74,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::AcceptNew,
         Self::AcceptSame,
         Self::AcceptKeyReused,
+        Self::AcceptRetried,
         Self::AcceptLocked,
         Self::AcceptLockQueueFull,
         Self::AcceptTooManyWaiting,
@@ -197,6 +199,7 @@ fn filter(generator: &mut Generator) -> Filter {
         since: generator.perhaps(5, around),
         until: generator.perhaps(5, around),
         text: generator.perhaps(5, |generator| generator.one_of(&["change", "THINGS/3", "-", "0-7"]).to_owned()),
+        retry_of: generator.perhaps(5, Generator::operation).flatten(),
     }
 }
 
@@ -313,7 +316,8 @@ fn accept_kind(accepted: &Accepted) -> Kind {
     match accepted {
         Accepted::New { .. } => Kind::AcceptNew,
         Accepted::Same(_) => Kind::AcceptSame,
-        Accepted::KeyReused => Kind::AcceptKeyReused,
+        Accepted::KeyReused(_) => Kind::AcceptKeyReused,
+        Accepted::Retried { .. } => Kind::AcceptRetried,
         Accepted::Locked { .. } => Kind::AcceptLocked,
         Accepted::LockQueueFull { .. } => Kind::AcceptLockQueueFull,
         Accepted::TooManyWaiting => Kind::AcceptTooManyWaiting,

@@ -52,6 +52,7 @@ fn random_plan(generator: &mut Generator) -> Plan {
         on_locked: generator.one_of(&[OnLocked::Reject, OnLocked::Queue, OnLocked::Queue]),
     });
     plan.start_at = generator.perhaps(5, Generator::soon);
+    plan.retry_of = generator.perhaps(6, Generator::operation).flatten();
     plan
 }
 

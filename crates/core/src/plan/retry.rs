@@ -1,0 +1,157 @@
+//! The plan of a retry: what is left of an operation that has ended, carried out as it was planned.
+
+use std::sync::Arc;
+
+use super::{Plan, Policy, Require, StepPlan};
+use crate::dialect::View;
+use crate::operation::{Consistency, Outcome, Status, Step, UndoEnd, UndoPhase};
+use crate::{Body, Content, Operation, OperationId, Request, Slot, StepIndex, TargetName};
+
+/// The attribute that names who forced a retry.
+pub const FORCED_BY: &str = "forced_by";
+
+/// Why an operation cannot be retried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRetry {
+    /// It goes on.
+    #[error("operation {0} has not ended; what failed or was canceled can be retried once it has")]
+    NotEnded(OperationId),
+    /// It was completed.
+    #[error("operation {0} was completed; there is nothing to retry")]
+    Completed(OperationId),
+    /// Every target is in the requested state.
+    #[error("every target of operation {0} is in the requested state; nothing is left to do")]
+    NothingLeft(OperationId),
+    /// Whether it was applied at some targets is not known.
+    #[error(
+        "it is not known whether the request was applied at {}; find out, and retry with `force` if calling again does no harm",
+        names(.0)
+    )]
+    Unknown(Vec<TargetName>),
+    /// What was taken out of its public form is gone.
+    #[error(
+        "the operation cannot be retried: its request holds secrets, which were wiped when it ended; send the request again as a new one"
+    )]
+    Wiped,
+}
+
+fn names(targets: &[TargetName]) -> String {
+    targets.iter().map(TargetName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Works out the plan of a retry: the same requests, in the same order and under the same rules, to the targets that are not
+/// in the requested state. `forced_by` names who wants those called again too of which that is not known.
+///
+/// # Errors
+/// Why there is none.
+pub fn retry(view: View<'_>, forced_by: Option<&str>) -> Result<Plan, NoRetry> {
+    let operation = view.operation;
+    let plan = &operation.plan;
+    match operation.status() {
+        Status::Unexecuted | Status::Executing => return Err(NoRetry::NotEnded(operation.id)),
+        Status::Completed => return Err(NoRetry::Completed(operation.id)),
+        Status::Failed | Status::Canceled => {}
+    }
+    let left = left(operation, forced_by.is_some())?;
+    if plan.request.sealed || plan.steps.iter().any(|step| step.request.sealed) {
+        return Err(NoRetry::Wiped);
+    }
+    let there = plan.steps.len() - left.len();
+    let steps = left.iter().map(|&index| {
+        let step = &plan.steps[index.get()];
+        StepPlan { request: whole(view, &step.request, Slot::StepRequest(index)), ..step.clone() }
+    });
+    let mut front = plan.front.clone();
+    front.attributes.remove(FORCED_BY);
+    front.attributes.extend(forced_by.map(|by| (FORCED_BY.to_owned(), by.to_owned())));
+    Ok(Plan {
+        front,
+        request: whole(view, &plan.request, Slot::Request),
+        start_at: None,
+        retry_of: Some(operation.id),
+        first: plan.first.or(Some(operation.id)),
+        policy: policy(&plan.policy, there),
+        steps: close_up(steps.collect()),
+        ..Plan::clone(plan)
+    })
+}
+
+/// The steps whose targets are not in the requested state.
+fn left(operation: &Operation, forced: bool) -> Result<Vec<StepIndex>, NoRetry> {
+    let mut left = Vec::new();
+    let mut unknown = Vec::new();
+    for (index, planned, step) in operation.indexed_steps() {
+        match standing(step) {
+            Standing::There => {}
+            Standing::Left => left.push(index),
+            Standing::Unknown if forced => left.push(index),
+            Standing::Unknown => unknown.push(planned.target.clone()),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(NoRetry::Unknown(unknown));
+    }
+    if left.is_empty() { Err(NoRetry::NothingLeft(operation.id)) } else { Ok(left) }
+}
+
+/// How a target stands to what was requested of it.
+enum Standing {
+    /// It is in the requested state.
+    There,
+    /// It is not.
+    Left,
+    /// That is not known.
+    Unknown,
+}
+
+/// A target is in the requested state if its step succeeded and was not undone: an undo that was refused, met somebody else's
+/// change or was not possible leaves the step as it was, so calling again would do it twice.
+fn standing(step: &Step) -> Standing {
+    let succeeded = step.outcome() == Some(Outcome::Succeeded);
+    match (step.consistency(), step.undo.as_ref().map(|undo| &undo.phase)) {
+        (Consistency::Updated, _) => Standing::There,
+        (
+            Consistency::NotConsistent,
+            Some(UndoPhase::Ended(UndoEnd::Failed | UndoEnd::Conflict | UndoEnd::NotPossible)),
+        ) if succeeded => Standing::There,
+        (Consistency::NotConsistent | Consistency::RolledBack, _) => Standing::Left,
+        (Consistency::Unknown, _) => Standing::Unknown,
+    }
+}
+
+/// A message with its body in place, unless it is that of the accepted request, which is there as before.
+fn whole(view: View<'_>, request: &Request, slot: Slot) -> Request {
+    let body = match &request.body.0 {
+        Content::Empty | Content::Inline(_) | Content::Same(Slot::Request) => request.body.clone(),
+        // The numbers of steps change, so a body that stands with another step comes along.
+        Content::Apart { .. } | Content::Same(_) => Body::inline(view.octets(slot).to_vec()),
+    };
+    Request { body, ..request.clone() }
+}
+
+/// The rules, with those targets counted that are there already.
+fn policy(policy: &Arc<Policy>, there: usize) -> Arc<Policy> {
+    match policy.require {
+        Require::AtLeast(count) if there > 0 => {
+            let there = u32::try_from(there).unwrap_or(u32::MAX);
+            let require = Require::AtLeast(count.saturating_sub(there).max(1));
+            Arc::new(Policy { require, ..Policy::clone(policy) })
+        }
+        Require::AtLeast(_) | Require::All => Arc::clone(policy),
+    }
+}
+
+/// The steps with waves counted from 0 without gaps: each wave looks at the one before it.
+fn close_up(mut steps: Vec<StepPlan>) -> Vec<StepPlan> {
+    let mut waves: Vec<u16> = steps.iter().map(|step| step.wave).collect();
+    waves.sort_unstable();
+    waves.dedup();
+    for step in &mut steps {
+        let place = waves.partition_point(|wave| *wave < step.wave);
+        step.wave = u16::try_from(place).expect("there are no more waves than there were");
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests;

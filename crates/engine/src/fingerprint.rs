@@ -1,0 +1,55 @@
+//! What makes a request the same one as another: an HMAC, so that a record tells nothing about a request that it does not show.
+
+use fanfold_core::OperationId;
+use fanfold_core::message::header;
+use fanfold_core::route::Incoming;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+/// An HMAC over what makes a request the same one: method, path, query without the dialect's parameters, content type, body.
+pub(crate) fn of_request(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    let content_type = header(&incoming.headers, "content-type").unwrap_or_default();
+    let query = incoming.target_query.as_deref().unwrap_or_default();
+    for part in [incoming.method.as_str(), &incoming.path, query, content_type] {
+        // The length keeps parts from running into each other.
+        mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    mac.update(&incoming.body);
+    mac.finalize().into_bytes().into()
+}
+
+/// The same of a request to retry this operation.
+pub(crate) fn of_retry(key: &[u8; 32], id: OperationId) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    mac.update(b"retry");
+    mac.update(id.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn fingerprints_tell_requests_apart() {
+        let incoming = |path: &str, query: &str, body: &'static str| Incoming {
+            method: http::Method::POST,
+            path: path.to_owned(),
+            query: None,
+            target_query: Some(query.to_owned()),
+            headers: fanfold_core::Headers::new(),
+            body: Bytes::from_static(body.as_bytes()),
+            captures: std::collections::BTreeMap::new(),
+        };
+        let one = of_request(&[1; 32], &incoming("/a", "b", "c"));
+        assert_eq!(one, of_request(&[1; 32], &incoming("/a", "b", "c")));
+        for other in [incoming("/ab", "", "c"), incoming("/a", "", "bc"), incoming("/a", "b", "d")] {
+            assert_ne!(one, of_request(&[1; 32], &other));
+        }
+        assert_ne!(one, of_request(&[2; 32], &incoming("/a", "b", "c")));
+    }
+}

@@ -1,0 +1,107 @@
+//! What a client says in Fanfold's own header fields.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fanfold_core::Headers;
+use fanfold_core::dialect::Refusal;
+use fanfold_core::message::header;
+use fanfold_core::route::CALLBACK;
+use jiff::Timestamp;
+
+use crate::Engine;
+use crate::execute::{TRACE_ATTRIBUTE, trace_of};
+use crate::notify::{CALLBACK_ATTRIBUTE, allowed_callback};
+use crate::receiver::WebhookUrl;
+
+/// The longest idempotency key of a client, in octets.
+const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// How far ahead a client may schedule an operation.
+const START_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// What they say.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// The idempotency key.
+    pub(crate) key: Option<String>,
+    /// When the operation shall start.
+    pub(crate) start_at: Option<Timestamp>,
+    /// What is kept with the operation: whom to tell, and the trace.
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl Engine {
+    /// Reads them, and checks that the client may have told whom it names. What stays among the headers is what may be shown.
+    pub(crate) async fn given(&self, headers: &mut Headers, now: Timestamp) -> Result<Given, Refusal> {
+        let key = header(headers, "idempotency-key").map(idempotency_key).transpose()?;
+        let start_at = header(headers, "fanfold-start-at").map(|text| start_at(text, now)).transpose()?;
+        let trace = header(headers, "traceparent").filter(|trace| trace_of(trace).is_some()).map(str::to_owned);
+        let callback = self.callback(headers).await?.map(|callback| callback.text());
+        let attributes = [(CALLBACK_ATTRIBUTE, callback), (TRACE_ATTRIBUTE, trace)].into_iter();
+        let attributes = attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        Ok(Given { key, start_at, attributes })
+    }
+
+    /// Who is to be told in a webhook, where the client asks for one. What stays among its headers is what may be shown.
+    async fn callback(&self, headers: &mut Headers) -> Result<Option<WebhookUrl>, Refusal> {
+        let given: Vec<&str> =
+            headers.iter().filter(|(name, _)| name == CALLBACK).map(|(_, value)| value.as_str()).collect();
+        let text = match given.as_slice() {
+            [] => return Ok(None),
+            [text] => (*text).to_owned(),
+            _ => return Err(Refusal::BadValue { detail: "Fanfold-Callback-Url is given more than once".to_owned() }),
+        };
+        let callback = allowed_callback(&self.shared, &text).await?;
+        for (_, value) in headers.iter_mut().filter(|(name, _)| name == CALLBACK) {
+            *value = callback.public();
+        }
+        Ok(Some(callback))
+    }
+}
+
+/// The key as a structured string (`"abc"`) or bare.
+fn idempotency_key(value: &str) -> Result<String, Refusal> {
+    let value = value.trim();
+    let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    if bare.is_empty() {
+        return Err(Refusal::BadValue { detail: "Idempotency-Key is empty".to_owned() });
+    }
+    if bare.len() > IDEMPOTENCY_KEY_MAX {
+        let detail = format!("Idempotency-Key is longer than {IDEMPOTENCY_KEY_MAX} bytes");
+        return Err(Refusal::OutOfRange { detail });
+    }
+    Ok(bare.to_owned())
+}
+
+fn start_at(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
+    let at: Timestamp = text.trim().parse().map_err(|_| Refusal::BadValue {
+        detail: "Fanfold-Start-At is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z".to_owned(),
+    })?;
+    let latest = now.checked_add(START_AHEAD_MAX).unwrap_or(Timestamp::MAX);
+    if at > latest {
+        return Err(Refusal::OutOfRange { detail: "Fanfold-Start-At is more than 366 days ahead".to_owned() });
+    }
+    Ok(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bare_or_structured_strings() {
+        assert_eq!(idempotency_key("abc").unwrap(), "abc");
+        assert_eq!(idempotency_key("\"abc\"").unwrap(), "abc");
+        assert!(matches!(idempotency_key("\"\""), Err(Refusal::BadValue { .. })));
+        assert!(matches!(idempotency_key(&"k".repeat(256)), Err(Refusal::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn a_start_must_be_a_time_and_not_too_far_ahead() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(start_at("2026-01-02T00:00:00Z", now).unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
+        assert!(matches!(start_at("tomorrow", now), Err(Refusal::BadValue { .. })));
+        assert!(matches!(start_at("2030-01-02T00:00:00Z", now), Err(Refusal::OutOfRange { .. })));
+    }
+}

@@ -1,0 +1,39 @@
+//! Retrying an operation.
+
+use fanfold_core::OperationId;
+use fanfold_engine::RetryRequest;
+use serde::Deserialize;
+
+use super::query::Query;
+use super::read;
+use crate::http::head;
+use crate::http::outcome::{self, Response, Stop};
+use crate::http::server::Shared;
+use crate::http::visit::Visit;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default)]
+    force: bool,
+}
+
+/// `POST /operations/{id}/retry`: 202 with a new operation. As any acceptance it is carried to its end, even if the client goes
+/// away meanwhile.
+pub(super) async fn retry(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
+    Query::read(visit.query(), &[])?;
+    let headers = head::fields(&visit.head.headers)?;
+    let Visit { caller, front, body, .. } = visit;
+    let Wanted { force } = read(shared, body).await?;
+    // Whose it is comes before what can be done with it.
+    let operation = shared.operation(&caller, id).await?;
+    let mount = front.mount(operation.plan.front.dialect, &operation.plan.front.mount);
+    let engine = shared.engine.clone();
+    let by = caller.name;
+    let retrying = async move { engine.retry(RetryRequest { id, mount: &mount, force, by: &by, headers }).await };
+    let accepted = shared.carried(retrying).await??.operation;
+    let native = front.native();
+    let mut response = outcome::reply(native.wire().accepted(native, &accepted));
+    response.extensions_mut().insert(accepted.id);
+    Ok(response)
+}
