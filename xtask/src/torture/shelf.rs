@@ -14,7 +14,7 @@ use super::plans::{CONTESTED, SHARED};
 use super::world::World;
 
 /// How often somebody else changes something.
-const STRANGE_EVERY: Duration = Duration::from_millis(15);
+const STRANGE_EVERY: Duration = Duration::from_millis(4);
 
 /// Below this path nothing has an entity tag.
 const UNTAGGED: &str = "/r/u/";
