@@ -44,6 +44,8 @@ pub(super) struct Book {
     /// Ids in the order of their acceptance.
     order: Mutex<Vec<String>>,
     pub(super) count: AtomicUsize,
+    /// Retries that were accepted.
+    retries: Mutex<Vec<String>>,
 }
 
 /// A client's request, which it repeats until it knows what became of it.
@@ -97,6 +99,14 @@ impl Book {
         if let Some(one) = self.accepted().get_mut(id) {
             one.remembered = Some(seen);
         }
+    }
+
+    pub(super) fn note_retry(&self, id: String) {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
+
+    pub(super) fn retries(&self) -> Vec<String> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One of those accepted before the latest so many.

@@ -42,6 +42,7 @@ const NEEDED: &[(&str, &[&str])] = &[
             "released",
             "replayed",
             "resumed",
+            "retried",
             "retry",
             "roll_back",
         ],
@@ -52,6 +53,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("receiver", &["confirmed", "slow", "failed", "reset", "never", "answer_lost", "redirected", "gone"]),
     ("client", &["saw_the_end"]),
     ("stranger", &["wrote"]),
+    ("retry", &["completed", "failed", "refused"]),
     ("stop", &["kill", "graceful"]),
 ];
 
@@ -96,6 +98,9 @@ impl Coverage {
             if is_unknown && (plan.on_unknown() == "fail" || plan.on_unknown() == "undo" && undo == Some("undone")) {
                 self.add("on_unknown", plan.on_unknown(), 1);
             }
+        }
+        if let (Some(_), Some(status)) = (case.first, case.detail["status"].as_str()) {
+            self.add("retry", status, 1);
         }
         for entry in case.history {
             self.event(case, entry);

@@ -79,6 +79,8 @@ pub(super) struct Case<'a> {
     /// What a client saw of it after its end.
     pub(super) remembered: Option<&'a Value>,
     pub(super) journal: &'a Journal,
+    /// What it retries: the detail of that operation.
+    pub(super) first: Option<&'a Value>,
 }
 
 /// What is wrong about it, with words.

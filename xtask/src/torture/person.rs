@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// How long after a question came up they look at the target: longer than any target acts late.
 const PATIENCE: Duration = Duration::from_millis(1_000);
 
+/// Operations among which one is retried.
+const RETRY_AMONG: usize = 20;
+
 /// Dead letters that are sent again at once.
 const REPLAY_MAX: usize = 20;
 
@@ -42,6 +45,7 @@ impl Person {
                 4 => self.drain().await,
                 5..=6 => self.acknowledge().await,
                 7..=8 => drop(self.replay(REPLAY_MAX).await),
+                9..=20 => self.retry().await,
                 _ => {}
             }
             // A failed undo holds its target, until somebody has looked.
@@ -116,6 +120,38 @@ impl Person {
         let note = notes.iter().find(|note| note["operation_ended"] == true).and_then(|note| note["id"].as_u64());
         if let Some(id) = note {
             self.act(&format!("/api/v1/attention/{id}/acknowledge"), "acknowledged").await;
+        }
+    }
+
+    /// Retries what failed last, or was canceled; asked again with the same key, it is the same retry.
+    async fn retry(&self) {
+        let status = ["failed", "canceled"][self.world.draw(2)];
+        let ended = self.list(&format!("/api/v1/operations?status={status}&limit={RETRY_AMONG}"), "operations").await;
+        if ended.is_empty() {
+            return;
+        }
+        let first = ended[self.world.draw(ended.len())]["id"].as_str().unwrap_or_default().to_owned();
+        let path = format!("/api/v1/operations/{first}/retry");
+        let http = self.http.clone().with("idempotency-key", &format!("retry-{first}"));
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let Ok(answer) = http.try_request("POST", &path, b"").await else { continue };
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            match answer.status {
+                202 => ids.extend(body["id"].as_str().map(str::to_owned)),
+                // Nothing is left to do, something is unknown, or it was retried before, or is locked.
+                409 => self.world.count("retry", "refused"),
+                404 | 500.. => {}
+                status => self.world.blame(Breach::WrongAnswer, format!("a retry of {first} was answered {status}")),
+            }
+        }
+        ids.dedup();
+        if ids.len() > 1 {
+            self.world.blame(Breach::Twice, format!("a retry of {first} became {ids:?}"));
+        }
+        if let Some(id) = ids.pop() {
+            self.world.count("person", "retried");
+            self.book.note_retry(id);
         }
     }
 

@@ -128,6 +128,9 @@ pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &R
     for one in accepted.iter().filter(|one| !there.contains(one.id.as_str())) {
         report.note(Breach::Lost, format!("{} ({})", one.id, one.plan.name));
     }
+    for id in book.retries().iter().filter(|id| !there.contains(id.as_str())) {
+        report.note(Breach::Lost, format!("{id} (a retry)"));
+    }
     for (_, before) in &server.starts {
         match before {
             Before::Nothing => {}
@@ -146,8 +149,8 @@ pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &R
         let (Some(id), Some(plan)) = (one["id"].as_str(), one["route"].as_str().and_then(Plan::of_route)) else {
             continue;
         };
-        judging.judge(&mut report, id, plan).await?;
-        if !plan.shared {
+        let is_retry = judging.judge(&mut report, id, plan).await?;
+        if !plan.shared && !is_retry {
             by_path.entry(one["resource"].to_string()).or_default().push(id);
         }
     }
@@ -189,10 +192,15 @@ struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    async fn judge(&mut self, report: &mut Report, id: &str, plan: &'static Plan) -> Result<()> {
+    /// Says whether it retries another one.
+    async fn judge(&mut self, report: &mut Report, id: &str, plan: &'static Plan) -> Result<bool> {
         let server = self.server;
         let detail = server.get(&format!("/api/v1/operations/{id}")).await?;
         let history = server.all(&format!("/api/v1/operations/{id}/history"), "history").await?;
+        let first = match detail["retry_of"].as_str() {
+            Some(first) => Some(server.get(&format!("/api/v1/operations/{first}")).await?),
+            None => None,
+        };
         let seen = self.world.journal.of(id);
         *report.by_status.entry(detail["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
         *report.by_route.entry(plan.name.to_owned()).or_default() += 1;
@@ -209,6 +217,7 @@ impl Judging<'_> {
             notes: self.notes.get(id).map(Vec::as_slice).unwrap_or_default(),
             remembered: one.as_ref().and_then(|one| one.remembered.as_ref()),
             journal: &self.world.journal,
+            first: first.as_ref(),
         };
         for (wrong, what) in oracle::judge(&case) {
             report.note(wrong, format!("{id} ({}): {what}", plan.name));
@@ -225,7 +234,7 @@ impl Judging<'_> {
         }
         let broken = history.iter().filter(|entry| entry["error"]["kind"] == "process_ended");
         self.killed.extend(broken.filter_map(|entry| start_of(server, entry)));
-        Ok(())
+        Ok(first.is_some())
     }
 }
 

@@ -59,8 +59,18 @@ fn found_with(
     let name = detail["targets"][0]["name"].clone();
     let notes = if noted { vec![json!({ "target": name })] } else { Vec::new() };
     let (notes, remembered) = (&notes, None);
-    let case =
-        Case { id: ID, plan, detail, history, seen: &seen, starts: &starts, notes, remembered, journal: &journal };
+    let case = Case {
+        id: ID,
+        plan,
+        detail,
+        history,
+        seen: &seen,
+        starts: &starts,
+        notes,
+        remembered,
+        journal: &journal,
+        first: None,
+    };
     let mut wrong: Vec<Breach> = judge(&case).into_iter().map(|(wrong, _)| wrong).collect();
     wrong.sort_unstable();
     wrong.dedup();

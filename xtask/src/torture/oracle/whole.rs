@@ -6,7 +6,11 @@ use super::{Breach, Case, Verdict, text};
 
 /// Judges the whole of an operation that has ended.
 pub(super) fn judge(case: &Case<'_>, verdict: &mut Verdict) {
-    status(case, verdict);
+    if let Some(first) = case.first {
+        retry(case, first, verdict);
+    } else {
+        status(case, verdict);
+    }
     consistency(case, verdict);
     flags(case, verdict);
     if let Some(remembered) = case.remembered
@@ -42,6 +46,26 @@ fn status(case: &Case<'_>, verdict: &mut Verdict) {
     if completed && !enough || enough && !completed && !decided_before {
         let what = format!("{} with {succeeded} of {required} needed targets", case.detail["status"]);
         verdict.push((Breach::WrongConsistency, what));
+    }
+}
+
+/// A retry calls what is not there, of what failed or was canceled.
+fn retry(case: &Case<'_>, first: &Value, verdict: &mut Verdict) {
+    let id = text(&first["id"]);
+    if !["failed", "canceled"].map(Value::from).contains(&first["status"]) || first["retried_by"] != case.id {
+        verdict.push((
+            Breach::Twice,
+            format!("it retries {id}, which is {} and names {}", first["status"], first["retried_by"]),
+        ));
+    }
+    for target in targets(case.detail) {
+        let name = text(&target["name"]);
+        let before = targets(first).iter().find(|one| one["name"] == name);
+        let was = before.map(|one| text(&one["consistency"])).unwrap_or_default();
+        let truth = case.journal.truth(name, id);
+        if was != "rolled back" || truth.stands && !truth.unseen {
+            verdict.push((Breach::BlindRepeat, format!("at {name}: a retry calls what {id} left `{was}` ({truth:?})")));
+        }
     }
 }
 
