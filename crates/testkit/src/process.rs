@@ -129,7 +129,7 @@ impl Process {
     }
 
     /// Bounds the size of every file that it writes, in octets, or bounds it no more: as a disk that is full, and that has room
-    /// again. It must ignore SIGXFSZ (`trap '' XFSZ` in a shell that starts it), so that a write fails and does not end it.
+    /// again. It must not be ended by SIGXFSZ: the write has to fail.
     pub fn bound_files(&self, bytes: Option<u64>) {
         let pid = Pid::from_child(&self.child);
         let limit = Rlimit { current: bytes, maximum: None };

@@ -45,6 +45,9 @@ struct Signals {
     reload: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// A file has reached the limit on its size (`ulimit -f`, `LimitFSIZE=`). Listening is all that is wanted: where nobody does,
+    /// the signal ends the process, and where somebody does, the write fails and is dealt with like one to a full disk.
+    _file_limit: Signal,
 }
 
 /// What a signal asks for.
@@ -60,6 +63,7 @@ impl Signals {
             reload: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_limit: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -4,7 +4,7 @@
 use fanfold_testkit::{Answer, FakeTarget, Home, Http, HttpAnswer, Latch, Reply};
 use serde_json::{Value, json};
 
-use crate::program::{PROGRAM, Server, config, text};
+use crate::program::{Server, config, text};
 
 /// What the log may still grow by before the disk is full.
 const ROOM_BYTES: u64 = 96 * 1024;
@@ -36,15 +36,6 @@ match = "POST /v1/things"
 targets = ["tokyo"]
 "#;
 
-/// A server whose disk can be filled.
-async fn start(home: &Home) -> Server {
-    let script = format!("trap '' XFSZ; exec {PROGRAM} serve --config fanfold.toml");
-    let process = home.start("sh", &["-c", &script]);
-    let url = process.url().await;
-    let http = Http::new(&url);
-    Server { process, url, http }
-}
-
 /// What was under way when the disk filled up.
 struct Full {
     home: Home,
@@ -70,7 +61,7 @@ async fn fill() -> Full {
     tokyo.once("PUT", "/things/1", Reply::from(Answer::empty(200)).after(&answers));
     tokyo.once("POST", "/things", Reply::from(Answer::empty(201)).after(&answers));
     let home = Home::new(&config(&[("tokyo", &tokyo)], ROUTES));
-    let server = start(&home).await;
+    let server = Server::start(&home).await;
     let put = server.put("/things/1").await;
     let post = text(&server.http.post("/things", &json!({})).await.json()["id"]);
     tokyo.wait_for(2).await;
@@ -197,7 +188,7 @@ async fn killed_while_the_disk_is_full_it_goes_on_by_the_rules_once_there_is_roo
     is_refused(&create(&server, "later").await);
     server.process.kill();
 
-    let server = start(&home).await;
+    let server = Server::start(&home).await;
     until_ready(&server).await;
     let ended = server.end_of(&put).await;
     assert_eq!((&ended["status"], &ended["targets"][0]["attempts"]), (&json!("completed"), &json!(2)), "{ended}");

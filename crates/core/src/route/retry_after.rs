@@ -28,7 +28,8 @@ pub fn retry_after(headers: &Headers, now: Timestamp) -> Option<Duration> {
 fn date(value: &str) -> Option<Timestamp> {
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"].iter().find_map(|format| {
         let time = DateTime::strptime(format, value).ok()?;
-        TimeZone::UTC.to_timestamp(time).ok()
+        // The last hours of the year 9999 are a date, but no instant any more: they are as far away as it gets.
+        Some(TimeZone::UTC.to_timestamp(time).unwrap_or(Timestamp::MAX))
     })
 }
 
@@ -53,6 +54,7 @@ mod tests {
             ("Sun Nov  6 08:49:37 1994", 30),
             ("Sun, 06 Nov 1994 08:00:00 GMT", 0),
             ("Mon, 06 Nov 2023 08:49:37 GMT", 86_400),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
         ] {
             assert_eq!(asked(value), Some(Duration::from_secs(seconds)), "{value}");
         }
