@@ -14,6 +14,8 @@ mod doubt_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod restore_tests;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod walk;

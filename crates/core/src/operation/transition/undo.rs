@@ -243,12 +243,13 @@ impl Change {
     }
 
     fn undo_unread(&mut self, index: StepIndex, purpose: Purpose, trouble: Trouble) {
-        if let Some(undo) = &mut self.op.steps[index.get()].undo {
-            undo.course.trouble = Some(trouble);
-        }
-        // Before the undo nothing was sent; after an ambiguous one nothing is known.
+        let Some(undo) = &mut self.op.steps[index.get()].undo else { return };
+        undo.course.trouble = Some(trouble);
+        let tainted = undo.course.tainted_at.is_some();
+        // After an ambiguous undo nothing is known; else none was carried out.
         let end = match purpose {
             Purpose::Settle => UndoEnd::Unknown,
+            Purpose::Compare | Purpose::Before | Purpose::After if tainted => UndoEnd::Unknown,
             Purpose::Compare | Purpose::Before | Purpose::After => UndoEnd::Failed,
         };
         self.end_undo(index, end);
@@ -262,7 +263,8 @@ impl Change {
         }
         match *phase {
             UndoPhase::Settling { until } if until <= now => self.approach_undo(index),
-            UndoPhase::Sending(Send::BackingOff { until }) if until <= now => self.set_undo(index, due()),
+            // Others may have changed the resource while nothing was sent, so it is looked at again where only that tells.
+            UndoPhase::Sending(Send::BackingOff { until }) if until <= now => self.approach_undo(index),
             UndoPhase::Settling { .. }
             | UndoPhase::Sending(_)
             | UndoPhase::Queued
