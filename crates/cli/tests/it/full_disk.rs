@@ -1,7 +1,7 @@
 //! A disk that fills up in the middle, and has room again. The limit on the size of files stands for it: a write beyond it fails,
 //! or succeeds in part, while everything that is there can be read.
 
-use fanfold_testkit::{Answer, FakeTarget, Home, Http, HttpAnswer, Latch, Reply};
+use fanfold_testkit::{Answer, FakeTarget, Home, HttpAnswer, Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::program::{Server, config, text};
