@@ -197,13 +197,11 @@ fn is_stuck_in_memory(shared: &Shared, operation: &Operation, now: Timestamp) ->
         Work::Wait { until, .. } => until <= now,
         Work::Send { step, leg, .. } => is_left(step, leg),
         Work::Read { step, purpose, .. } => is_left(step, reading_leg(purpose)),
-        // Being taken up is not recorded by itself, so its steps may wait for their turn already. A poll rests in between;
-        // the time of the lower operation is another piece of work.
-        Work::Dispatch
-        | Work::AwaitLock
-        | Work::Follow { .. }
-        | Work::AwaitPerson { .. }
-        | Work::CancelLower { .. } => false,
+        // A poll rests in between, and the time of the lower operation is another piece of work; but none of it passes while
+        // the poll waits for its target.
+        Work::Follow { step, leg } => operation.due_gate(step, leg).is_some() && is_left(step, leg),
+        // Being taken up is not recorded by itself, so its steps may wait for their turn already.
+        Work::Dispatch | Work::AwaitLock | Work::AwaitPerson { .. } | Work::CancelLower { .. } => false,
     });
     of_work || operation.calling().into_iter().any(|(step, leg)| is_left(step, leg))
 }
@@ -289,8 +287,8 @@ fn is_under_way(shared: &Shared, operation: &Operation, in_memory: bool) -> bool
         matches!(target.gate(), Gate::Permit | Gate::Breaker)
     };
     let works = operation.work().into_iter().any(|work| match work {
-        Work::Dispatch | Work::Compose | Work::Follow { .. } => true,
-        Work::Send { step, .. } | Work::Read { step, .. } => may_send(step),
+        Work::Dispatch | Work::Compose => true,
+        Work::Send { step, .. } | Work::Read { step, .. } | Work::Follow { step, .. } => may_send(step),
         Work::Wait { timer: Timer::Step(_) | Timer::Undo(_) | Timer::Lower(..), .. } => true,
         Work::Wait { timer: Timer::Start | Timer::Deadline, .. } => false,
         // In memory it has the lock: that is recorded only with its first attempt.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::effect::Timer;
-use super::state::{Gate, Image};
+use super::gate::Gate;
+use super::state::Image;
 use crate::{Answer, Request, StepIndex};
 
 /// One fact. Events carry public forms only; they are the operation's history, and are shown.
@@ -54,7 +55,8 @@ pub enum Event {
         /// Their reason.
         remark: Option<String>,
     },
-    /// A request that was due could not be sent yet, for a reason worth recording; or that reason is gone (`permit`).
+    /// A request that was due, or a poll of a lower operation, could not be sent yet, for a reason worth recording; or that reason
+    /// is gone (`permit`).
     GateChanged {
         /// The step.
         step: StepIndex,

@@ -7,6 +7,7 @@
 mod consistency;
 mod effect;
 mod event;
+mod gate;
 mod lower;
 mod phase;
 mod state;
@@ -15,11 +16,12 @@ mod work;
 
 pub use effect::{Attention, AttentionReason, Effect, Effects, Timer, Work};
 pub use event::{Choice, Event, Found, Leg, ProbeVerdict, Purpose, Reading, Sent, Trouble, TroubleKind};
-pub use lower::{Lower, Unclear};
+pub use gate::{Closed, Gate};
+pub use lower::{Lower, LowerTime, Unclear};
 pub use phase::{Call, Phase, WaitingFor, phase, waiting_for};
 pub use state::{
-    Cause, Consistency, Course, Deadline, End, Gate, Image, LockState, Operation, Outcome, Probing, RollbackResult,
-    Send, Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
+    Cause, Consistency, Course, Deadline, End, Image, LockState, Operation, Outcome, Probing, RollbackResult, Send,
+    Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
 };
 #[cfg(test)]
 pub(crate) use transition::fixtures;

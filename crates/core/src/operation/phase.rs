@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Leg, Purpose};
-use super::lower::{Lower, Unclear};
+use super::gate::Gate;
+use super::lower::{Lower, LowerTime, Unclear};
 use super::state::{
-    Cause, End, Gate, LockState, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
+    Cause, End, LockState, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
 };
 use crate::{StepIndex, TargetName};
 
@@ -236,7 +237,10 @@ fn step_phase(phase: &StepPhase) -> Option<Phase> {
         StepPhase::Sending(Send::Due { gate: Gate::Held | Gate::Missing }) => Some(Phase::Held),
         StepPhase::Sending(Send::Due { gate: Gate::Permit | Gate::Breaker }) => Some(Phase::Waiting),
         StepPhase::Sending(Send::BackingOff { .. }) => Some(Phase::BackingOff),
-        StepPhase::Sending(Send::Calling { .. } | Send::Following(_)) => Some(Phase::Calling),
+        StepPhase::Sending(Send::Following(Lower { time: LowerTime::Stopped { .. }, .. })) => Some(Phase::Held),
+        StepPhase::Sending(Send::Calling { .. } | Send::Following(Lower { time: LowerTime::Until(_), .. })) => {
+            Some(Phase::Calling)
+        }
         StepPhase::Probing(_) => Some(Phase::Probing),
         StepPhase::AwaitingPerson { .. } => Some(Phase::NeedsAttention),
     }
@@ -302,7 +306,8 @@ fn sending_wait(call: Call, send: &Send) -> WaitingFor {
         Send::Due { gate } => gate_wait(call, *gate),
         Send::Calling { since } => WaitingFor::Answer { call, since: *since },
         Send::BackingOff { until } => WaitingFor::Backoff { call, until: *until },
-        Send::Following(Lower { reference, until, unclear, .. }) => {
+        Send::Following(Lower { time: LowerTime::Stopped { gate, .. }, .. }) => gate_wait(call, (*gate).into()),
+        Send::Following(Lower { reference, time: LowerTime::Until(until), unclear, .. }) => {
             WaitingFor::LowerOperation { call, reference: reference.clone(), until: *until, unclear: unclear.clone() }
         }
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Purpose, Trouble};
+use super::gate::Gate;
 use super::lower::Lower;
 use crate::plan::StepPlan;
 use crate::{Answer, Body, Content, OperationId, Plan, Request, Revision, Slot, StepIndex, TenantId};
@@ -457,20 +458,6 @@ pub enum Send {
     },
     /// The target accepted it as an operation of its own, which is followed.
     Following(Lower),
-}
-
-/// What stands between a due request and its sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gate {
-    /// A permit: the target has as many requests in flight as it may have.
-    Permit,
-    /// The target's breaker is open.
-    Breaker,
-    /// The target is on hold.
-    Held,
-    /// The target is no longer configured.
-    Missing,
 }
 
 /// What all attempts of one request (forward or undo) came to so far.

@@ -3,7 +3,9 @@
 
 use super::effect::{Timer, Work};
 use super::event::Leg;
-use super::state::{Deadline, Gate, LockState, Operation, Probing, Send, Stage, Step, StepPhase, Undo, UndoPhase};
+use super::gate::Gate;
+use super::lower::LowerTime;
+use super::state::{Deadline, LockState, Operation, Probing, Send, Stage, Step, StepPhase, Undo, UndoPhase};
 use crate::StepIndex;
 
 impl Operation {
@@ -55,13 +57,16 @@ impl Operation {
         }
     }
 
-    /// What a request that is due waits for, as far as it was recorded; `None` if it is not due.
+    /// What a request that is due waits for, or, where that is a person, the next poll of one that is followed, as far as it was
+    /// recorded; `None` if there is no such.
     pub fn due_gate(&self, index: StepIndex, leg: Leg) -> Option<Gate> {
         let step = self.steps.get(index.get())?;
         match (leg, &step.phase, step.undo.as_ref().map(|undo| &undo.phase)) {
             (Leg::Forward, StepPhase::Sending(Send::Due { gate }), _)
             | (Leg::Probe, StepPhase::Probing(Probing::Due { gate }), _)
             | (Leg::Undo, _, Some(UndoPhase::Sending(Send::Due { gate }))) => Some(*gate),
+            (Leg::Forward, StepPhase::Sending(Send::Following(lower)), _)
+            | (Leg::Undo, _, Some(UndoPhase::Sending(Send::Following(lower)))) => lower.closed().map(Gate::from),
             (Leg::Forward | Leg::Probe | Leg::Undo, ..) => None,
         }
     }
@@ -126,7 +131,10 @@ fn send_work(step: StepIndex, leg: Leg, send: &Send, attempts: u32, timer: Timer
         Send::BackingOff { until } => work.push(Work::Wait { timer, until: *until }),
         Send::Following(lower) => {
             work.push(Work::Follow { step, leg });
-            work.push(Work::Wait { timer: Timer::Lower(step, leg), until: lower.until });
+            match lower.time {
+                LowerTime::Until(until) => work.push(Work::Wait { timer: Timer::Lower(step, leg), until }),
+                LowerTime::Stopped { .. } => {}
+            }
             if lower.cancel {
                 work.push(Work::CancelLower { step });
             }

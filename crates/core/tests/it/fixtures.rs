@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use fanfold_core::dialect::{Bodies, Mount, Reply, View, dialect};
 use fanfold_core::operation::{
-    Cause, Consistency, Course, Deadline, End, Gate, Lower, Operation, Outcome, Probing, RollbackResult, Send, Stage,
-    Status, Step, StepPhase, Trouble, TroubleKind, Undo, UndoEnd, UndoPhase,
+    Cause, Consistency, Course, Deadline, End, Gate, Lower, LowerTime, Operation, Outcome, Probing, RollbackResult,
+    Send, Stage, Status, Step, StepPhase, Trouble, TroubleKind, Undo, UndoEnd, UndoPhase,
 };
 use fanfold_core::plan::{
     DialectName, Front, Limits, Lock, Monitor, OnFailure, OnLocked, OnUndoFailure, OnUnknown, Order, Policy, Redaction,
@@ -115,8 +115,13 @@ pub(crate) fn scenarios(name: DialectName) -> Vec<(&'static str, Operation)> {
 pub(crate) fn running(name: DialectName) -> Vec<(&'static str, Operation)> {
     let forward = |steps| begun(name, Stage::Forward, steps);
     let calling = || sending(Send::Calling { since: at(5) });
-    let lower =
-        Lower { reference: "20180913_105001".to_owned(), since: at(2), until: at(1802), cancel: false, unclear: None };
+    let lower = Lower {
+        reference: "20180913_105001".to_owned(),
+        since: at(2),
+        time: LowerTime::Until(at(1802)),
+        cancel: false,
+        unclear: None,
+    };
     let gate = |gate| sending(Send::Due { gate });
     vec![
         ("unexecuted", unexecuted(name)),

@@ -1,12 +1,12 @@
-//! Following a lower operation by polling until it ends. Polls are safe reads: what is recorded is the end, and that they
-//! tell nothing. How long it is
-//! followed is a durable deadline of the operation, so a poll that fails is simply repeated. A notification of the target makes
-//! the next poll come sooner, and nothing else: a lost one costs time, a forged one a poll.
+//! Following a lower operation by polling until it ends. Polls are safe reads: what is recorded is the end, that they tell
+//! nothing, and that they wait for a target that is on hold or missing. How long it is followed is a durable deadline of the
+//! operation, so a poll that fails is simply repeated. A notification of the target makes the next poll come sooner, and
+//! nothing else: a lost one costs time, a forged one a poll.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfold_core::operation::{Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase, Work};
+use fanfold_core::operation::{Gate, Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase, Work};
 use fanfold_core::route::{Answered, Poll, PollAddress, retry_after};
 use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use super::prepare::{permit_kind, wire_headers};
 use super::tasks::{Input, TaskContext};
 use crate::clock::jitter;
 use crate::lowers::Hearing;
-use crate::target::{Outgoing, from_wire};
+use crate::target::{Outgoing, Permit, Ticket, Turn, from_wire};
 
 /// The wait after the first poll; doubles up to [`POLL_MAX`], unless the target asks for more.
 const POLL_FIRST: Duration = Duration::from_millis(250);
@@ -54,9 +54,19 @@ pub(super) struct Follower {
     recorded: Option<Trouble>,
     /// When that was recorded by this process.
     recorded_at: Option<Instant>,
+    /// Where the next poll stands, from when it is due until it is made.
+    place: Option<Place>,
 }
 
-/// Polls until the lower operation has ended, or what polls tell has changed.
+/// How far a poll that is due is.
+enum Place {
+    /// It waits for its turn.
+    Queued(Ticket),
+    /// Its turn has come, which is to be recorded before it is made.
+    Called(Permit),
+}
+
+/// Polls until the lower operation has ended, or what polls tell or wait for has changed.
 pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> Input {
     let known = lower(&context.op, step, leg).and_then(|lower| lower.unclear.as_ref());
     let follower = Follower {
@@ -66,6 +76,7 @@ pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> I
         was_last: false,
         recorded: known.map(|unclear| unclear.trouble.clone()),
         recorded_at: None,
+        place: None,
     };
     go_on_following(context, step, leg, follower).await
 }
@@ -73,8 +84,18 @@ pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> I
 /// Polls on.
 pub(super) async fn go_on_following(context: TaskContext, step: StepIndex, leg: Leg, mut follower: Follower) -> Input {
     loop {
-        rest(follower.pause, follower.hearing.as_ref()).await;
-        let (trouble, asked_to_wait) = match poll(&context, step, leg).await {
+        if follower.place.is_none() {
+            rest(follower.pause, follower.hearing.as_ref()).await;
+        }
+        let outgoing = match poll_request(&context, step, leg) {
+            Ok(outgoing) => outgoing,
+            Err(trouble) => return unfollowable(step, leg, trouble),
+        };
+        let permit = match follower.turn(&context, step, leg).await {
+            Ok(permit) => permit,
+            Err(gate) => return Input::PollGated { step, leg, gate, follower: Box::new(follower) },
+        };
+        let (trouble, asked_to_wait) = match poll(&context, step, permit, &outgoing).await {
             Ok(Poll::Ended { reading, answer, trouble }) => {
                 return Input::LowerEnded { step, leg, lower: Box::new(LowerSeen { answer, reading, trouble }) };
             }
@@ -90,6 +111,37 @@ pub(super) async fn go_on_following(context: TaskContext, step: StepIndex, leg: 
 }
 
 impl Follower {
+    /// Waits for the turn of the next poll, in the place that it has. Gives what it waits for where the record does not say so.
+    async fn turn(&mut self, context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Permit, Gate> {
+        let target = context.target(step);
+        let recorded = context.op.due_gate(step, leg).and_then(Gate::closed);
+        let mut ticket = match self.place.take() {
+            // It was held, or taken out of the configuration, while that was recorded: the permit is given back.
+            Some(Place::Called(permit)) if !target.is_closed() => return Ok(permit),
+            Some(Place::Queued(ticket)) => ticket,
+            Some(Place::Called(_)) | None => target.ticket(permit_kind(leg), context.op.id),
+        };
+        loop {
+            let gate = ticket.gate();
+            if gate.closed() != recorded {
+                self.place = Some(Place::Queued(ticket));
+                return Err(gate);
+            }
+            match ticket.turn().await {
+                Turn::Go(permit) if target.is_closed() => {
+                    drop(permit);
+                    ticket = target.ticket(permit_kind(leg), context.op.id);
+                }
+                Turn::Go(permit) if recorded.is_some() => {
+                    self.place = Some(Place::Called(permit));
+                    return Err(Gate::Permit);
+                }
+                Turn::Go(permit) => return Ok(permit),
+                Turn::Waits(_) => {}
+            }
+        }
+    }
+
     /// Settles how long the next poll is waited for.
     fn polled(&mut self, context: &TaskContext, step: StepIndex, leg: Leg, asked_to_wait: Option<Duration>) {
         let spread = 0.5 + jitter(context.shared.clock.as_ref()) / 2.0;
@@ -122,9 +174,12 @@ async fn rest(wait: Duration, hearing: Option<&Hearing>) {
     drop(tokio::time::timeout(wait - gap, hearing.word()).await);
 }
 
-/// What the target asked to wait when it accepted, as far as that has not passed and there is time.
+/// What the target asked to wait when it accepted, as far as that has not passed and there is time. A poll that waited for its
+/// turn when the last process ended takes its place again at once.
 fn first_wait(context: &TaskContext, step: StepIndex, leg: Leg) -> Duration {
-    let Some(lower) = lower(&context.op, step, leg) else { return Duration::ZERO };
+    let Some(lower) = lower(&context.op, step, leg).filter(|lower| lower.closed().is_none()) else {
+        return Duration::ZERO;
+    };
     let accepted = context.op.answer_in(answer_slot(step, leg));
     let asked = accepted.and_then(|answer| retry_after(&answer.headers, lower.since)).unwrap_or_default();
     let passed = Duration::try_from(context.shared.clock.now().duration_since(lower.since)).unwrap_or_default();
@@ -141,8 +196,7 @@ fn hear(context: &TaskContext, step: StepIndex, leg: Leg) -> Option<Hearing> {
 
 /// How long the lower operation is still followed.
 fn time_left(context: &TaskContext, step: StepIndex, leg: Leg) -> Option<Duration> {
-    let until = lower(&context.op, step, leg)?.until;
-    Some(Duration::try_from(until.duration_since(context.shared.clock.now())).unwrap_or_default())
+    Some(lower(&context.op, step, leg)?.left(context.shared.clock.now()))
 }
 
 fn unfollowable(step: StepIndex, leg: Leg, trouble: Trouble) -> Input {
@@ -154,17 +208,20 @@ fn unfollowable(step: StepIndex, leg: Leg, trouble: Trouble) -> Input {
     }
 }
 
-async fn poll(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Poll, Trouble> {
+/// The poll as it is sent, or why there is none.
+fn poll_request(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Outgoing, Trouble> {
     let rules = context.rules(step)?;
     let address = lower(&context.op, step, leg).and_then(|lower| rules.poll_address(&lower.reference));
     let Some(address) = address else {
         let detail = "the target's operation cannot be followed: there is no monitor for it".to_owned();
         return Err(Trouble { kind: TroubleKind::Nonsense, detail });
     };
-    let outgoing = outgoing(context, step, leg, address)?;
-    let target = context.target(step);
-    let permit = target.ticket(permit_kind(leg), context.op.id).permit().await;
-    match target.send(permit, &outgoing).await {
+    outgoing(context, step, leg, address)
+}
+
+async fn poll(context: &TaskContext, step: StepIndex, permit: Permit, outgoing: &Outgoing) -> Result<Poll, Trouble> {
+    let rules = context.rules(step)?;
+    match context.target(step).send(permit, outgoing).await {
         Ok(received) => {
             let headers = from_wire(&received.headers);
             let answered = Answered {
@@ -220,6 +277,14 @@ fn outgoing(context: &TaskContext, step: StepIndex, leg: Leg, address: PollAddre
 }
 
 impl Actor {
+    /// Records what the next poll waits for now, and goes on in its place.
+    pub(super) fn take_poll_gate(&mut self, step: StepIndex, leg: Leg, gate: Gate, follower: Follower) {
+        if self.take(Event::GateChanged { step, leg, gate }) {
+            let following = go_on_following(self.context(), step, leg, follower);
+            self.tasks.spawn(Work::Follow { step, leg }, following);
+        }
+    }
+
     /// Records and logs what polls tell now, and polls on.
     pub(super) fn take_polls(&mut self, step: StepIndex, leg: Leg, trouble: Option<Trouble>, follower: Follower) {
         if !self.take(Event::PollsChanged { step, leg, trouble: trouble.clone() }) {

@@ -332,6 +332,7 @@ impl Actor {
             },
             Input::Called { step, leg, ended } => self.take_call(step, leg, *ended),
             Input::Read { step, purpose, read } => self.take_read(step, purpose, *read),
+            Input::PollGated { step, leg, gate, follower } => self.take_poll_gate(step, leg, gate, *follower),
             Input::PollsChanged { step, leg, trouble, follower } => self.take_polls(step, leg, trouble, *follower),
             Input::LowerEnded { step, leg, lower } => self.take_lower(step, leg, *lower),
             Input::TaskFailed { work } => {

@@ -33,6 +33,8 @@ pub(super) enum Input {
     Called { step: StepIndex, leg: Leg, ended: Box<CallEnded> },
     /// The resource was read.
     Read { step: StepIndex, purpose: Purpose, read: Box<ReadSeen> },
+    /// The next poll of a lower operation waits for something else than is recorded; the one who polls is kept, with its place.
+    PollGated { step: StepIndex, leg: Leg, gate: Gate, follower: Box<Follower> },
     /// What polls of a lower operation tell has changed; the one who polls is kept.
     PollsChanged { step: StepIndex, leg: Leg, trouble: Option<Trouble>, follower: Box<Follower> },
     /// A lower operation ended.

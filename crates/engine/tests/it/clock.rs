@@ -15,17 +15,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::stage::{NAMES, Setting, Stage, config, fakes, spec, target_spec};
 
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Longer than anybody waits in a test, and much shorter than a day.
 const HOUR: &str = "3600";
 
 /// The clock of a machine that somebody sets.
 #[derive(Debug, Default)]
-struct SetClock(Mutex<SignedDuration>);
+pub(crate) struct SetClock(Mutex<SignedDuration>);
 
 impl SetClock {
-    fn set(&self, by: SignedDuration) {
+    pub(crate) fn set(&self, by: SignedDuration) {
         *self.0.lock().unwrap() += by;
     }
 }
@@ -61,7 +61,7 @@ async fn accept(stage: &Stage) -> OperationId {
 }
 
 /// Waits until the engine has noticed that the clock was set, and requires that it does so once.
-async fn noticed(stage: &Stage) {
+pub(crate) async fn noticed(stage: &Stage) {
     let metrics = stage.engine.metrics().clone();
     let noticed = async {
         while metrics.clock_jumps() == 0 {

@@ -1,16 +1,19 @@
 //! Targets on hold: nothing of any kind is sent to them, what waits goes on when they are released.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use fanfold_core::operation::{Consistency, Deadline, Gate, Leg, Outcome, Status};
+use fanfold_core::operation::{Consistency, Deadline, Gate, Leg, Outcome, Status, WaitingFor, waiting_for};
 use fanfold_core::plan::{Monitor, UndoRule};
 use fanfold_core::{Operation, StepIndex};
+use fanfold_engine::Clock;
 use fanfold_engine::target::{PerKind, TargetState};
 use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
-use fanfold_testkit::fake::{Answer, Controller, Reply, Resources};
+use fanfold_testkit::fake::{Answer, Controller, FakeTarget, Reply, Resources};
 use fanfold_testkit::{Latch, PATIENCE};
 
+use super::clock::{DAY, SetClock, noticed};
 use super::stage::{NAMES, Setting, Stage, fakes, spec};
 
 const ONE: StepIndex = StepIndex(0);
@@ -101,8 +104,91 @@ async fn polls_of_a_lower_operation_wait() {
     hold(&stage).await;
     waiting(&stage, ONE_FORWARD).await;
     assert!(stage.engine.operation(id).await.unwrap().unwrap().end().is_none());
+    // It ends when a person lets it, and a drain does not wait for that.
+    stage.engine.drain(true);
+    let drained = async {
+        while !stage.engine.is_drained() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, drained).await.expect("nothing is under way");
+    assert_eq!(stage.engine.metrics().operations_overdue(), 0);
     release(&stage).await;
     assert_eq!(stage.ended(id).await.status(), Status::Completed);
+}
+
+/// Targets that are followed by location, and a clock that is set forward by more than all that is waited for.
+async fn followed(fakes: &[FakeTarget]) -> (Arc<SetClock>, Stage) {
+    let clock = Arc::new(SetClock::default());
+    let mut setting = Setting::new(fakes, spec(&NAMES[..fakes.len()]));
+    setting.target.monitor = Monitor::Location;
+    setting.config.sweep_every = Duration::from_millis(100);
+    let clocked: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    setting.clock = clocked;
+    (clock, Stage::of(setting).await)
+}
+
+fn taken_on() -> Answer {
+    Answer::empty(202).header("location", "/jobs/1")
+}
+
+fn done() -> Answer {
+    Answer::json(200, &serde_json::json!({ "status": "Succeeded" }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_longer_than_a_lower_operation_is_followed_keeps_its_outcome() {
+    for restarts in [false, true] {
+        let fakes = fakes().await;
+        fakes[0].on("POST", "/things", taken_on());
+        fakes[0].on("GET", "/jobs/1", Answer::empty(202));
+        let (clock, mut stage) = followed(&fakes[..1]).await;
+        let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+        fakes[0].wait_for(2).await;
+        hold(&stage).await;
+        let held = stage.until(id, |operation| operation.due_gate(ONE, Leg::Forward) == Some(Gate::Held)).await;
+        assert!(matches!(held.deadline, Deadline::Paused(_)), "{:?}", held.deadline);
+        if restarts {
+            stage = stage.restarted().await;
+        }
+        waiting(&stage, ONE_FORWARD).await;
+        let seen = fakes[0].seen().len();
+        clock.set(DAY);
+        noticed(&stage).await;
+        assert_eq!(fakes[0].seen().len(), seen);
+        release(&stage).await;
+        // It goes on there, so it is followed as if nothing had been.
+        fakes[0].wait_for(seen + 1).await;
+        let goes_on = |operation: &Operation| {
+            matches!(waiting_for(operation)[..], [WaitingFor::LowerOperation { .. }])
+                && matches!(operation.deadline, Deadline::At(_))
+        };
+        stage.until(id, goes_on).await;
+        fakes[0].on("GET", "/jobs/1", done());
+        let ended = stage.ended(id).await;
+        assert_eq!((ended.status(), ended.steps[0].outcome()), (Status::Completed, Some(Outcome::Succeeded)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_longer_than_the_operation_of_an_undo_is_followed_keeps_its_end() {
+    let fakes = fakes().await;
+    let first = Latch::new();
+    fakes[0].on("DELETE", "/things/*", taken_on());
+    fakes[0].on("GET", "/jobs/1", Answer::empty(202));
+    fakes[1].on("POST", "/things", Reply::from(Answer::empty(409)).after(&first));
+    let (clock, stage) = followed(&fakes[..2]).await;
+    let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+    stage.until(id, |operation| operation.steps[0].outcome() == Some(Outcome::Succeeded)).await;
+    first.open();
+    fakes[0].wait_for(3).await;
+    hold(&stage).await;
+    stage.until(id, |operation| operation.due_gate(ONE, Leg::Undo) == Some(Gate::Held)).await;
+    fakes[0].on("GET", "/jobs/1", done());
+    clock.set(DAY);
+    noticed(&stage).await;
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.end().unwrap().consistency, Consistency::RolledBack);
 }
 
 #[tokio::test(flavor = "multi_thread")]

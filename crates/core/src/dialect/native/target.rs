@@ -6,7 +6,7 @@ use super::content::{AnswerForm, RequestForm};
 use super::detail::TroubleForm;
 use super::problem::OutcomeWord;
 use crate::dialect::View;
-use crate::operation::{Consistency, Gate, Send, Step, StepPhase, Undo, UndoEnd, UndoPhase};
+use crate::operation::{Closed, Consistency, Gate, Send, Step, StepPhase, Undo, UndoEnd, UndoPhase};
 use crate::plan::StepPlan;
 use crate::{Slot, StepIndex};
 
@@ -152,6 +152,10 @@ fn send_phase(send: &Send) -> TargetPhase {
         Send::Due { gate: Gate::Missing } => TargetPhase::Missing,
         Send::Calling { .. } => TargetPhase::Calling,
         Send::BackingOff { .. } => TargetPhase::BackingOff,
-        Send::Following(_) => TargetPhase::Following,
+        Send::Following(lower) => match lower.closed() {
+            None => TargetPhase::Following,
+            Some(Closed::Held) => TargetPhase::Held,
+            Some(Closed::Missing) => TargetPhase::Missing,
+        },
     }
 }

@@ -106,7 +106,7 @@ impl Change {
         self.op.stage = Stage::Closing(cause);
         let unwanted = self.lower_unwanted();
         for index in self.indices() {
-            if self.op.due_gate(index, Leg::Forward) == Some(Gate::Missing) {
+            if self.op.steps[index.get()].phase == StepPhase::Sending(Send::Due { gate: Gate::Missing }) {
                 self.close_attention(Some(index), "fanfold", Some("the step is not wanted any more".to_owned()));
             }
             let step = &mut self.op.steps[index.get()];

@@ -3,6 +3,7 @@
 
 mod course;
 mod decide;
+mod gate;
 mod person;
 mod step;
 mod undo;
@@ -13,6 +14,8 @@ mod cancel_tests;
 mod doubt_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod restore_tests;
 #[cfg(test)]
@@ -26,7 +29,7 @@ use jiff::Timestamp;
 
 use super::effect::{Effect, Effects, Timer};
 use super::event::{Event, Found, Leg};
-use super::state::{Deadline, Gate, LockState, Operation, Send, Stage, Step, StepPhase, UndoPhase};
+use super::state::{Deadline, LockState, Operation, Stage, Step};
 use super::{Context, IllegalEvent};
 use crate::plan::TargetPolicy;
 use crate::{Plan, StepIndex};
@@ -159,35 +162,6 @@ impl Change {
             Timer::Lower(step, Leg::Forward) => self.step_lower_timed_out(step),
             Timer::Lower(_, Leg::Probe) => Err(Illegal),
         }
-    }
-
-    fn gate_changed(&mut self, index: StepIndex, leg: Leg, new: Gate) -> Result<(), Illegal> {
-        let target = self.plan.steps.get(index.get()).ok_or(Illegal)?.target.clone();
-        let gate = self.gate(index, leg)?;
-        let old = std::mem::replace(gate, new);
-        match (old, new) {
-            (Gate::Missing, Gate::Missing) => {}
-            (_, Gate::Missing) => self.open_attention(
-                Some(index),
-                super::AttentionReason::TargetMissing,
-                format!("target {target} is no longer configured; configure it again, or cancel the operation"),
-            ),
-            (Gate::Missing, _) => self.close_attention(Some(index), "fanfold", Some("the target is back".to_owned())),
-            (_, Gate::Permit | Gate::Breaker | Gate::Held) => {}
-        }
-        Ok(())
-    }
-
-    fn polls_changed(&mut self, index: StepIndex, leg: Leg, trouble: Option<super::Trouble>) -> Result<(), Illegal> {
-        let now = self.now;
-        let step = self.step(index)?;
-        let send = match (leg, &mut step.phase, step.undo.as_mut().map(|undo| &mut undo.phase)) {
-            (Leg::Forward, StepPhase::Sending(send), _) | (Leg::Undo, _, Some(UndoPhase::Sending(send))) => send,
-            (Leg::Forward | Leg::Undo | Leg::Probe, ..) => return Err(Illegal),
-        };
-        let Send::Following(lower) = send else { return Err(Illegal) };
-        lower.unclear = trouble.map(|trouble| super::Unclear { since: now, trouble });
-        Ok(())
     }
 
     fn resource_read(&mut self, index: StepIndex, purpose: super::Purpose, found: Found) -> Result<(), Illegal> {

@@ -15,23 +15,6 @@ use super::course::{Rules, Verdict, after_or_never};
 use super::{Change, Illegal};
 
 impl Change {
-    /// The gate before a due request.
-    pub(super) fn gate(&mut self, index: StepIndex, leg: Leg) -> Result<&mut Gate, Illegal> {
-        match leg {
-            Leg::Undo => self.undo_gate(index),
-            Leg::Forward => {
-                let StepPhase::Sending(Send::Due { gate }) = &mut self.step(index)?.phase else { return Err(Illegal) };
-                Ok(gate)
-            }
-            Leg::Probe => {
-                let StepPhase::Probing(Probing::Due { gate }) = &mut self.step(index)?.phase else {
-                    return Err(Illegal);
-                };
-                Ok(gate)
-            }
-        }
-    }
-
     fn step_rules<'a>(&self, plan: &'a crate::Plan, index: StepIndex) -> Rules<'a> {
         Rules {
             limits: &plan.step_policy(index).step,
@@ -63,13 +46,6 @@ impl Change {
         Ok(())
     }
 
-    /// A request that waited for a missing target has started: the note about it is settled.
-    pub(super) fn note_target_is_back(&mut self, index: StepIndex, due: Send) {
-        if due == (Send::Due { gate: Gate::Missing }) {
-            self.close_attention(Some(index), "fanfold", Some("the target is back".to_owned()));
-        }
-    }
-
     pub(super) fn step_answered(
         &mut self,
         index: StepIndex,
@@ -90,6 +66,7 @@ impl Change {
         trouble: Option<Trouble>,
     ) -> Result<(), Illegal> {
         let StepPhase::Sending(Send::Following(_)) = self.step(index)?.phase else { return Err(Illegal) };
+        self.note_lower_is_back(index, Leg::Forward);
         self.step_reading(index, answer, reading, trouble);
         Ok(())
     }
@@ -289,7 +266,7 @@ impl Change {
     pub(super) fn step_lower_timed_out(&mut self, index: StepIndex) -> Result<(), Illegal> {
         let now = self.now;
         let StepPhase::Sending(Send::Following(lower)) = &self.step(index)?.phase else { return Err(Illegal) };
-        if lower.until > now {
+        if !lower.is_over(now) {
             return Err(Illegal);
         }
         self.step_lower_lost(index, "the operation at the target did not end in time");

@@ -1,7 +1,7 @@
 //! The undo of one step: waiting until the target has settled, seeing that nobody else changed the resource, attempts, and how it ended.
 
 use crate::operation::{
-    Course, Effect, Found, Gate, Image, Lower, Outcome, Purpose, Reading, Send, Sent, Stage, StepPhase, Trouble,
+    Course, Effect, Found, Gate, Image, Leg, Lower, Outcome, Purpose, Reading, Send, Sent, Stage, StepPhase, Trouble,
     TroubleKind, Undo, UndoEnd, UndoPhase,
 };
 use crate::plan::{OnUndoFailure, UndoRule, is_repeatable};
@@ -13,11 +13,6 @@ use super::{Change, Illegal};
 impl Change {
     fn undo(&mut self, index: StepIndex) -> Result<&mut Undo, Illegal> {
         self.step(index)?.undo.as_mut().ok_or(Illegal)
-    }
-
-    pub(super) fn undo_gate(&mut self, index: StepIndex) -> Result<&mut Gate, Illegal> {
-        let UndoPhase::Sending(Send::Due { gate }) = &mut self.undo(index)?.phase else { return Err(Illegal) };
-        Ok(gate)
     }
 
     /// Enters the undo of a step into the record, to wait for its turn. A step without an undo rule cannot be undone.
@@ -130,6 +125,7 @@ impl Change {
         trouble: Option<Trouble>,
     ) -> Result<(), Illegal> {
         let UndoPhase::Sending(Send::Following(_)) = self.undo(index)?.phase else { return Err(Illegal) };
+        self.note_lower_is_back(index, Leg::Undo);
         self.undo_reading(index, answer, reading, trouble)
     }
 
@@ -278,7 +274,7 @@ impl Change {
         let now = self.now;
         let undo = self.undo(index)?;
         let UndoPhase::Sending(Send::Following(lower)) = &undo.phase else { return Err(Illegal) };
-        if lower.until > now {
+        if !lower.is_over(now) {
             return Err(Illegal);
         }
         let detail = format!("the operation of the undo at the target did not end in time{}", lower.last_heard());

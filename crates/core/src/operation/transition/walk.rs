@@ -87,11 +87,7 @@ fn work_events(op: &Operation, sketch: &Sketch, work: &Work, events: &mut Vec<(E
             if leg == Leg::Undo && op.steps[step.get()].undo.as_ref().unwrap().request.is_none() {
                 events.push((Event::UndoNotRendered { step, trouble: trouble() }, now(0)));
             }
-            if sketch.gates {
-                for gate in [Gate::Permit, Gate::Breaker, Gate::Held, Gate::Missing] {
-                    events.push((Event::GateChanged { step, leg, gate }, now(0)));
-                }
-            }
+            gate_events(sketch, step, leg, events);
         }
         Work::Read { step, purpose, .. } => {
             let deletes = op.plan.steps[step.get()].request.method == http::Method::DELETE;
@@ -100,6 +96,7 @@ fn work_events(op: &Operation, sketch: &Sketch, work: &Work, events: &mut Vec<(E
         Work::Follow { step, leg } => {
             let troubles = if sketch.polls { vec![None, Some(trouble())] } else { Vec::new() };
             events.extend(troubles.into_iter().map(|trouble| (Event::PollsChanged { step, leg, trouble }, now(0))));
+            gate_events(sketch, step, leg, events);
             for reading in [
                 Reading::Succeeded { etag: None },
                 Reading::NotApplied,
@@ -124,6 +121,13 @@ fn work_events(op: &Operation, sketch: &Sketch, work: &Work, events: &mut Vec<(E
             }
         }
         Work::CancelLower { .. } => {}
+    }
+}
+
+fn gate_events(sketch: &Sketch, step: StepIndex, leg: Leg, events: &mut Vec<(Event, Context)>) {
+    if sketch.gates {
+        let gates = [Gate::Permit, Gate::Breaker, Gate::Held, Gate::Missing];
+        events.extend(gates.map(|gate| (Event::GateChanged { step, leg, gate }, now(0))));
     }
 }
 
