@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Headers;
+use crate::{Headers, OperationId};
 
 /// One row of the refusal table of the documents. `detail` is for the client and never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,13 +53,20 @@ pub enum Refusal {
         detail: String,
     },
     /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
+    #[error("the idempotency key{} was used for another request, which operation {first} was accepted for", giver(*.by_route))]
+    KeyReused {
+        /// The operation of that request.
+        first: OperationId,
+        /// Whether the route makes the key of the request (`dedupe`), so that the client has not given it.
+        by_route: bool,
+    },
     /// Another operation holds the lock.
-    #[error("locked by another operation{}", crowd(*.waiting))]
+    #[error("locked by {}{}", named(*.holder), crowd(*.waiting))]
     Locked {
         /// The key of the lock.
         key: String,
+        /// Who holds it, where that is known.
+        holder: Option<OperationId>,
         /// How many wait for it already, where it may be waited for, but no more may.
         waiting: Option<u64>,
     },
@@ -100,11 +107,41 @@ pub enum Refusal {
     Internal,
 }
 
+fn giver(by_route: bool) -> &'static str {
+    if by_route { " that the route makes of the request (`dedupe`)" } else { "" }
+}
+
+fn named(holder: Option<OperationId>) -> String {
+    holder.map_or_else(|| "another operation".to_owned(), |holder| format!("operation {holder}"))
+}
+
 fn crowd(waiting: Option<u64>) -> String {
     waiting.map(|waiting| format!(", and {waiting} wait for it already, which is as many as may")).unwrap_or_default()
 }
 
 impl Refusal {
+    /// The operation that stands in the way, where it is another one.
+    pub(super) fn blocked_by(&self) -> Option<OperationId> {
+        match self {
+            Self::KeyReused { first, .. } => Some(*first),
+            Self::Locked { holder, .. } => *holder,
+            Self::Unauthenticated
+            | Self::NotFound { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::Unparsable { .. }
+            | Self::BadValue { .. }
+            | Self::OutOfRange { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::HeadTooLarge { .. }
+            | Self::NotPossible { .. }
+            | Self::Unavailable { .. }
+            | Self::TooManyRequests { .. }
+            | Self::StoreUnreachable { .. }
+            | Self::StoreFailing { .. }
+            | Self::Internal => None,
+        }
+    }
+
     /// The fields that go with a refusal in every dialect: the challenge of a 401 (RFC 9110, section 11.6.1) and `Retry-After`.
     pub(super) fn fields(&self) -> Headers {
         match self {
@@ -119,7 +156,7 @@ impl Refusal {
             | Self::OutOfRange { .. }
             | Self::BodyTooLarge { .. }
             | Self::HeadTooLarge { .. }
-            | Self::KeyReused
+            | Self::KeyReused { .. }
             | Self::Locked { .. }
             | Self::NotPossible { .. }
             | Self::StoreUnreachable { .. }

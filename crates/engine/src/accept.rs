@@ -75,9 +75,14 @@ impl Engine {
         };
         let fingerprint = fingerprint::of_request(&shared.config.fingerprint_key, &incoming);
         let planned = route.plan(incoming, issued)?;
+        let by_route = given.key.is_none();
         let key = given.key.or(planned.dedupe);
         let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
-        self.record(mount, (id, tenant, planned.plan), idempotency, now).await
+        let recorded = self.record(mount, (id, tenant, planned.plan), idempotency, now).await;
+        recorded.map_err(|refusal| match refusal {
+            Refusal::KeyReused { first, by_route: _ } => Refusal::KeyReused { first, by_route },
+            other => other,
+        })
     }
 
     /// Lets a request in that may become an operation. It is counted until it is answered, so that the server is not called
@@ -139,11 +144,13 @@ impl Engine {
                     || Refusal::StoreFailing { detail: format!("operation {id} was deleted just now; try again") };
                 Ok(AcceptOutcome { operation: operation.ok_or_else(gone)?, repeated: true })
             }
-            Accepted::KeyReused(_) => Err(Refusal::KeyReused),
+            Accepted::KeyReused(first) => Err(Refusal::KeyReused { first, by_route: false }),
             Accepted::Retried { by } => Err(self.retried_before(by).await),
-            Accepted::Locked { .. } => Err(Refusal::Locked { key: lock_key.unwrap_or_default(), waiting: None }),
+            Accepted::Locked { holder } => {
+                Err(Refusal::Locked { key: lock_key.unwrap_or_default(), holder: Some(holder), waiting: None })
+            }
             Accepted::LockQueueFull { waiting } => {
-                Err(Refusal::Locked { key: lock_key.unwrap_or_default(), waiting: Some(waiting) })
+                Err(Refusal::Locked { key: lock_key.unwrap_or_default(), holder: None, waiting: Some(waiting) })
             }
             Accepted::TooManyWaiting => {
                 let detail = "as many operations as allowed have not ended yet".to_owned();

@@ -43,6 +43,7 @@ async fn two_operations_on_one_lock() {
     // Across routes, and over a restart.
     let refused = server.http.put("/parts/1", &json!({})).await;
     assert_eq!((refused.status, text(&refused.json()["code"])), (409, "locked".to_owned()));
+    assert_eq!(text(&refused.json()["blocked_by"]), first, "who holds it is told");
     server.process.kill();
     latch.open();
     let server = Server::start(&home).await;
@@ -62,11 +63,12 @@ async fn a_queue_of_five_on_one_lock_over_a_restart() {
         ids.push(server.put(path).await);
     }
     for (position, id) in ids.iter().enumerate().skip(1) {
-        let waiting = json!([{ "for": "lock", "key": "site/1", "position": position }]);
+        let waiting = json!([{ "for": "lock", "key": "site/1", "position": position, "holder": ids[0] }]);
         assert_eq!(detail(&server, id).await["waiting_for"], waiting);
     }
     let shown = server.run(&home, &["ops", "get", &ids[3]]).await;
-    assert!(shown.stdout.contains("the lock site/1, at place 3"), "{}", shown.stdout);
+    let words = format!("the lock site/1, at place 3, which operation {} holds", ids[0]);
+    assert!(shown.stdout.contains(&words), "{}", shown.stdout);
     // One in the middle leaves; the others move up.
     let canceled = server.run(&home, &["ops", "cancel", &ids[2]]).await;
     assert_eq!(canceled.code, Some(0), "{}", canceled.stderr);
@@ -154,6 +156,9 @@ async fn clients_that_cannot_send_a_key_have_one_made() {
     server.end_of(&first.1).await;
     assert_eq!(post(plain, json!({ "id": 17 })).await, first, "the same request has the same answer");
     assert_eq!(post(plain, json!({ "id": 17, "x": 1 })).await, (422, "key_reused".to_owned()));
+    let reused = plain.post("/orders", &json!({ "id": 17, "x": 1 })).await;
+    assert_eq!(text(&reused.json()["blocked_by"]), first.1);
+    assert!(text(&reused.json()["detail"]).contains("`dedupe`"), "{}", reused.text());
     assert_ne!(post(plain, json!({ "id": 18 })).await.1, first.1);
     // A key that is sent goes before it.
     let other = post(&plain.clone().with("idempotency-key", "mine"), json!({ "id": 17 })).await;

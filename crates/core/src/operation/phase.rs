@@ -14,7 +14,7 @@ use super::lower::{Lower, LowerTime, Unclear};
 use super::state::{
     Cause, End, LockState, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
 };
-use crate::{StepIndex, TargetName};
+use crate::{OperationId, StepIndex, TargetName};
 
 /// What an executing operation is doing. Where several apply the first one counts, so the order of the variants matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub enum WaitingFor {
         /// The place in the lock's queue, counted from 1; the store knows it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         position: Option<u64>,
+        /// The operation that holds it; the store knows that too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<OperationId>,
     },
     /// To be taken up by the dispatcher.
     Dispatch,
@@ -251,7 +254,7 @@ fn unexecuted_waits(operation: &Operation, start_at: Option<Timestamp>, lock: Lo
         return vec![WaitingFor::StartTime { until }];
     }
     vec![match (lock, &operation.plan.lock) {
-        (LockState::Wanted, Some(lock)) => WaitingFor::Lock { key: lock.key.clone(), position: None },
+        (LockState::Wanted, Some(lock)) => WaitingFor::Lock { key: lock.key.clone(), position: None, holder: None },
         (LockState::Wanted | LockState::NotNeeded | LockState::Held, _) => WaitingFor::Dispatch,
     }]
 }

@@ -8,6 +8,10 @@ use http::Method;
 
 use crate::fixtures::show;
 
+fn other() -> fanfold_core::OperationId {
+    "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
+}
+
 fn rows() -> Vec<Refusal> {
     let text = |text: &str| text.to_owned();
     vec![
@@ -19,9 +23,10 @@ fn rows() -> Vec<Refusal> {
         Refusal::OutOfRange { detail: text("`limit` is not from 1 to 1000") },
         Refusal::BodyTooLarge { max: 1 << 20 },
         Refusal::HeadTooLarge { detail: text("the head is larger than 32768 bytes") },
-        Refusal::KeyReused,
-        Refusal::Locked { key: text("slice/7"), waiting: None },
-        Refusal::Locked { key: text("slice/7"), waiting: Some(1000) },
+        Refusal::KeyReused { first: other(), by_route: false },
+        Refusal::KeyReused { first: other(), by_route: true },
+        Refusal::Locked { key: text("slice/7"), holder: Some(other()), waiting: None },
+        Refusal::Locked { key: text("slice/7"), holder: None, waiting: Some(1000) },
         Refusal::NotPossible { detail: text("the operation has ended") },
         Refusal::Unavailable { detail: text("draining"), retry_after: Duration::from_millis(2500) },
         Refusal::TooManyRequests { retry_after: Duration::ZERO },
@@ -68,7 +73,8 @@ fn plas() {
 #[test]
 fn no_refusal_tells_the_key_of_a_lock() {
     for name in [DialectName::Native, DialectName::Msf, DialectName::Plas] {
-        let reply = dialect(name).refuse(&Refusal::Locked { key: "slice/secret".to_owned(), waiting: None });
+        let reply =
+            dialect(name).refuse(&Refusal::Locked { key: "slice/secret".to_owned(), holder: None, waiting: None });
         assert!(!String::from_utf8(reply.body.to_vec()).unwrap().contains("slice/secret"));
     }
 }

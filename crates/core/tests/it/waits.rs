@@ -13,7 +13,7 @@ fn next(before: Option<&WaitingFor>) -> Option<WaitingFor> {
     let until = at(60);
     Some(match before {
         None => WaitingFor::StartTime { until },
-        Some(WaitingFor::StartTime { .. }) => WaitingFor::Lock { key: "a".to_owned(), position: Some(1) },
+        Some(WaitingFor::StartTime { .. }) => WaitingFor::Lock { key: "a".to_owned(), position: Some(1), holder: None },
         Some(WaitingFor::Lock { .. }) => WaitingFor::Dispatch,
         Some(WaitingFor::Dispatch) => WaitingFor::Permit(call()),
         Some(WaitingFor::Permit(_)) => WaitingFor::Breaker(call()),

@@ -260,7 +260,8 @@ async fn the_same_key_gives_the_same_operation_once() {
     let second = stage.accept_with("POST", "/things", "{}", &header).await.unwrap();
     assert_eq!((first.operation.id, second.repeated), (second.operation.id, true));
     let other = stage.accept_with("POST", "/things", "{\"a\":1}", &header).await;
-    assert_eq!(other.unwrap_err(), fanfold_core::dialect::Refusal::KeyReused);
+    let reused = fanfold_core::dialect::Refusal::KeyReused { first: first.operation.id, by_route: false };
+    assert_eq!(other.unwrap_err(), reused);
     stage.ended(first.operation.id).await;
     assert_eq!(fakes[0].seen().len(), 1);
 }

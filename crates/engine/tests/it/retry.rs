@@ -275,7 +275,7 @@ async fn idempotency_keys_of_a_retry_are_its_own() {
     let key = [("idempotency-key", "k")];
     let first = stage.accept_with("POST", "/things", "{}", &key).await.unwrap().operation.id;
     stage.ended(first).await;
-    assert!(matches!(retry_with(&stage, first, false, &key).await, Err(Refusal::KeyReused)));
+    assert!(matches!(retry_with(&stage, first, false, &key).await, Err(Refusal::KeyReused { .. })));
     let other = [("idempotency-key", "other")];
     let second = retry_with(&stage, first, false, &other).await.unwrap();
     let again = retry_with(&stage, first, false, &other).await.unwrap();

@@ -89,6 +89,7 @@ async fn the_same_key_gives_the_same_operation_and_another_request_is_refused() 
     assert_eq!((again.status, &again.json()["id"]), (202, &first["id"]));
     let other = http.post("/things", &json!({ "n": 2 })).await;
     assert_eq!((other.status, &other.json()["code"]), (422, &json!("key_reused")));
+    assert_eq!(other.json()["blocked_by"], first["id"]);
     let listed = rig.http.get("/api/v1/operations").await.json();
     assert_eq!(listed["operations"].as_array().map(Vec::len), Some(1));
 }

@@ -113,7 +113,10 @@ async fn a_queued_operation_tells_its_place() {
     let third = rig.accept("POST", "/queue/7", &json!({})).await;
     for (id, position) in [(&second, 1), (&third, 2)] {
         let detail = rig.detail(id).await.json();
-        assert_eq!(detail["waiting_for"], json!([{ "for": "lock", "key": "thing/7", "position": position }]));
+        assert_eq!(
+            detail["waiting_for"],
+            json!([{ "for": "lock", "key": "thing/7", "position": position, "holder": first }])
+        );
     }
     let place = rig.http.clone().with("if-none-match", rig.detail(&third).await.header("etag").unwrap());
     let path = format!("/api/v1/operations/{third}");

@@ -136,8 +136,11 @@ fn print_content(name: &str, content: Option<&Content>) -> io::Result<()> {
 fn waiting_words(waiting: &WaitingFor) -> String {
     match waiting {
         WaitingFor::StartTime { until } => format!("its start at {}", time(*until)),
-        WaitingFor::Lock { key, position: Some(position) } => format!("the lock {key}, at place {position}"),
-        WaitingFor::Lock { key, position: None } => format!("the lock {key}"),
+        WaitingFor::Lock { key, position, holder } => {
+            let place = position.map(|position| format!(", at place {position}")).unwrap_or_default();
+            let holder = holder.map(|holder| format!(", which operation {holder} holds")).unwrap_or_default();
+            format!("the lock {key}{place}{holder}")
+        }
         WaitingFor::Dispatch => "being taken up".to_owned(),
         WaitingFor::Permit(call) => format!("a permit of {}", call.target),
         WaitingFor::Breaker(call) => format!("the open breaker of {}", call.target),

@@ -57,7 +57,7 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
         | Refusal::OutOfRange { .. }
         | Refusal::BodyTooLarge { .. }
         | Refusal::HeadTooLarge { .. }
-        | Refusal::KeyReused
+        | Refusal::KeyReused { .. }
         | Refusal::Locked { .. }
         | Refusal::NotPossible { .. }
         | Refusal::Unavailable { .. }
@@ -107,7 +107,7 @@ fn row(refusal: &Refusal) -> (Code, Consistency) {
         Refusal::Unauthenticated => (Code::Undefined, Consistency::RolledBack),
         Refusal::NotFound { .. } | Refusal::MethodNotAllowed { .. } => (Code::NotFound, Consistency::RolledBack),
         Refusal::Unparsable { .. } => (Code::ParameterFormat, Consistency::RolledBack),
-        Refusal::BadValue { .. } | Refusal::KeyReused => (Code::ParameterValue, Consistency::RolledBack),
+        Refusal::BadValue { .. } | Refusal::KeyReused { .. } => (Code::ParameterValue, Consistency::RolledBack),
         Refusal::OutOfRange { .. } | Refusal::BodyTooLarge { .. } | Refusal::HeadTooLarge { .. } => {
             (Code::ParameterRange, Consistency::RolledBack)
         }

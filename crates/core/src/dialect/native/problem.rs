@@ -29,6 +29,9 @@ pub struct Problem {
     /// What became of the operation, where the problem is that it was not completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationResult>,
+    /// The operation that stands in the way: the one that holds the lock, or that the idempotency key was used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<OperationId>,
 }
 
 /// What became of an operation.
@@ -85,6 +88,7 @@ impl Problem {
             detail: detail.into(),
             code: code.as_str().to_owned(),
             operation: None,
+            blocked_by: None,
         }
     }
 
@@ -130,7 +134,8 @@ impl From<Outcome> for OutcomeWord {
 }
 
 pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
-    let reply = Problem::new(code(refusal), refusal.to_string()).reply().with_fields(refusal.fields());
+    let problem = Problem { blocked_by: refusal.blocked_by(), ..Problem::new(code(refusal), refusal.to_string()) };
+    let reply = problem.reply().with_fields(refusal.fields());
     let Refusal::MethodNotAllowed { allow } = refusal else {
         return reply;
     };
@@ -157,7 +162,7 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::OutOfRange { .. } => Code::OutOfRange,
         Refusal::BodyTooLarge { .. } => Code::BodyTooLarge,
         Refusal::HeadTooLarge { .. } => Code::HeadTooLarge,
-        Refusal::KeyReused => Code::KeyReused,
+        Refusal::KeyReused { .. } => Code::KeyReused,
         Refusal::Locked { .. } => Code::Locked,
         Refusal::NotPossible { .. } => Code::NotPossible,
         Refusal::Unavailable { .. } => Code::Unavailable,

@@ -125,7 +125,7 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::MethodNotAllowed { .. } => Code::MethodNotAllowed,
         Refusal::Unparsable { .. } | Refusal::BadValue { .. } | Refusal::OutOfRange { .. } => Code::BadRequest,
         Refusal::BodyTooLarge { .. } | Refusal::HeadTooLarge { .. } => Code::TooLarge,
-        Refusal::KeyReused => Code::KeyReused,
+        Refusal::KeyReused { .. } => Code::KeyReused,
         Refusal::Locked { .. } | Refusal::NotPossible { .. } => Code::Conflict,
         Refusal::Unavailable { .. } => Code::Unavailable,
         Refusal::TooManyRequests { .. } => Code::TooManyRequests,

@@ -122,10 +122,13 @@ impl Beside {
         let mut beside = Self { waiting_for: waiting_for(operation), retried_by, unrecorded };
         for wait in &mut beside.waiting_for {
             match wait {
-                WaitingFor::Lock { position, .. } => {
+                WaitingFor::Lock { key, position, holder } => {
                     *position = lock_position(shared, operation.id).await?;
-                    if let Some(position) = position {
-                        write!(beside.unrecorded, "-{position}").expect("writing to a String cannot fail");
+                    *holder = shared.store.lock_holder(&operation.tenant, key).await?;
+                    for mark in
+                        [position.map(|at| at.to_string()), holder.map(|id| id.to_string())].into_iter().flatten()
+                    {
+                        write!(beside.unrecorded, "-{mark}").expect("writing to a String cannot fail");
                     }
                 }
                 // Reads are not recorded, so that only the target knows what they wait for.
