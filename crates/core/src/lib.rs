@@ -1,5 +1,5 @@
 //! What Fanfold knows and decides, without doing anything: operations and how they change ([`operation`]), plans as
-//! data ([`plan`]), how they are made from configuration and a request ([`route`]), and the wire formats ([`dialect`]).
+//! data ([`plan`]), how they are made from configuration and a request ([`route`]) or for a retry ([`retry`]), and the wire formats ([`dialect`]).
 //!
 //! Nothing here performs IO, waits, reads a clock or draws a random number: time, ids and jitter are arguments.
 //! The engine performs what is decided here, the store records it, the server translates it.
@@ -13,6 +13,7 @@ pub mod message;
 pub mod operation;
 pub mod plan;
 pub mod refusal;
+pub mod retry;
 pub mod route;
 pub mod text;
 

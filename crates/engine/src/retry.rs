@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use fanfold_core::dialect::{Bodies, Mount, Refusal, View};
 use fanfold_core::operation::Status;
-use fanfold_core::plan::{Plan, retry};
-use fanfold_core::{Headers, Operation, OperationId};
+use fanfold_core::{Headers, Operation, OperationId, Plan, retry};
 use fanfold_store::{Filter, IdempotencyKey, Page};
 
 use crate::Engine;
@@ -63,7 +62,7 @@ impl Engine {
             Some(_) => self.shared.store.bodies(id).await.map_err(|error| unreadable(error.into()))?,
             None => Bodies::new(),
         };
-        match retry(View { operation: &operation, bodies: &bodies }, forced_by) {
+        match retry::plan_of(View { operation: &operation, bodies: &bodies }, forced_by) {
             Ok(plan) => Ok((operation, plan)),
             Err(no_retry) => {
                 // That it was retried before tells more than what stands against doing so again.

@@ -1,7 +1,6 @@
 //! What one operation will do, as data: worked out at acceptance ([`crate::route`]), frozen from then on.
 
 pub mod policy;
-mod retry;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +14,6 @@ pub use policy::{
     BodyTemplate, Limits, Monitor, OnFailure, OnUndoFailure, OnUnknown, Order, Policy, PollRule, ProbeRule, Redaction,
     RequestTemplate, Require, ResultTemplate, TargetPolicy, UndoRule,
 };
-pub use retry::{FORCED_BY, NoRetry, retry};
 
 /// The frozen plan of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

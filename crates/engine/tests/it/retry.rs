@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::{Consistency, Outcome, Stage as OperationStage, Status};
-use fanfold_core::plan::{FORCED_BY, OnFailure, OnLocked, Order, RequestTemplate, Require, UndoRule};
+use fanfold_core::plan::{OnFailure, OnLocked, Order, RequestTemplate, Require, UndoRule};
 use fanfold_core::route::spec::OperationSpec;
 use fanfold_core::{Operation, OperationId};
 use fanfold_engine::{AcceptOutcome, Clock as _, Resolution, RetryRequest, SystemClock};
@@ -114,7 +114,7 @@ async fn retry_is_refused_while_unknown_and_can_be_forced() {
     assert!(detail.contains("tokyo") && detail.contains("`force`"), "{detail}");
     assert_eq!(fakes[0].seen().len(), 1);
     let forced = retry(&stage, first.id, true).await.unwrap().operation;
-    assert_eq!(forced.plan.front.attributes.get(FORCED_BY).map(String::as_str), Some("ann"));
+    assert_eq!(forced.plan.front.attributes.get(fanfold_core::retry::FORCED_BY).map(String::as_str), Some("ann"));
     assert_eq!(stage.ended(forced.id).await.status(), Status::Completed);
     assert_eq!(fakes[0].seen().len(), 2);
 }

@@ -33,7 +33,7 @@ fn failed(ends: &[Ends]) -> Operation {
 }
 
 fn of(operation: &Operation, forced_by: Option<&str>) -> Result<Plan, NoRetry> {
-    retry(View { operation, bodies: &Bodies::new() }, forced_by)
+    plan_of(View { operation, bodies: &Bodies::new() }, forced_by)
 }
 
 /// The targets that a retry calls, each with its wave.
@@ -134,7 +134,7 @@ fn bodies_come_along() {
     plan.steps[0].request.body = Body(Content::Apart { bytes: 5 });
     let bodies =
         Bodies::from([(Slot::Request, "all"[..].into()), (Slot::StepRequest(StepIndex(0)), "other"[..].into())]);
-    let plan = retry(View { operation: &operation, bodies: &bodies }, None).unwrap();
+    let plan = plan_of(View { operation: &operation, bodies: &bodies }, None).unwrap();
     assert_eq!(plan.request.body, Body::inline("all"));
     let bodies: Vec<_> = plan.steps.iter().map(|step| step.request.body.clone()).collect();
     assert_eq!(bodies, [Body(Content::Same(Slot::Request)), Body::inline("other")]);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Plan, Policy, Require, StepPlan};
 use crate::dialect::View;
 use crate::operation::{Consistency, Outcome, Status, Step, UndoEnd, UndoPhase};
+use crate::plan::{Plan, Policy, Require, StepPlan};
 use crate::{Body, Content, Operation, OperationId, Request, Slot, StepIndex, TargetName};
 
 /// The attribute that names who forced a retry.
@@ -44,7 +44,7 @@ fn names(targets: &[TargetName]) -> String {
 ///
 /// # Errors
 /// Why there is none.
-pub fn retry(view: View<'_>, forced_by: Option<&str>) -> Result<Plan, NoRetry> {
+pub fn plan_of(view: View<'_>, forced_by: Option<&str>) -> Result<Plan, NoRetry> {
     let operation = view.operation;
     let plan = &operation.plan;
     match operation.status() {
