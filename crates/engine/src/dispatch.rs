@@ -97,17 +97,25 @@ pub(crate) fn take_up_to_cancel(shared: &Arc<Shared>, operation: Arc<Operation>,
     begin(shared, actor.canceled_by(canceling));
 }
 
-/// Takes an operation into memory to tell it something, whatever the bounds: somebody waits for the answer. `false` if the
+/// Takes an operation into memory to tell it something, whatever the bounds: somebody waits for the answer. Where there
+/// is no room it leaves again once it has answered, and is due in the store as far as there is something to do. `false` if the
 /// operation came into memory meanwhile: then it is to be told where it is.
 pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, command: Command) -> bool {
     let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
-    let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), bounds) else { return false };
+    let lane = lane(&operation.plan);
+    let has_room = shared.residents.room(&lane, shared.bounds()).0 > 0;
+    let Some(entry) = shared.residents.enter(&operation, &lane, bounds) else { return false };
     // It is in the inbox before the task begins, so that the task does not end without it.
     if entry.sender.try_send(command).is_err() {
         return false;
     }
     let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
-    begin(shared, actor);
+    if has_room {
+        begin(shared, actor);
+    } else {
+        shared.residents.await_room();
+        begin(shared, actor.beyond_bounds());
+    }
     true
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Actor {
     steady: Steady,
     /// Its acceptance could not be answered: it is canceled before anything else, and its idempotency key is freed.
     canceling: Option<Canceling>,
+    /// It came into memory to be told something, though there was no room.
+    is_beyond_bounds: bool,
 }
 
 /// Why waiting ended.
@@ -72,7 +74,18 @@ impl Actor {
     pub(crate) fn new(shared: Arc<Shared>, op: Arc<Operation>, place: Place, inbox: mpsc::Receiver<Command>) -> Self {
         let (tasks, draft) = (Tasks::default(), Draft::default());
         let steady = Steady::from(op.updated_at);
-        Self { shared, op, _place: place, inbox, tasks, draft, halted: false, steady, canceling: None }
+        Self {
+            shared,
+            op,
+            _place: place,
+            inbox,
+            tasks,
+            draft,
+            halted: false,
+            steady,
+            canceling: None,
+            is_beyond_bounds: false,
+        }
     }
 
     pub(crate) fn id(&self) -> OperationId {
@@ -82,6 +95,12 @@ impl Actor {
     /// The same for an operation whose acceptance could not be answered.
     pub(crate) fn canceled_by(mut self, canceling: Canceling) -> Self {
         self.canceling = Some(canceling);
+        self
+    }
+
+    /// The same for one that comes into memory to be told something, though there is no room.
+    pub(crate) fn beyond_bounds(mut self) -> Self {
+        self.is_beyond_bounds = true;
         self
     }
 
@@ -197,6 +216,10 @@ impl Actor {
     /// dispatcher will take it up again.
     fn is_done(&self) -> bool {
         if matches!(self.op.stage, Stage::Ended { .. }) || (self.halted && self.tasks.is_empty()) {
+            return true;
+        }
+        // What it was to be told is recorded and answered; the rest is taken up when there is room (G8).
+        if self.is_beyond_bounds && self.inbox.is_empty() && !self.tasks.has_calls() {
             return true;
         }
         self.tasks.is_empty() && self.inbox.is_empty() && wake_at(&self.op, &self.shared, self.now()) != Wake::Now

@@ -59,6 +59,11 @@ impl Tasks {
         self.set.is_empty()
     }
 
+    /// Whether an attempt is on the wire.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     pub(super) fn has(&self, work: &Work) -> bool {
         self.works.contains_key(work)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::{Deadline, Gate, Leg, Status};
-use fanfold_core::plan::OnUnknown;
+use fanfold_core::plan::{OnFailure, OnUnknown};
 use fanfold_core::{Operation, OperationId, StepIndex};
 use fanfold_engine::{Clock as _, Error, Extension, Resolution, SystemClock};
 use fanfold_store::{AttentionId, Commit};
@@ -150,6 +150,37 @@ async fn a_drained_engine_still_cancels_and_resolves_and_goes_on_with_what_peopl
     release(&stage).await;
     assert_eq!(stage.ended(second).await.status(), Status::Completed);
     soon("it is drained again", || stage.engine.is_drained()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_that_people_decide_about_all_at_once_stay_within_the_bounds() {
+    const MANY: u64 = 6;
+    let fakes = fakes().await;
+    // One target refuses and the other has succeeded, so that there is something to decide.
+    let mut route = spec(&NAMES[..2]);
+    route.on_failure = OnFailure::Hold;
+    let mut setting = Setting::new(&fakes[..2], route);
+    setting.config.running_max = 2;
+    let stage = Stage::of(setting).await;
+    let mut asked = Vec::new();
+    for _ in 0..MANY {
+        fakes[0].once("POST", "/things", Answer::empty(409));
+        let id = post(&stage).await;
+        stage.until(id, |operation| matches!(operation.deadline, Deadline::Paused(_))).await;
+        asked.push(id);
+    }
+    soon("all are parked", || stage.engine.running() == 0).await;
+    // What is to be sent again waits, so that nothing of it leaves the memory by itself.
+    hold(&stage).await;
+    for number in 1..=MANY {
+        stage.engine.resolve(AttentionId(number), Resolution::Retry, "ann".to_owned(), None).await.unwrap();
+    }
+    soon("no more are in memory than may be", || stage.engine.running() <= 2).await;
+    release(&stage).await;
+    for id in asked {
+        assert_eq!(stage.ended(id).await.status(), Status::Completed);
+    }
+    assert_eq!(fakes[0].seen().len(), 2 * usize::try_from(MANY).unwrap());
 }
 
 fn in_two_days() -> String {
