@@ -100,6 +100,9 @@ pub(crate) fn states(operations: &[(Operation, Vec<Recorded>)]) -> BTreeSet<Stri
     let mut states = BTreeSet::new();
     for (operation, history) in operations {
         states.insert(format!("stage {}", stage(&operation.stage)));
+        if operation.plan.retry_of.is_some() {
+            states.insert(format!("retry {}", stage(&operation.stage)));
+        }
         for step in &operation.steps {
             states.insert(format!("step {}", phase(&step.phase)));
             states.extend(step.undo.as_ref().map(|undo| format!("undo {}", undo_word(undo))));

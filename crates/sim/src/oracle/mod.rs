@@ -6,11 +6,11 @@
 mod case;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use fanfold_core::operation::Leg;
+use fanfold_core::operation::{Consistency, Leg};
 use fanfold_core::{Operation, OperationId};
 use fanfold_store::{NoticeFilter, NoticeState, Page, ReadNotices as _, Recorded};
 use futures_util::FutureExt as _;
@@ -64,6 +64,7 @@ pub(crate) fn judge(scenario: &Scenario, played: &Played, operations: &[(Operati
         judge.operation(route, operation, history);
     }
     judge.locks(scenario, operations);
+    judge.retries(operations);
     judge.breaches
 }
 
@@ -107,7 +108,8 @@ impl Judge<'_> {
             }
             // An acceptance in doubt is canceled when its key is freed, and a key lives as long as its operation: more than one
             // that ran is not possible.
-            let ran = own.iter().filter(|op| op.started_at.is_some() && !played.store.is_purged(op.id)).count();
+            let by_request = own.iter().filter(|op| op.plan.retry_of.is_none() && !played.store.is_purged(op.id));
+            let ran = by_request.filter(|op| op.started_at.is_some()).count();
             if ran > 1 && route.key != Key::None {
                 self.breach(Guarantee::G9, format!("one request with one key became {} operations", own.len()));
             }
@@ -236,6 +238,42 @@ impl Judge<'_> {
         }
         if let Some(wrong) = wrong {
             self.breach(Guarantee::G3, wrong);
+        }
+    }
+
+    /// A retry calls what is not in the requested state, and nothing else; there is one of each operation at the most.
+    fn retries(&mut self, operations: &[(Operation, Vec<Recorded>)]) {
+        let played = self.played;
+        for (id, _) in &played.retries {
+            if !operations.iter().any(|(operation, _)| operation.id == *id) {
+                self.breach(Guarantee::G1, format!("the retry {id} was accepted and is not there"));
+            }
+        }
+        let mut retried = BTreeSet::new();
+        for (retry, _) in operations {
+            let Some(of) = retry.plan.retry_of else { continue };
+            if !retried.insert(of) && !played.store.is_purged(of) {
+                self.breach(Guarantee::G3, format!("{of} was retried twice"));
+            }
+            let Some((before, _)) = operations.iter().find(|(operation, _)| operation.id == of) else { continue };
+            let is_forced = played.retries.contains(&(retry.id, true));
+            for (_, plan, step) in before.indexed_steps() {
+                let again = retry.plan.steps.iter().any(|other| other.target == plan.target);
+                let allowed = match step.consistency() {
+                    Consistency::Updated => false,
+                    Consistency::Unknown => is_forced || !played.retries.contains(&(retry.id, false)),
+                    // Where its undo failed it stands as it was requested.
+                    Consistency::NotConsistent => {
+                        let target = routes::target_number(&plan.target);
+                        !target.is_some_and(|target| played.world.truth(target, of).stands)
+                    }
+                    Consistency::RolledBack => true,
+                };
+                if again && !allowed {
+                    let what = format!("{} retries {}, which was `{}`", retry.id, plan.target, step.consistency());
+                    self.breach(Guarantee::G3, what);
+                }
+            }
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) fn judge(route: &Route, operation: &Operation, history: &[Recorded], 
         breach(Guarantee::G5, format!("`{}`, but its targets are {said:?}", end.consistency));
     }
     let required = match route.require {
+        // What is left to do is for core to say.
+        _ if operation.plan.retry_of.is_some() => operation.plan.required(),
         0 => operation.steps.len(),
         count => operation.steps.len().min(usize::try_from(count).unwrap_or(usize::MAX)),
     };

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fanfold_core::dialect::{Mount, Refusal};
 use fanfold_core::plan::DialectName;
 use fanfold_core::route::{Found, Handling, Incoming};
-use fanfold_core::{OperationId, TenantId};
-use fanfold_engine::{AcceptRequest, Engine};
+use fanfold_core::{Headers, OperationId, TenantId};
+use fanfold_engine::{AcceptRequest, Engine, RetryRequest};
 
 use super::{Stage, Submitted};
 use crate::clock::SimClock;
@@ -88,6 +88,31 @@ impl Stage<'_> {
         }
     }
 
+    /// Retries the latest one of a chain of retries. That there is nothing to retry, or not now, are answers.
+    pub(super) async fn retry(&mut self, engine: &Engine, number: usize, force: bool) {
+        let Submitted::Accepted(first) = self.played.submitted[number] else { return };
+        let mut id = first;
+        let mut operations = self.played.store.operations();
+        operations.sort_unstable_by_key(|(operation, _)| operation.id);
+        for (operation, _) in operations {
+            if operation.plan.retry_of == Some(id) {
+                id = operation.id;
+            }
+        }
+        let mount = self.mount(number);
+        let request = RetryRequest { id, mount: &mount, force, by: "a person", headers: Headers::new() };
+        if let Ok(accepted) = engine.retry(request).await {
+            self.played.retries.push((accepted.operation.id, force));
+        }
+    }
+
+    fn mount(&self, number: usize) -> Mount {
+        match self.scenario.routes[number].noticed {
+            true => Mount::new(DialectName::Msf, "/v1"),
+            false => Mount::new(DialectName::Native, ""),
+        }
+    }
+
     pub(super) async fn accept(
         &self,
         engine: &Engine,
@@ -102,8 +127,7 @@ impl Stage<'_> {
             return Err(internal());
         };
         let Handling::Operation(operation) = &found.handling else { return Err(internal()) };
-        let (dialect, prefix) = if route.noticed { (DialectName::Msf, "/v1") } else { (DialectName::Native, "") };
-        let mount = Mount::new(dialect, prefix);
+        let mount = self.mount(number);
         let query = route.noticed.then(|| "notification_address=10.0.0.9&notification_port=80".to_owned());
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         if route.key == Key::Header {

@@ -63,6 +63,8 @@ pub(crate) struct Played {
     pub(crate) losses: usize,
     /// Operations that were in memory at once, beyond the bound.
     pub(crate) over_bound: usize,
+    /// Retries that were accepted, and whether they were forced.
+    pub(crate) retries: Vec<(OperationId, bool)>,
     /// When each life began, and when all faults ceased.
     pub(crate) lives: Vec<Duration>,
     pub(crate) calm_at: Duration,
@@ -108,6 +110,7 @@ pub(crate) fn play(scenario: &Scenario) -> Result<Played> {
         over_bound: 0,
         lives: Vec::new(),
         calm_at: Duration::MAX,
+        retries: Vec::new(),
     };
     let mut stage = Stage {
         scenario,
@@ -248,6 +251,7 @@ impl Stage<'_> {
                     drop(engine.cancel(id, "a client".into()).await);
                 }
             }
+            Deed::Retry(route, is_forced) => self.retry(engine, route, is_forced).await,
             Deed::Extend(route, millis) => {
                 if let Submitted::Accepted(id) = self.played.submitted[route] {
                     self.told += 1;

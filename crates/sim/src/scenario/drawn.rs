@@ -63,6 +63,9 @@ impl Scenario {
         if random.chance(1, 16) {
             scenario.make_slow_and_cut_off(&mut random);
         }
+        if random.chance(1, 24) {
+            scenario.make_doubtful();
+        }
         scenario.make_eventful(&mut random);
         scenario.make_fair();
         scenario
@@ -80,6 +83,19 @@ impl Scenario {
         let number = 1 + random.number(6);
         self.writes.retain(|(other, _)| *other != number);
         self.writes.push((number, WriteFault::PowerLostAfter));
+    }
+
+    /// The first acceptance is left in doubt, and nobody asks again; then the dispatcher has other reason to look.
+    fn make_doubtful(&mut self) {
+        self.acceptances = vec![(0, WriteFault::AnswerLost)];
+        let in_doubt = Route { asks_once: true, lock: Lock::None, start: Start::AtOnce, ..self.routes[0] };
+        self.routes[0] = in_doubt;
+        self.routes[1].start = Start::Scheduled(0);
+        self.acts.retain(|act| !matches!(act.what, Deed::Submit(0 | 1)) && act.at_ms > 100);
+        let submit = |at_ms, route| Act { at_ms, what: Deed::Submit(route) };
+        self.acts.insert(0, submit(0, 0));
+        self.acts.insert(1, submit(100, 1));
+        self.acts.push(Act { at_ms: 60_000, what: Deed::Acknowledge });
     }
 
     /// Sees to it that at least two things go wrong.
@@ -163,6 +179,7 @@ impl Deed {
             | Self::Restart
             | Self::Jump(_)
             | Self::Extend(..)
+            | Self::Retry(..)
             | Self::Answer
             | Self::Acknowledge
             | Self::Resume
@@ -176,7 +193,7 @@ impl Deed {
 fn deed(random: &mut Random, routes: usize) -> Deed {
     let route = random.below(routes);
     let target = random.below(TARGETS);
-    match random.below(20) {
+    match random.below(24) {
         0 => Deed::Repeat(route),
         1 => Deed::Abuse(route),
         2..=5 => Deed::Cancel(route),
@@ -190,6 +207,7 @@ fn deed(random: &mut Random, routes: usize) -> Deed {
         16 => Deed::Acknowledge,
         17 => Deed::Drain,
         18 => Deed::Replay,
+        19..=22 => Deed::Retry(route, random.chance(1, 3)),
         _ => Deed::Forge,
     }
 }

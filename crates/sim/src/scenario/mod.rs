@@ -225,6 +225,8 @@ pub enum Deed {
     Jump(i64),
     /// The deadline is moved, in milliseconds.
     Extend(usize, u64),
+    /// What is not in the requested state is retried as a new operation; forced: even where that is not known.
+    Retry(usize, bool),
     /// A person answers what is asked, as far as the targets can tell by now.
     Answer,
     /// A person has seen what is noted of ended operations.
