@@ -108,7 +108,7 @@ const TESTS: &str = "cargo test --package fanfold-core --package fanfold-engine 
 const CHECK: &str = "cargo check --quiet --workspace";
 
 /// Histories in which a defect is looked for, if nothing else is said.
-const DEFECT_HISTORIES: u64 = 2_000;
+const DEFECT_HISTORIES: u64 = 4_000;
 
 fn words(command: &str) -> Vec<String> {
     command.split(' ').map(str::to_owned).collect()
