@@ -183,7 +183,7 @@ async fn record(shared: &Shared, id: &NoticeId, outcome: NoticeOutcome, pause: D
 /// Sends a notice once. Webhooks are signed now, with the secrets of now: a rotation takes effect on what is sent again, too.
 async fn deliver(shared: &Shared, client: &Client, rules: &NoticeRules, notice: &Notice) -> Result<(), Missed> {
     let new = &notice.notice;
-    let kind = Kind::of(new);
+    let kind = Kind::of(new)?;
     let now = shared.clock.now();
     let mut headers: Headers = new.headers.clone();
     match kind {

@@ -39,11 +39,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(notice: &NewNotice) -> Self {
+    /// Reads the word in which it is recorded. What is not known is not sent: it might have to be signed.
+    pub(super) fn of(notice: &NewNotice) -> Result<Self, String> {
         match notice.kind.as_str() {
-            OF_ROUTE => Self::OfRoute,
-            OF_CALLER => Self::OfCaller,
-            _ => Self::Dialect,
+            OF_ROUTE => Ok(Self::OfRoute),
+            OF_CALLER => Ok(Self::OfCaller),
+            word if DialectName::ALL.iter().any(|dialect| dialect.as_str() == word) => Ok(Self::Dialect),
+            word => Err(format!("this version knows no notices of the kind {word:?}")),
         }
     }
 }
@@ -109,4 +111,29 @@ pub(super) fn signed(secrets: &[SigningSecret], notice: &NewNotice, now: Timesta
     let signature = signatures(secrets, &id, timestamp, &notice.body);
     let fields = [("webhook-id", id), ("webhook-timestamp", timestamp.to_string()), ("webhook-signature", signature)];
     Ok(fields.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_is_not_known_is_not_sent() {
+        let notice = |kind: &str| NewNotice {
+            id: NoticeId("n1".to_owned()),
+            kind: kind.to_owned(),
+            method: "POST".to_owned(),
+            receiver: String::new(),
+            url: String::new(),
+            headers: Headers::new(),
+            body: bytes::Bytes::new(),
+            due_at: Timestamp::UNIX_EPOCH,
+        };
+        let kinds = ["webhook", "callback", "msf", "plas"].map(|kind| Kind::of(&notice(kind)).unwrap());
+        assert_eq!(kinds, [Kind::OfRoute, Kind::OfCaller, Kind::Dialect, Kind::Dialect]);
+        for kind in ["", "Webhook", "fax"] {
+            let error = Kind::of(&notice(kind)).unwrap_err();
+            assert!(error.contains(&format!("{kind:?}")), "{error}");
+        }
+    }
 }
