@@ -16,6 +16,7 @@ use crate::doubts::Claim;
 use crate::drain::LetIn;
 use crate::execute::sealed_form;
 use crate::fingerprint;
+use crate::notify::promise;
 
 /// When a client is told to try again that is refused because there is too much to do, or the server is stopping.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -103,11 +104,12 @@ impl Engine {
     pub(crate) async fn record(
         &self,
         mount: &Mount,
-        (id, tenant, plan): (OperationId, TenantId, Plan),
+        (id, tenant, mut plan): (OperationId, TenantId, Plan),
         idempotency: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
         let shared = &self.shared;
+        promise(&shared.notices.load(), &mut plan);
         let (plan, originals) = seal(plan);
         let sealed = originals.iter().map(|(slot, original)| (*slot, sealed_form(original))).collect();
         let operation = Operation::accepted(id, tenant, Arc::new(plan), now);

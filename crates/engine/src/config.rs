@@ -121,7 +121,12 @@ impl NoticeRules {
 
     /// What the webhooks of this route are signed with.
     pub(crate) fn secrets_of(&self, route: &str) -> &[SigningSecret] {
+        self.own_secrets(route).unwrap_or(&self.secrets)
+    }
+
+    /// The secrets that this route alone signs with, if it has any.
+    pub(crate) fn own_secrets(&self, route: &str) -> Option<&[SigningSecret]> {
         let own = self.callbacks.get(route).map(|callback| callback.secrets.as_slice());
-        own.filter(|secrets| !secrets.is_empty()).unwrap_or(&self.secrets)
+        own.filter(|secrets| !secrets.is_empty())
     }
 }

@@ -1,6 +1,6 @@
 //! Notices: who is told of the end of an operation, what becomes of those that nobody takes, and sending them again.
 
-use fanfold_testkit::{Answer, FakeTarget, Home, PATIENCE};
+use fanfold_testkit::{Answer, FakeTarget, Home, Latch, PATIENCE, Reply};
 use serde_json::{Value, json};
 
 use crate::program::{Server, config, database, run, text, things};
@@ -174,4 +174,30 @@ async fn a_client_of_any_dialect_may_ask_only_for_what_is_allowed() {
     assert_eq!((refused.status, text(&refused.json()["error_code"]).as_str()), (400, "010002"), "{}", refused.text());
     assert!(refused.text().contains("[notices] secrets"), "{}", refused.text());
     assert_eq!(tokyo.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_route_that_a_reload_takes_out_keeps_what_it_promised_and_its_address_is_not_shown() {
+    let (tokyo, receiver, answer) = (FakeTarget::start().await, FakeTarget::start().await, Latch::new());
+    tokyo.once("PUT", "*", Reply::from(Answer::empty(500)).after(&answer));
+    let notices = "[notices]\nsecrets = [\"${file:old}\"]\n";
+    let routes = things(&["tokyo"]);
+    let callback = format!("callback = \"{}/a?token=s3cret\"\n", receiver.url());
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &format!("{notices}{routes}{callback}")));
+    std::fs::write(home.path().join("old"), OLD).unwrap();
+    let server = Server::start(&home).await;
+    let operation = server.put("/things/1").await;
+    tokyo.wait_for(1).await;
+
+    home.configure(&config(&[("tokyo", &tokyo)], &format!("{notices}{}", routes.replace("put-thing", "renamed"))));
+    server.process.reload();
+    server.process.line("the configuration was reloaded").await;
+    answer.open();
+    let delivered = notice(&server, &operation, "delivered").await;
+    assert_eq!((text(&delivered["kind"]).as_str(), receiver.seen()[0].uri.as_str()), ("webhook", "/a?token=s3cret"));
+    for path in ["", "/history", "/response"].map(|part| format!("/api/v1/operations/{operation}{part}")) {
+        let shown = server.get(&path).await.text();
+        assert!(!shown.contains("s3cret") && !shown.contains("route_webhook"), "{shown}");
+    }
+    assert!(!delivered.to_string().contains("s3cret") && !receiver.seen()[0].text().contains("s3cret"), "{delivered}");
 }

@@ -87,7 +87,8 @@ pub struct Front {
     pub dialect: DialectName,
     /// The prefix of the mount; empty for the native API.
     pub mount: String,
-    /// What the dialect read from the request and needs again: an address to notify, an owner of the resource.
+    /// What is needed again: what the dialect read from the request (an address to notify, an owner of the resource), and whom
+    /// the configuration had promised to tell.
     pub attributes: BTreeMap<String, String>,
 }
 

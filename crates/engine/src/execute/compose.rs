@@ -8,8 +8,7 @@ use fanfold_store::{Error as StoreError, NewNotice, NoticeId};
 
 use super::Actor;
 use crate::Error;
-use crate::notify::webhooks;
-use crate::receiver::WebhookUrl;
+use crate::notify::{receiver_of, webhooks};
 
 impl Actor {
     /// Composes the final response of an operation whose end is decided, and the notices of it.
@@ -85,13 +84,11 @@ impl Actor {
     /// What the dialect itself provides for.
     fn notice(&self, mount: &Mount, bodies: &Bodies) -> Option<NewNotice> {
         let request = mount.wire().notice(mount, View { operation: &self.op, bodies })?;
-        let receiver = request.url.parse().map(|url: WebhookUrl| url.receiver());
         Some(NewNotice {
             id: NoticeId(self.new_notice_id().to_string()),
             kind: mount.dialect.to_string(),
             method: request.method.to_string(),
-            // An address that cannot be used is a dead letter in the end, and says so.
-            receiver: receiver.unwrap_or_else(|_| "unknown".to_owned()),
+            receiver: receiver_of(&request.url),
             url: request.url,
             headers: request.headers,
             body: request.body,

@@ -4,6 +4,7 @@
 //! up nobody else.
 
 mod client;
+mod promise;
 mod webhook;
 
 use std::collections::HashMap;
@@ -18,7 +19,8 @@ use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-pub(crate) use webhook::{CALLBACK_ATTRIBUTE, allowed_callback, webhooks};
+pub(crate) use promise::promise;
+pub(crate) use webhook::{CALLBACK_ATTRIBUTE, allowed_callback, receiver_of, webhooks};
 
 use crate::Error;
 use crate::clock::jitter;
@@ -192,9 +194,8 @@ async fn deliver(shared: &Shared, client: &Client, rules: &NoticeRules, notice: 
         Kind::OfRoute => {
             let operation = shared.store.operation(notice.operation).await;
             let operation = operation.map_err(|error| format!("the operation cannot be read: {error}"))?;
-            let secrets =
-                operation.map_or(rules.secrets.as_slice(), |operation| rules.secrets_of(&operation.plan.route));
-            headers.extend(webhook::signed(secrets, new, now)?);
+            let operation = operation.ok_or_else(|| "its operation is not there any more".to_owned())?;
+            headers.extend(webhook::signed(promise::secrets(rules, &operation.plan)?, new, now)?);
         }
     }
     let url = new.url.parse().map_err(|error| format!("the address {error}"))?;

@@ -11,6 +11,7 @@ use fanfold_store::{NewNotice, NoticeId};
 use jiff::Timestamp;
 
 use super::client;
+use super::promise::promised;
 use crate::config::NoticeRules;
 use crate::receiver::{SigningSecret, WebhookUrl, signatures};
 use crate::shared::Shared;
@@ -80,10 +81,8 @@ pub(crate) fn webhooks(
     mut new_id: impl FnMut() -> OperationId,
 ) -> Vec<NewNotice> {
     let plan = &view.operation.plan;
-    let by_route = rules.callbacks.get(&plan.route).map(|callback| (OF_ROUTE, callback.url.clone()));
-    // It was checked at acceptance.
-    let by_caller = plan.front.attributes.get(CALLBACK_ATTRIBUTE).and_then(|text| text.parse().ok());
-    let by_caller = by_caller.map(|url: WebhookUrl| (OF_CALLER, url));
+    let by_route = promised(rules, plan).map(|url| (OF_ROUTE, url));
+    let by_caller = plan.front.attributes.get(CALLBACK_ATTRIBUTE).map(|url| (OF_CALLER, url.clone()));
     let settings = Settings { public_url: rules.public_url.clone(), ..Settings::default() };
     let mount = Mount { settings, ..Mount::new(DialectName::Native, "") };
     let notices = by_route.into_iter().chain(by_caller).map(|(kind, url)| {
@@ -91,8 +90,8 @@ pub(crate) fn webhooks(
         NewNotice {
             kind: kind.to_owned(),
             method: "POST".to_owned(),
-            receiver: url.receiver(),
-            url: url.text(),
+            receiver: receiver_of(&url),
+            url,
             headers: vec![("content-type".to_owned(), CLOUD_EVENT_JSON.to_owned())],
             body: CloudEvent::of_end(&mount, view, end, &id).to_json().into(),
             id: NoticeId(id),
@@ -100,6 +99,11 @@ pub(crate) fn webhooks(
         }
     });
     notices.collect()
+}
+
+/// The receiver at this address. One that cannot be used is a dead letter in the end, and says so.
+pub(crate) fn receiver_of(url: &str) -> String {
+    url.parse().map_or_else(|_| "unknown".to_owned(), |url: WebhookUrl| url.receiver())
 }
 
 /// The fields that make a request a Standard Webhook, for a try at `now`.

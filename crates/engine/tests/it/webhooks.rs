@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfold_core::OperationId;
 use fanfold_core::dialect::Refusal;
-use fanfold_engine::{AllowRule, AllowedHost, Config, Resolve, Resolved, RouteCallback, SigningSecret};
+use fanfold_core::{Operation, OperationId, Plan};
+use fanfold_engine::{
+    AllowRule, AllowedHost, Config, NoticeRules, Resolve, Resolved, RetryRequest, RouteCallback, SigningSecret,
+    WebhookUrl,
+};
 use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
-use fanfold_store::{Notice, NoticeFilter, NoticeState, Page, Store};
+use fanfold_store::{Acceptance, Notice, NoticeFilter, NoticeState, Page, Store};
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply, Seen};
 use fanfold_testkit::{Latch, PATIENCE};
 use sha2::{Digest as _, Sha256};
@@ -183,6 +186,126 @@ async fn a_route_signs_with_its_own_secrets() {
     let to = |path: &str| seen.iter().find(|request| request.uri == path).unwrap();
     assert_eq!(signed_by(to("/hooks"), &NEW), [true]);
     assert_eq!(signed_by(to("/mine"), &OLD), [true]);
+}
+
+/// Accepts an operation, puts other rules in place while its target waits, and lets it end.
+async fn changed_meanwhile(stage: &Stage, target: &FakeTarget, change: impl FnOnce(&mut NoticeRules)) -> OperationId {
+    let latch = Latch::new();
+    target.once("POST", "/things", Reply::from(Answer::empty(204)).after(&latch));
+    let accepted = stage.accept("POST", "/things", "{}").await.unwrap();
+    let mut rules = stage.config.notices.clone();
+    change(&mut rules);
+    stage.engine.replace_notice_rules(rules);
+    latch.open();
+    accepted.operation.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_goes_to_the_address_of_acceptance_though_a_reload_takes_it_out() {
+    let (fakes, receiver, other) = (fakes().await, FakeTarget::start().await, FakeTarget::start().await);
+    let stage = stage(&fakes, |config| route_callback(config, &receiver)).await;
+    let gone = changed_meanwhile(&stage, &fakes[0], |rules| rules.callbacks.clear()).await;
+    assert_eq!(settled(&stage, gone).await.len(), 1);
+    stage.engine.replace_notice_rules(stage.config.notices.clone());
+    let moved = changed_meanwhile(&stage, &fakes[0], |rules| {
+        let callback = rules.callbacks.get_mut("things").unwrap();
+        callback.url = other.url().parse().unwrap();
+        // That it is to be signed with the common ones was promised, too.
+        callback.secrets = vec![secret(NEW)];
+    });
+    let moved = moved.await;
+    assert_eq!(settled(&stage, moved).await.len(), 1);
+    let seen = receiver.seen();
+    assert_eq!(seen.iter().map(|request| request.uri.as_str()).collect::<Vec<_>>(), ["/hooks", "/hooks"]);
+    assert!(seen.iter().all(|request| signed_by(request, &OLD) == [true]));
+    assert_eq!(other.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_a_route_is_given_later_is_not_sent() {
+    let (fakes, receiver) = (fakes().await, FakeTarget::start().await);
+    let stage = stage(&fakes, |_| {}).await;
+    let url: WebhookUrl = receiver.url().parse().unwrap();
+    let given = RouteCallback { url, secrets: Vec::new() };
+    let id = changed_meanwhile(&stage, &fakes[0], |rules| drop(rules.callbacks.insert("things".to_owned(), given)));
+    let id = id.await;
+    assert_eq!(settled(&stage, id).await, []);
+    // What is accepted from now on is told.
+    let operation = stage.post("{}").await;
+    assert_eq!(settled(&stage, operation.id).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_secrets_of_its_route_a_webhook_is_a_dead_letter_until_they_are_back() {
+    let (fakes, receiver) = (fakes().await, FakeTarget::start().await);
+    let stage = stage(&fakes, |config| {
+        route_callback(config, &receiver);
+        config.notices.callbacks.get_mut("things").unwrap().secrets = vec![secret(NEW)];
+    })
+    .await;
+    let without_secrets = |rules: &mut NoticeRules| rules.callbacks.get_mut("things").unwrap().secrets.clear();
+    let without_route = |rules: &mut NoticeRules| rules.callbacks.clear();
+    let changes: [&dyn Fn(&mut NoticeRules); 2] = [&without_secrets, &without_route];
+    for (number, change) in changes.into_iter().enumerate() {
+        stage.engine.replace_notice_rules(stage.config.notices.clone());
+        let id = changed_meanwhile(&stage, &fakes[0], change).await;
+        let notices = settled(&stage, id).await;
+        assert_eq!((notices[0].state, notices[0].attempts), (NoticeState::Dead, 2));
+        let error = notices[0].last_error.as_deref().unwrap();
+        assert!(error.contains("\"things\"") && error.contains("`callback = { url"), "{error}");
+        assert!(!error.contains(&receiver.url()), "{error}");
+        assert_eq!(receiver.seen().len(), number, "it is sent neither unsigned nor signed with what is left");
+
+        stage.engine.replace_notice_rules(stage.config.notices.clone());
+        stage.engine.replay_notice(&notices[0].notice.id).await.unwrap();
+        assert_eq!(settled(&stage, id).await[0].state, NoticeState::Delivered);
+        assert_eq!(signed_by(&receiver.seen()[number], &NEW), [true]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_tells_whom_the_first_operation_told() {
+    let (fakes, receiver, other) = (fakes().await, FakeTarget::start().await, FakeTarget::start().await);
+    fakes[0].once("POST", "/things", Answer::empty(409));
+    let stage = stage(&fakes, |config| route_callback(config, &receiver)).await;
+    let first = stage.post("{}").await.id;
+    settled(&stage, first).await;
+    let mut rules = stage.config.notices.clone();
+    rules.callbacks.get_mut("things").unwrap().url = other.url().parse().unwrap();
+    stage.engine.replace_notice_rules(rules);
+    let request = RetryRequest { id: first, mount: stage.mount(), force: false, by: "ann", headers: Vec::new() };
+    let retry = stage.engine.retry(request).await.unwrap().operation.id;
+    assert_eq!(settled(&stage, retry).await.len(), 1);
+    assert_eq!((receiver.seen().len(), other.connections()), (2, 0));
+    assert_eq!(receiver.seen()[1].json()["data"]["retry_of"], first.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_before_promises_were_recorded_is_told_by_the_name_of_its_route() {
+    let (fakes, receiver) = (fakes().await, FakeTarget::start().await);
+    let accepted = stage(&fakes, |_| {}).await.accept("POST", "/things", "{}").await.unwrap().operation;
+    let mut plan = Plan::clone(&accepted.plan);
+    assert!(plan.front.attributes.remove("route_webhook").is_some(), "{:?}", plan.front.attributes);
+    let operation = Operation::accepted(accepted.id, accepted.tenant.clone(), Arc::new(plan), accepted.accepted_at);
+    let store: Arc<dyn Store> = Arc::new(Model::default());
+    let acceptance = Acceptance {
+        sealed: Vec::new(),
+        idempotency: None,
+        lane: String::new(),
+        owner: None,
+        wake_at: Some(accepted.accepted_at),
+        events: Vec::new(),
+        operation,
+    };
+    store.accept(acceptance).await.unwrap();
+    let mut config = config();
+    config.notices.secrets = vec![secret(OLD)];
+    route_callback(&mut config, &receiver);
+    config.notices.callbacks.get_mut("things").unwrap().secrets = vec![secret(NEW)];
+    let setting = Setting { config, store: Some(store), ..Setting::new(&fakes[..1], spec(&NAMES[..1])) };
+    let stage = Stage::of(setting).await;
+    assert_eq!(settled(&stage, accepted.id).await[0].state, NoticeState::Delivered);
+    assert_eq!(signed_by(&receiver.seen()[0], &NEW), [true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
