@@ -183,7 +183,8 @@ fn front(settings: &Settings) -> Result<Front, Failure> {
     let limits: BTreeMap<TargetName, PassLimits> =
         settings.targets.iter().map(|(name, target)| (name.clone(), pass_limits(target))).collect();
     let public_url = settings.server.public_url.clone();
-    Ok(Front::new(settings.mounts.clone(), Arc::clone(&settings.table), limits, public_url)?)
+    let front = Front::new(settings.mounts.clone(), Arc::clone(&settings.table), limits, public_url)?;
+    Ok(front.with_callbacks(settings.notices.callbacks.clone()))
 }
 
 /// A request that is passed through has the bounds of a step. Its body may come in pieces; each may take as long as an answer.

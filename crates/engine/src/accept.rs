@@ -11,6 +11,7 @@ use fanfold_store::{Acceptance, Accepted, Error as StoreError, IdempotencyKey};
 use jiff::Timestamp;
 
 use crate::Engine;
+use crate::config::RouteCallback;
 use crate::dispatch;
 use crate::doubts::Claim;
 use crate::drain::LetIn;
@@ -33,6 +34,8 @@ pub struct AcceptRequest<'a> {
     pub mount: &'a Mount,
     /// The route.
     pub route: &'a OperationRoute,
+    /// Who is told of the end by the configuration that the route is of.
+    pub callback: Option<&'a RouteCallback>,
     /// The request; `target_query` is filled in here.
     pub incoming: Incoming,
 }
@@ -55,7 +58,7 @@ impl Engine {
         let shared = &self.shared;
         let _let_in = self.let_in()?;
         let now = shared.clock.now();
-        let AcceptRequest { tenant, mount, route, mut incoming } = request;
+        let AcceptRequest { tenant, mount, route, callback, mut incoming } = request;
         let given = self.given(&mut incoming.headers, now).await?;
         let read =
             mount.wire().accept(&Accepting { query: incoming.query.as_deref(), captures: &incoming.captures })?;
@@ -75,7 +78,8 @@ impl Engine {
             start_at: given.start_at,
         };
         let fingerprint = fingerprint::of_request(&shared.config.fingerprint_key, &incoming);
-        let planned = route.plan(incoming, issued)?;
+        let mut planned = route.plan(incoming, issued)?;
+        promise(callback, &mut planned.plan);
         let by_route = given.key.is_none();
         let key = given.key.or(planned.dedupe);
         let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
@@ -104,12 +108,11 @@ impl Engine {
     pub(crate) async fn record(
         &self,
         mount: &Mount,
-        (id, tenant, mut plan): (OperationId, TenantId, Plan),
+        (id, tenant, plan): (OperationId, TenantId, Plan),
         idempotency: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
         let shared = &self.shared;
-        promise(&shared.notices.load(), &mut plan);
         let (plan, originals) = seal(plan);
         let sealed = originals.iter().map(|(slot, original)| (*slot, sealed_form(original))).collect();
         let operation = Operation::accepted(id, tenant, Arc::new(plan), now);

@@ -10,6 +10,7 @@ use fanfold_store::{Filter, IdempotencyKey, Page};
 use crate::Engine;
 use crate::accept::{AcceptOutcome, store_refusal};
 use crate::fingerprint;
+use crate::notify::promise;
 
 /// Who wants what to be retried.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl Engine {
         let (operation, mut plan) = self.plan_retry(id, force.then_some(by)).await?;
         plan.start_at = given.start_at.filter(|start_at| *start_at > now);
         plan.front.attributes.extend(given.attributes);
+        promise(self.shared.notices.load().callbacks.get(&operation.plan.route), &mut plan);
         let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, id);
         let idempotency = given.key.map(|key| IdempotencyKey { key, fingerprint });
         let planned = (self.new_id(), operation.tenant.clone(), plan);

@@ -3,7 +3,7 @@
 
 use fanfold_core::Plan;
 
-use crate::config::NoticeRules;
+use crate::config::{NoticeRules, RouteCallback};
 use crate::receiver::SigningSecret;
 
 /// Where the record keeps it. No client can set it: the attributes that dialects and header fields give have fixed names.
@@ -58,10 +58,10 @@ impl<'a> Promise<'a> {
     }
 }
 
-/// Records what the route's configuration promises now. A retry comes with what was promised to the operation that it retries,
-/// and keeps that.
-pub(crate) fn promise(rules: &NoticeRules, plan: &mut Plan) {
-    let text = rules.callbacks.get(&plan.route).map_or_else(
+/// Records what the route's configuration promises. A retry comes with what was promised to the operation that it retries, and
+/// keeps that.
+pub(crate) fn promise(callback: Option<&RouteCallback>, plan: &mut Plan) {
+    let text = callback.map_or_else(
         || NOTHING.to_owned(),
         |callback| {
             let signed_by = if callback.secrets.is_empty() { SignedBy::Common } else { SignedBy::Route };

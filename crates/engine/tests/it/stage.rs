@@ -211,7 +211,9 @@ impl Stage {
             body: Bytes::copy_from_slice(body.as_bytes()),
             captures,
         };
-        let request = AcceptRequest { tenant: TenantId::default(), mount: &self.mount, route: operation, incoming };
+        let callback = self.config.notices.callbacks.get(&route.name);
+        let tenant = TenantId::default();
+        let request = AcceptRequest { tenant, mount: &self.mount, route: operation, callback, incoming };
         self.engine.accept(request).await
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fanfold_core::dialect::{Mount, Refusal, native};
 use fanfold_core::route::{Handling, Incoming, Route};
 use fanfold_core::{Operation, OperationId, Slot};
-use fanfold_engine::{AcceptOutcome, AcceptRequest};
+use fanfold_engine::{AcceptOutcome, AcceptRequest, RouteCallback};
 use http::header::{HeaderValue, LINK};
 
 use super::auth::Caller;
@@ -43,7 +43,9 @@ pub(super) async fn accept(
         body: body::read(body, config.body_bytes_max, config.body_time_max).await?,
         captures,
     };
-    let request = Request { tenant: caller.tenant.clone(), mount: Arc::clone(&mount), route, incoming };
+    // Of the front that the route is of: a reload meanwhile takes nothing back.
+    let callback = front.callback(&route.name).cloned();
+    let request = Request { tenant: caller.tenant.clone(), mount: Arc::clone(&mount), route, callback, incoming };
     let accepted = record(shared, request).await?.operation;
     let id = accepted.id;
     // It is accepted, and never answered as if it were not, whatever becomes of the wait: the client would send it again.
@@ -92,6 +94,7 @@ struct Request {
     tenant: fanfold_core::TenantId,
     mount: Arc<Mount>,
     route: Arc<Route>,
+    callback: Option<RouteCallback>,
     incoming: Incoming,
 }
 
@@ -99,9 +102,12 @@ struct Request {
 async fn record(shared: &Shared, request: Request) -> Result<AcceptOutcome, Stop> {
     let engine = shared.engine.clone();
     let accepting = async move {
-        let Request { tenant, mount, route, incoming } = request;
+        let Request { tenant, mount, route, callback, incoming } = request;
+        let callback = callback.as_ref();
         match &route.handling {
-            Handling::Operation(route) => engine.accept(AcceptRequest { tenant, mount: &mount, route, incoming }).await,
+            Handling::Operation(route) => {
+                engine.accept(AcceptRequest { tenant, mount: &mount, route, callback, incoming }).await
+            }
             // Nothing is accepted for such a route, so nobody comes here with one.
             Handling::Pass(_) => Err(Refusal::NotFound { detail: "the route accepts no operations".to_owned() }),
         }

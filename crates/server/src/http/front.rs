@@ -1,4 +1,4 @@
-//! What a reload replaces as a whole: mounts, routes, the limits of passing through, and our own address.
+//! What a reload replaces as a whole: mounts, routes and whom they tell, the limits of passing through, and our own address.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use fanfold_core::TargetName;
 use fanfold_core::dialect::{Mount, Settings};
 use fanfold_core::plan::DialectName;
 use fanfold_core::route::RouteTable;
+use fanfold_engine::RouteCallback;
 use fanfold_engine::target::PassLimits;
 use http::Uri;
 use http::uri::Authority;
@@ -28,6 +29,7 @@ pub struct Front {
     routes: Arc<RouteTable>,
     pass_limits: BTreeMap<TargetName, PassLimits>,
     public: Option<Authority>,
+    callbacks: BTreeMap<String, RouteCallback>,
 }
 
 impl Front {
@@ -47,7 +49,18 @@ impl Front {
         let native = Mount { settings, ..Mount::new(DialectName::Native, "") };
         let mut mounts: Vec<_> = mounts.into_iter().map(Arc::new).collect();
         mounts.sort_by_key(|mount| Reverse(mount.prefix.len()));
-        Ok(Self { mounts, native: Arc::new(native), routes, pass_limits, public })
+        Ok(Self { mounts, native: Arc::new(native), routes, pass_limits, public, callbacks: BTreeMap::new() })
+    }
+
+    /// The same front, with who is told of every end of a route's operations, by the name of the route.
+    #[must_use]
+    pub fn with_callbacks(self, callbacks: BTreeMap<String, RouteCallback>) -> Self {
+        Self { callbacks, ..self }
+    }
+
+    /// Who is told of every end of this route's operations.
+    pub(super) fn callback(&self, route: &str) -> Option<&RouteCallback> {
+        self.callbacks.get(route)
     }
 
     /// The native API as a mount.

@@ -150,7 +150,9 @@ impl Stage<'_> {
             body: Bytes::from(format!("{{\"route\":{number},\"variant\":{variant}}}")),
             captures,
         };
-        let request = AcceptRequest { tenant: TenantId::default(), mount: &mount, route: operation, incoming };
+        let callback = self.callback(number).map_err(|_| internal())?;
+        let (tenant, callback) = (TenantId::default(), callback.as_ref());
+        let request = AcceptRequest { tenant, mount: &mount, route: operation, callback, incoming };
         engine.accept(request).await.map(|outcome| outcome.operation.id)
     }
 }

@@ -165,6 +165,14 @@ impl Stage<'_> {
         configs.collect()
     }
 
+    /// Who is told of the ends of a route's operations by its configuration.
+    fn callback(&self, number: usize) -> Result<Option<RouteCallback>> {
+        if self.scenario.routes[number].webhook != Webhook::OfRoute {
+            return Ok(None);
+        }
+        Ok(Some(RouteCallback { url: "http://10.0.0.9/hook/route".parse()?, secrets: Vec::new() }))
+    }
+
     async fn start(&self, clock: &Arc<SimClock>) -> Result<Engine> {
         let network: Arc<dyn Network> = Arc::new(Net(Arc::clone(&self.played.world)));
         let targets = Targets::in_network(Arc::clone(&network), Metrics::default());
@@ -178,11 +186,8 @@ impl Stage<'_> {
         if self.scenario.notice_attempts > 0 {
             config.notices.attempts = self.scenario.notice_attempts;
         }
-        for (number, _) in
-            self.scenario.routes.iter().enumerate().filter(|(_, route)| route.webhook == Webhook::OfRoute)
-        {
-            let callback = RouteCallback { url: "http://10.0.0.9/hook/route".parse()?, secrets: Vec::new() };
-            config.notices.callbacks.insert(format!("o{number}"), callback);
+        for number in 0..self.scenario.routes.len() {
+            config.notices.callbacks.extend(self.callback(number)?.map(|callback| (format!("o{number}"), callback)));
         }
         if self.scenario.retention_ms > 0 {
             config.retention_every = Duration::from_millis(self.scenario.retention_ms);
