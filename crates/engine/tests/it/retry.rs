@@ -306,7 +306,10 @@ async fn a_retry_tells_whom_the_first_told() {
     let seen = receiver.seen();
     let told = |path: &str| -> Vec<String> {
         let seen = seen.iter().filter(|seen| seen.path() == path);
-        seen.map(|seen| seen.json()["data"]["id"].as_str().unwrap().to_owned()).collect()
+        let mut ids: Vec<_> = seen.map(|seen| seen.json()["data"]["id"].as_str().unwrap().to_owned()).collect();
+        // Between operations notices have no order.
+        ids.sort_unstable();
+        ids
     };
     assert_eq!(told("/mine"), [first.to_string(), second.to_string()]);
     assert_eq!(told("/other"), [third.to_string()]);
