@@ -5,21 +5,25 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use fanfold_core::operation::{Event, Found, Image, Reading, Send, Stage, StepPhase, Undo, UndoPhase};
 use fanfold_core::{Operation, OperationId};
-use fanfold_store::{EventNumber, Recorded};
+use fanfold_store::Recorded;
 
 use crate::play::Played;
 use crate::scenario::word;
 
 /// The hash of the shape of a history: its operations are told apart by the order in which something first happened to them.
+/// What happened to several of them at one instant has no order among them: whoever waits for the same signal is woken in any.
 pub(crate) fn of(operations: &[(Operation, Vec<Recorded>)]) -> u64 {
-    let mut events: Vec<(EventNumber, OperationId, &Event)> = Vec::new();
+    let mut events: Vec<(OperationId, &Recorded)> = Vec::new();
     for (operation, history) in operations {
-        events.extend(history.iter().map(|recorded| (recorded.number, operation.id, &recorded.event)));
+        events.extend(history.iter().map(|recorded| (operation.id, recorded)));
     }
-    events.sort_unstable_by_key(|(number, ..)| *number);
+    events.sort_unstable_by_key(|(_, recorded)| recorded.number);
+    for instant in events.chunk_by_mut(|(_, one), (_, other)| one.at == other.at) {
+        instant.sort_by_key(|(id, _)| *id);
+    }
     let mut hasher = DefaultHasher::new();
     let mut order: Vec<OperationId> = Vec::new();
-    for (_, id, what) in events {
+    for (id, Recorded { event: what, .. }) in events {
         let place = order.iter().position(|other| *other == id).unwrap_or_else(|| {
             order.push(id);
             order.len() - 1
