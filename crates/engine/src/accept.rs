@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::dialect::{Accepting, Mount, Refusal};
+use fanfold_core::dialect::{Accepting, Mount, Refusal, dialect};
 use fanfold_core::plan::Plan;
 use fanfold_core::route::{Incoming, Issued, OperationRoute, seal};
 use fanfold_core::{Operation, OperationId, TenantId};
@@ -13,17 +13,13 @@ use jiff::Timestamp;
 use crate::Engine;
 use crate::config::RouteCallback;
 use crate::dispatch;
-use crate::doubts::Claim;
 use crate::drain::LetIn;
 use crate::execute::sealed_form;
-use crate::fingerprint;
 use crate::notify::promise;
+use crate::{fingerprint, given};
 
 /// When a client is told to try again that is refused because there is too much to do, or the server is stopping.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// How long a request waits for the canceling of an operation that has its key.
-const CANCELING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request that a route accepts.
 #[derive(Debug)]
@@ -56,17 +52,25 @@ impl Engine {
     /// Why it was not accepted; nothing is recorded then, unless the refusal says that it may have been.
     pub async fn accept(&self, request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
         let shared = &self.shared;
-        let _let_in = self.let_in()?;
-        let now = shared.clock.now();
         let AcceptRequest { tenant, mount, route, callback, mut incoming } = request;
-        let given = self.given(&mut incoming.headers, now).await?;
+        let key = given::key(&incoming.headers)?;
         let read =
             mount.wire().accept(&Accepting { query: incoming.query.as_deref(), captures: &incoming.captures })?;
+        incoming.target_query = read.query;
+        let fingerprint = fingerprint::of_request(&shared.config.fingerprint_key, &incoming);
+        let by_route = key.is_none();
+        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
+        // Before everything that is so by now and may have been otherwise when the request came first.
+        if let Some(known) = self.known(&tenant, idempotency.as_ref()).await? {
+            return Ok(known);
+        }
+        let _let_in = self.let_in()?;
+        let now = shared.clock.now();
+        let given = self.given(&mut incoming.headers, now).await?;
         if let Some(to) = read.notify.filter(|to| !shared.notices.load().permit(None, *to)) {
             let detail = format!("{to} may not be notified; `[notices] allow` lists what may");
             return Err(Refusal::BadValue { detail });
         }
-        incoming.target_query = read.query;
         let mut attributes = read.attributes;
         attributes.extend(given.attributes);
         let id = self.new_id();
@@ -77,13 +81,10 @@ impl Engine {
             at: now,
             start_at: given.start_at,
         };
-        let fingerprint = fingerprint::of_request(&shared.config.fingerprint_key, &incoming);
         let mut planned = route.plan(incoming, issued)?;
         promise(callback, &mut planned.plan);
-        let by_route = given.key.is_none();
-        let key = given.key.or(planned.dedupe);
-        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
-        let recorded = self.record(mount, (id, tenant, planned.plan), idempotency, now).await;
+        let idempotency = idempotency.or_else(|| planned.dedupe.map(|key| IdempotencyKey { key, fingerprint }));
+        let recorded = self.record((id, tenant, planned.plan), idempotency, now).await;
         recorded.map_err(|refusal| match refusal {
             Refusal::KeyReused { first, by_route: _ } => Refusal::KeyReused { first, by_route },
             other => other,
@@ -107,7 +108,6 @@ impl Engine {
     /// Records an operation with this plan, and has it begun.
     pub(crate) async fn record(
         &self,
-        mount: &Mount,
         (id, tenant, plan): (OperationId, TenantId, Plan),
         idempotency: Option<IdempotencyKey>,
         now: Timestamp,
@@ -122,7 +122,7 @@ impl Engine {
             sealed,
             idempotency,
             lane: dispatch::lane(&operation.plan),
-            owner: mount.wire().owner(&operation).map(str::to_owned),
+            owner: dialect(operation.plan.front.dialect).owner(&operation).map(str::to_owned),
             wake_at: Some(start_at.unwrap_or(now)),
             events: Vec::new(),
             operation,
@@ -139,16 +139,7 @@ impl Engine {
                 }
                 Ok(AcceptOutcome { operation, repeated: false })
             }
-            Accepted::Same(id) => {
-                let operation = self.operation(id).await.map_err(|error| {
-                    tracing::error!(operation.id = %id, %error, "cannot read an operation whose request came again");
-                    let detail = "the request was accepted before, but its operation cannot be read at the moment";
-                    Refusal::StoreUnreachable { detail: detail.to_owned() }
-                })?;
-                let gone =
-                    || Refusal::StoreFailing { detail: format!("operation {id} was deleted just now; try again") };
-                Ok(AcceptOutcome { operation: operation.ok_or_else(gone)?, repeated: true })
-            }
+            Accepted::Same(id) => self.again(id).await,
             Accepted::KeyReused(first) => Err(Refusal::KeyReused { first, by_route: false }),
             Accepted::Retried { by } => Err(self.retried_before(by).await),
             Accepted::Locked { holder } => {
@@ -167,30 +158,16 @@ impl Engine {
     /// Asks the store to record an operation; again where the key belongs to one that is being canceled just now, because its
     /// own acceptance could not be answered.
     async fn ask_store(&self, acceptance: Acceptance) -> Result<Accepted, Refusal> {
-        let shared = &self.shared;
         if acceptance.idempotency.is_none() {
             return self.ask_once(acceptance).await;
         }
-        let give_up = tokio::time::Instant::now() + CANCELING_PATIENCE;
+        let mut patience = self.patience();
         loop {
-            let mut settled = shared.doubts.settled();
+            patience.ask();
             let accepted = self.ask_once(acceptance.clone()).await?;
             let Accepted::Same(id) = accepted else { return Ok(accepted) };
-            let claim = shared.doubts.claim(id);
-            // It may have been canceled between the store's answer and now; then the answer is out of date.
-            let is_out_of_date = claim == Claim::Known && settled.has_changed().unwrap_or(false);
-            match claim {
-                Claim::Known if is_out_of_date && tokio::time::Instant::now() < give_up => {}
-                Claim::Known => return Ok(accepted),
-                Claim::Accepted => {
-                    shared.wake_dispatcher();
-                    return Ok(accepted);
-                }
-                Claim::Canceling if tokio::time::timeout_at(give_up, settled.changed()).await.is_err() => {
-                    let detail = "the request may have been accepted before, which is being taken back; try again";
-                    return Err(Refusal::StoreUnreachable { detail: detail.to_owned() });
-                }
-                Claim::Canceling => {}
+            if self.stands(id, &mut patience).await? {
+                return Ok(accepted);
             }
         }
     }
@@ -213,11 +190,16 @@ impl Engine {
                     // The same request came again meanwhile, and was told that it is accepted.
                     shared.wake_dispatcher();
                 }
-                if !shared.set_store_in_trouble(true) {
-                    tracing::error!(%error, "the store does not take operations; this is told once, until it does again");
-                }
+                self.note_trouble(&error);
                 Err(store_refusal(&error))
             }
+        }
+    }
+
+    /// The store has failed a request that may become an operation.
+    pub(crate) fn note_trouble(&self, error: &StoreError) {
+        if !self.shared.set_store_in_trouble(true) {
+            tracing::error!(%error, "the store does not take operations; this is told once, until it does again");
         }
     }
 

@@ -20,11 +20,9 @@ const IDEMPOTENCY_KEY_MAX: usize = 255;
 /// How far ahead a client may schedule an operation.
 const START_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// What they say.
+/// What they say, beside the idempotency key.
 #[derive(Debug)]
 pub(crate) struct Given {
-    /// The idempotency key.
-    pub(crate) key: Option<String>,
     /// When the operation shall start.
     pub(crate) start_at: Option<Timestamp>,
     /// What is kept with the operation: whom to tell, and the trace.
@@ -34,13 +32,12 @@ pub(crate) struct Given {
 impl Engine {
     /// Reads them, and checks that the client may have told whom it names. What stays among the headers is what may be shown.
     pub(crate) async fn given(&self, headers: &mut Headers, now: Timestamp) -> Result<Given, Refusal> {
-        let key = header(headers, "idempotency-key").map(idempotency_key).transpose()?;
         let start_at = header(headers, "fanfold-start-at").map(|text| start_at(text, now)).transpose()?;
         let trace = header(headers, "traceparent").filter(|trace| trace_of(trace).is_some()).map(str::to_owned);
         let callback = self.callback(headers).await?.map(|callback| callback.text());
         let attributes = [(CALLBACK_ATTRIBUTE, callback), (TRACE_ATTRIBUTE, trace)].into_iter();
         let attributes = attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        Ok(Given { key, start_at, attributes })
+        Ok(Given { start_at, attributes })
     }
 
     /// Who is to be told in a webhook, where the client asks for one. What stays among its headers is what may be shown.
@@ -58,6 +55,11 @@ impl Engine {
         }
         Ok(Some(callback))
     }
+}
+
+/// The idempotency key that a client gives. Other than the rest it says nothing about how things are now, so it is read first.
+pub(crate) fn key(headers: &Headers) -> Result<Option<String>, Refusal> {
+    header(headers, "idempotency-key").map(idempotency_key).transpose()
 }
 
 /// The key as a structured string (`"abc"`) or bare.

@@ -1,24 +1,25 @@
 //! Retrying what is not yet in the requested state, as a new operation.
 
+use std::fmt;
 use std::sync::Arc;
 
-use fanfold_core::dialect::{Bodies, Mount, Refusal, View};
+use fanfold_core::dialect::{Bodies, Refusal, View};
 use fanfold_core::operation::Status;
-use fanfold_core::{Headers, Operation, OperationId, Plan, retry};
+use fanfold_core::{Headers, Operation, OperationId, Plan, TenantId, retry};
 use fanfold_store::{Filter, IdempotencyKey, Page};
 
 use crate::Engine;
 use crate::accept::{AcceptOutcome, store_refusal};
-use crate::fingerprint;
 use crate::notify::promise;
+use crate::{fingerprint, given};
 
 /// Who wants what to be retried.
 #[derive(Debug)]
 pub struct RetryRequest<'a> {
+    /// Who asks, as whom the operation is to belong to.
+    pub tenant: TenantId,
     /// The operation.
     pub id: OperationId,
-    /// The mount through which it was accepted.
-    pub mount: &'a Mount,
     /// Whether those targets are called again too of which it is not known whether they are in the requested state.
     pub force: bool,
     /// Who asks for it.
@@ -34,41 +35,46 @@ impl Engine {
     /// Why there is nothing to retry, or why it was not accepted; nothing is recorded then, unless the refusal says that it may
     /// have been.
     pub async fn retry(&self, request: RetryRequest<'_>) -> Result<AcceptOutcome, Refusal> {
+        let RetryRequest { tenant, id, force, by, mut headers } = request;
+        let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, id);
+        let idempotency = given::key(&headers)?.map(|key| IdempotencyKey { key, fingerprint });
+        // Also where what was retried has been deleted meanwhile: the retry has not.
+        if let Some(known) = self.known(&tenant, idempotency.as_ref()).await? {
+            return Ok(known);
+        }
+        // Whose it is comes before what can be done with it.
+        let operation = self.to_retry(&tenant, id).await?;
         let _let_in = self.let_in()?;
-        let RetryRequest { id, mount, force, by, mut headers } = request;
         let now = self.shared.clock.now();
         let given = self.given(&mut headers, now).await?;
-        let (operation, mut plan) = self.plan_retry(id, force.then_some(by)).await?;
+        let mut plan = self.plan_retry(&operation, force.then_some(by)).await?;
         plan.start_at = given.start_at.filter(|start_at| *start_at > now);
         plan.front.attributes.extend(given.attributes);
         promise(self.shared.notices.load().callbacks.get(&operation.plan.route), &mut plan);
-        let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, id);
-        let idempotency = given.key.map(|key| IdempotencyKey { key, fingerprint });
-        let planned = (self.new_id(), operation.tenant.clone(), plan);
-        let outcome = self.record(mount, planned, idempotency, now).await?;
+        let outcome = self.record((self.new_id(), tenant, plan), idempotency, now).await?;
         if !outcome.repeated {
             tracing::info!(operation.id = %outcome.operation.id, retry_of = %id, by, force, "an operation is retried");
         }
         Ok(outcome)
     }
 
-    async fn plan_retry(&self, id: OperationId, forced_by: Option<&str>) -> Result<(Arc<Operation>, Plan), Refusal> {
-        let unreadable = |error: crate::Error| {
-            tracing::error!(operation.id = %id, %error, "an operation that is to be retried cannot be read");
-            Refusal::StoreUnreachable { detail: format!("operation {id} cannot be read at the moment") }
-        };
-        let operation = self.operation(id).await.map_err(unreadable)?;
-        let operation =
-            operation.ok_or_else(|| Refusal::NotFound { detail: "there is no such operation".to_owned() })?;
+    async fn to_retry(&self, tenant: &TenantId, id: OperationId) -> Result<Arc<Operation>, Refusal> {
+        let operation = self.operation(id).await.map_err(|error| unreadable(id, &error))?;
+        let operation = operation.filter(|operation| operation.tenant == *tenant);
+        operation.ok_or_else(|| Refusal::NotFound { detail: "there is no such operation".to_owned() })
+    }
+
+    async fn plan_retry(&self, operation: &Operation, forced_by: Option<&str>) -> Result<Plan, Refusal> {
         let bodies = match operation.bodies_apart().next() {
-            Some(_) => self.shared.store.bodies(id).await.map_err(|error| unreadable(error.into()))?,
-            None => Bodies::new(),
+            Some(_) => self.shared.store.bodies(operation.id).await,
+            None => Ok(Bodies::new()),
         };
-        match retry::plan_of(View { operation: &operation, bodies: &bodies }, forced_by) {
-            Ok(plan) => Ok((operation, plan)),
+        let bodies = bodies.map_err(|error| unreadable(operation.id, &error))?;
+        match retry::plan_of(View { operation, bodies: &bodies }, forced_by) {
+            Ok(plan) => Ok(plan),
             Err(no_retry) => {
                 // That it was retried before tells more than what stands against doing so again.
-                let before = self.retry_of(&operation).await?;
+                let before = self.retry_of(operation).await?;
                 Err(before.unwrap_or_else(|| Refusal::NotPossible { detail: no_retry.to_string() }))
             }
         }
@@ -88,6 +94,11 @@ impl Engine {
             Ok(None) | Err(_) => Refusal::NotPossible { detail: format!("operation {by} has retried this one") },
         }
     }
+}
+
+fn unreadable(id: OperationId, error: &dyn fmt::Display) -> Refusal {
+    tracing::error!(operation.id = %id, %error, "an operation that is to be retried cannot be read");
+    Refusal::StoreUnreachable { detail: format!("operation {id} cannot be read at the moment") }
 }
 
 fn refuse_second(retry: &Operation) -> Refusal {

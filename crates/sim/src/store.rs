@@ -12,9 +12,9 @@ use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
 use fanfold_store::model::Model;
 use fanfold_store::{
     Acceptance, Accepted, AttentionId, Change, Closed, Commit, Committed, Counts, DueNotices, Error, EventNumber,
-    Events, Filter, Hold, Holds, LIST_MAX, LockPlace, Locks, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
-    NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadHistory, ReadHolds, ReadNotes,
-    ReadNotices, ReadOperations, ReadSize, Recorded, Retention, Sealed, Size, Swept,
+    Events, Filter, Hold, Holds, IdempotencyKey, KeyUse, LIST_MAX, LockPlace, Locks, Note, NoteFilter, Notes, Notice,
+    NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadHistory,
+    ReadHolds, ReadNotes, ReadNotices, ReadOperations, ReadSize, Recorded, Retention, Sealed, Size, Swept,
 };
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -194,6 +194,10 @@ impl ReadOperations for Faulty {
 
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         self.model.counts(tenant).await
+    }
+
+    async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
+        self.model.key_use(tenant, idempotency).await
     }
 }
 

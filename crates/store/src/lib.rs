@@ -42,7 +42,7 @@ pub use notices::{
     DueNotices, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, OutboxState, ReadNotices,
 };
 pub use operations::{
-    Acceptance, Accepted, Commit, Committed, Counts, Filter, IdempotencyKey, Operations, ReadOperations,
+    Acceptance, Accepted, Commit, Committed, Counts, Filter, IdempotencyKey, KeyUse, Operations, ReadOperations,
 };
 pub use queue::Queue;
 pub use retention::{ReadSize, Retention, Size, Swept};

@@ -54,6 +54,10 @@ pub trait ReadOperations: Send + Sync {
 
     /// How many operations there are of each status, of one tenant or of all. Cheap.
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error>;
+
+    /// What an idempotency key was used for before, just as [`Operations::accept`] would find it; `None` if it is free. The
+    /// operation that it tells of has reached the disk.
+    async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error>;
 }
 
 /// A new operation.
@@ -82,6 +86,24 @@ pub struct IdempotencyKey {
     pub key: String,
     /// The fingerprint of the request.
     pub fingerprint: [u8; 32],
+}
+
+/// What an idempotency key was used for before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// For this request, which became this operation.
+    Same(OperationId),
+    /// For another request, which became this operation.
+    Other(OperationId),
+}
+
+impl From<KeyUse> for Accepted {
+    fn from(used: KeyUse) -> Self {
+        match used {
+            KeyUse::Same(id) => Self::Same(id),
+            KeyUse::Other(id) => Self::KeyReused(id),
+        }
+    }
 }
 
 /// What became of an acceptance.

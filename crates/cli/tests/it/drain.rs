@@ -60,6 +60,38 @@ async fn a_server_is_drained_and_accepts_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_comes_again_is_answered_while_the_server_drains() {
+    let tokyo = FakeTarget::start().await;
+    tokyo.on("POST", "/*", Answer::empty(409));
+    let plas = "[[mounts]]\ndialect = \"plas\"\nprefix = \"/plas\"\n\n\
+                [[routes]]\ndialect = \"plas\"\nmatch = \"POST /plas/connectors\"\ntargets = [\"tokyo\"]\n\n";
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &(plas.to_owned() + &things(&["tokyo"]))));
+    let server = Server::start(&home).await;
+    let with = |key: &str| server.http.clone().with("idempotency-key", key);
+    let failed = server.http.post("/plas/connectors", &json!({})).await;
+    let failed = text(&failed.json()["location"]).rsplit('/').next().unwrap().to_owned();
+    assert_eq!(server.end_of(&failed).await["status"], "failed");
+    let retry = format!("/api/v1/operations/{failed}/retry");
+    let requests = [("native", "PUT", "/things/1"), ("plas", "POST", "/plas/connectors"), ("retry", "POST", &retry)];
+    let mut first = Vec::new();
+    for (key, method, path) in requests {
+        let accepted = with(key).request(method, path, b"{}").await;
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+        first.push((accepted.header("location").map(str::to_owned), accepted.json()["location"].clone()));
+    }
+    assert_eq!(server.run(&home, &["drain"]).await.code, Some(0));
+    for ((key, method, path), first) in requests.into_iter().zip(first) {
+        let again = with(key).request(method, path, b"{}").await;
+        let location = (again.header("location").map(str::to_owned), again.json()["location"].clone());
+        assert_eq!((again.status, location), (202, first), "{}", again.text());
+        let new = with("new").request(method, path, b"{}").await;
+        assert!(new.status >= 500 && new.header("retry-after").is_some(), "{}", new.text());
+    }
+    let other = with("native").request("PUT", "/things/2", b"{}").await;
+    assert_eq!((other.status, &other.json()["code"]), (422, &json!("key_reused")), "{}", other.text());
+}
+
+#[tokio::test]
 async fn a_drain_that_somebody_ends_is_not_told_to_be_done() {
     let answer = Latch::new();
     let tokyo = FakeTarget::start().await;

@@ -9,6 +9,7 @@ mod hold;
 mod monitors;
 mod operations;
 mod patrol;
+mod repeated;
 mod restore;
 mod retry;
 mod stage;

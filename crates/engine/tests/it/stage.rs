@@ -145,14 +145,6 @@ impl Stage {
     }
 
     pub(crate) async fn of(setting: Setting<'_>) -> Self {
-        let specs: BTreeMap<TargetName, TargetSpec> = NAMES
-            .iter()
-            .take(setting.fakes.len())
-            .enumerate()
-            .map(|(number, name)| {
-                (TargetName::from(*name), TargetSpec { id: number.to_string(), ..setting.target.clone() })
-            })
-            .collect();
         let prefix = if setting.dialect == DialectName::Native { "" } else { "/v1" };
         let route = RouteSpec {
             name: "things".into(),
@@ -162,7 +154,7 @@ impl Stage {
             pattern: format!("{prefix}{}", setting.pattern),
             action: Action::Operation(Box::new(setting.spec)),
         };
-        let routes = RouteTable::compile(vec![route], &specs).unwrap();
+        let routes = table(route, setting.fakes.len(), &setting.target);
         let mount = Mount::new(setting.dialect, prefix);
         let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
         let targets: Vec<(String, String)> =
@@ -181,8 +173,17 @@ impl Stage {
         Self { engine, store, routes, mount, targets, config, clock }
     }
 
-    pub(crate) fn mount(&self) -> &Mount {
-        &self.mount
+    /// The route `POST /things` as a reload configures it anew.
+    pub(crate) fn configure(&mut self, spec: OperationSpec) {
+        let route = RouteSpec {
+            name: "things".into(),
+            dialect: self.mount.dialect,
+            mount: self.mount.prefix.clone(),
+            method: http::Method::POST,
+            pattern: format!("{}/things", self.mount.prefix),
+            action: Action::Operation(Box::new(spec)),
+        };
+        self.routes = table(route, self.targets.len(), &target_spec(""));
     }
 
     pub(crate) async fn accept(&self, method: &str, uri: &str, body: &str) -> Result<AcceptOutcome, Refusal> {
@@ -245,6 +246,15 @@ impl Stage {
         let accepted = self.accept("POST", "/things", body).await.unwrap();
         self.ended(accepted.operation.id).await
     }
+}
+
+fn table(route: RouteSpec, targets: usize, target: &TargetSpec) -> RouteTable {
+    let specs = NAMES
+        .iter()
+        .take(targets)
+        .enumerate()
+        .map(|(number, name)| (TargetName::from(*name), TargetSpec { id: number.to_string(), ..target.clone() }));
+    RouteTable::compile(vec![route], &specs.collect::<BTreeMap<_, _>>()).unwrap()
 }
 
 async fn start(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfold_core::dialect::Refusal;
-use fanfold_core::{Operation, OperationId, Plan};
+use fanfold_core::{Operation, OperationId, Plan, TenantId};
 use fanfold_engine::{
     AllowRule, AllowedHost, Config, NoticeRules, Resolve, Resolved, RetryRequest, RouteCallback, SigningSecret,
     WebhookUrl,
@@ -271,7 +271,7 @@ async fn a_retry_tells_whom_the_first_operation_told() {
     let mut rules = stage.config.notices.clone();
     rules.callbacks.get_mut("things").unwrap().url = other.url().parse().unwrap();
     stage.engine.replace_notice_rules(rules);
-    let request = RetryRequest { id: first, mount: stage.mount(), force: false, by: "ann", headers: Vec::new() };
+    let request = RetryRequest { tenant: TenantId::default(), id: first, force: false, by: "ann", headers: Vec::new() };
     let retry = stage.engine.retry(request).await.unwrap().operation.id;
     assert_eq!(settled(&stage, retry).await.len(), 1);
     assert_eq!((receiver.seen().len(), other.connections()), (2, 0));

@@ -99,8 +99,8 @@ impl Stage<'_> {
                 id = operation.id;
             }
         }
-        let mount = self.mount(number);
-        let request = RetryRequest { id, mount: &mount, force, by: "a person", headers: Headers::new() };
+        let tenant = TenantId::default();
+        let request = RetryRequest { tenant, id, force, by: "a person", headers: Headers::new() };
         if let Ok(accepted) = engine.retry(request).await {
             self.played.retries.push((accepted.operation.id, force));
         }

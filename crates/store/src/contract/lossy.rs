@@ -23,9 +23,10 @@ pub struct Lossy {
     commits_fail: AtomicBool,
     /// Commits that find the record damaged.
     commits_to_refuse: AtomicUsize,
-    /// Whether what is answered to acceptances is kept back for now.
+    /// Whether what is answered to acceptances, and told of keys, is kept back for now.
     answers_kept: watch::Sender<bool>,
     reads_fail: AtomicBool,
+    keys_hidden: AtomicBool,
     /// Outcomes of notices that are not recorded.
     outcomes_to_refuse: AtomicUsize,
     /// Whether holds and replays wait before they are recorded, and how many of them do.
@@ -46,6 +47,7 @@ impl Lossy {
             commits_to_refuse: AtomicUsize::new(0),
             answers_kept: watch::Sender::new(false),
             reads_fail: AtomicBool::new(false),
+            keys_hidden: AtomicBool::new(false),
             outcomes_to_refuse: AtomicUsize::new(0),
             held_up: watch::Sender::new((false, 0)),
             hold_answers_lost: AtomicBool::new(false),
@@ -68,7 +70,8 @@ impl Lossy {
         self.commits_to_refuse.store(count, Ordering::SeqCst);
     }
 
-    /// From now on acceptances are recorded, and their answers are on the way until they are let go.
+    /// From now on acceptances are recorded, and their answers are on the way until they are let go; so is what keys were used
+    /// for.
     pub fn keep_answers(&self, keep: bool) {
         self.answers_kept.send_replace(keep);
     }
@@ -81,6 +84,11 @@ impl Lossy {
     /// From now on no single operation and none of its bodies can be read, or again.
     pub fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// From now on nobody is told what an idempotency key was used for, or again.
+    pub fn hide_keys(&self, hide: bool) {
+        self.keys_hidden.store(hide, Ordering::SeqCst);
     }
 
     /// From now on holds, releases and replays of notices wait before they are recorded, or go on.
@@ -191,6 +199,15 @@ impl ReadOperations for Lossy {
 
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         self.below.counts(tenant).await
+    }
+
+    async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
+        if self.keys_hidden.load(Ordering::SeqCst) {
+            return Err(away(false));
+        }
+        let used = self.below.key_use(tenant, idempotency).await?;
+        drop(self.answers_kept.subscribe().wait_for(|kept| !kept).await);
+        Ok(used)
     }
 }
 

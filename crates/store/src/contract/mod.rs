@@ -57,6 +57,7 @@ suite! {
         an_accepted_operation_is_there,
         an_id_is_accepted_once,
         an_idempotency_key_gives_the_same_answer,
+        what_a_key_was_used_for_can_be_read,
         an_operation_is_retried_once,
         one_of_many_retries_is_accepted,
         a_freed_idempotency_key_can_be_used_again,

@@ -9,7 +9,7 @@ use super::Factory;
 use super::fixtures::{
     LANE, accept, accept_plain, acceptance, at, begun, commit, end, ended, id, keyed, locked_plan, plan,
 };
-use crate::{Acceptance, Accepted, Commit, Error, Limits, LockOutcome, Page};
+use crate::{Acceptance, Accepted, Commit, Error, IdempotencyKey, KeyUse, Limits, LockOutcome, Page};
 
 pub(super) async fn an_accepted_operation_is_there(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
@@ -40,6 +40,28 @@ pub(super) async fn an_idempotency_key_gives_the_same_answer(fresh: Factory<'_>)
     let late = store.accept(keyed("k", 1, acceptance(4, at(5), plan()))).await;
     assert_eq!(late, Ok(Accepted::Same(first.id)));
     assert_eq!(store.list(&crate::Filter::default(), Page::newest(10)).await.unwrap().len(), 1);
+}
+
+pub(super) async fn what_a_key_was_used_for_can_be_read(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let tenant = TenantId::default();
+    let given = |key: &str, fingerprint| IdempotencyKey { key: key.to_owned(), fingerprint: [fingerprint; 32] };
+    assert_eq!(store.key_use(&tenant, &given("k", 1)).await, Ok(None));
+    let (first, _) = accept(&*store, keyed("k", 1, acceptance(1, at(1), plan()))).await;
+    for _ in 0..2 {
+        assert_eq!(store.key_use(&tenant, &given("k", 1)).await, Ok(Some(KeyUse::Same(first.id))));
+        assert_eq!(store.key_use(&tenant, &given("k", 2)).await, Ok(Some(KeyUse::Other(first.id))));
+        // It was not used by asking.
+        assert_eq!(store.key_use(&tenant, &given("K", 1)).await, Ok(None));
+        assert_eq!(store.key_use(&TenantId::from("other"), &given("k", 1)).await, Ok(None));
+    }
+    let canceled = Commit { free_idempotency_key: true, ..Commit::new(ended(&first, Status::Canceled, at(2))) };
+    commit(&*store, canceled).await;
+    assert_eq!(store.key_use(&tenant, &given("k", 1)).await, Ok(None));
+    // Kept as long as the operation, so also after its end.
+    let (second, _) = accept(&*store, keyed("k", 1, acceptance(2, at(3), plan()))).await;
+    end(&*store, &second, at(4)).await;
+    assert_eq!(store.key_use(&tenant, &given("k", 1)).await, Ok(Some(KeyUse::Same(second.id))));
 }
 
 pub(super) async fn a_freed_idempotency_key_can_be_used_again(fresh: Factory<'_>) {

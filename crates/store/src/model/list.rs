@@ -7,7 +7,8 @@ use fanfold_core::{Operation, OperationId, Slot, TenantId};
 
 use super::{Model, Row, State};
 use crate::{
-    Counts, Error, EventNumber, Events, Filter, LIST_MAX, Order, Page, ReadHistory, ReadOperations, Recorded, time,
+    Counts, Error, EventNumber, Events, Filter, IdempotencyKey, KeyUse, LIST_MAX, Order, Page, ReadHistory,
+    ReadOperations, Recorded, time,
 };
 
 #[async_trait]
@@ -38,6 +39,10 @@ impl ReadOperations for Model {
             }
         }
         Ok(counts)
+    }
+
+    async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
+        Ok(self.state().key_use(tenant, idempotency))
     }
 }
 

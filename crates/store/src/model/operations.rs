@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use fanfold_core::operation::Attention;
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Effect, Event, Operation, OperationId, StepIndex};
+use fanfold_core::{Effect, Event, Operation, OperationId, StepIndex, TenantId};
 use jiff::Timestamp;
 
 use super::{Model, Row, State, cut};
 use crate::record::{self, Split};
 use crate::{
-    Acceptance, Accepted, AttentionId, Closed, Commit, Committed, Error, EventNumber, Hold, Limits, LockOutcome,
-    NewNotice, Note, Notice, NoticeState, Operations, Recorded, time,
+    Acceptance, Accepted, AttentionId, Closed, Commit, Committed, Error, EventNumber, Hold, IdempotencyKey, KeyUse,
+    Limits, LockOutcome, NewNotice, Note, Notice, NoticeState, Operations, Recorded, time,
 };
 
 #[async_trait]
@@ -30,19 +30,10 @@ impl State {
     fn accept(&mut self, acceptance: Acceptance, limits: &Limits) -> Result<Accepted, Error> {
         let split = Split::accepted(acceptance.operation, limits.inline_max)?;
         let operation = split.operation;
-        if let Some(given) = &acceptance.idempotency {
-            let known = self.operations.values().find(|row| {
-                row.operation.tenant == operation.tenant
-                    && row.idempotency.as_ref().is_some_and(|idempotency| idempotency.key == given.key)
-            });
-            if let Some(row) = known {
-                let is_same = row.idempotency.as_ref().is_some_and(|known| known.fingerprint == given.fingerprint);
-                return Ok(if is_same {
-                    Accepted::Same(row.operation.id)
-                } else {
-                    Accepted::KeyReused(row.operation.id)
-                });
-            }
+        if let Some(given) = &acceptance.idempotency
+            && let Some(used) = self.key_use(&operation.tenant, given)
+        {
+            return Ok(used.into());
         }
         if self.operations.contains_key(&operation.id) {
             return Err(Error::Conflict);
@@ -73,6 +64,15 @@ impl State {
         self.operations.insert(operation.id, row);
         self.add_events(operation.id, acceptance.events, limits);
         Ok(Accepted::New { operation: Box::new(operation), lock })
+    }
+
+    pub(super) fn key_use(&self, tenant: &TenantId, given: &IdempotencyKey) -> Option<KeyUse> {
+        let mut rows = self.operations.values().filter(|row| row.operation.tenant == *tenant);
+        rows.find_map(|row| {
+            let known = row.idempotency.as_ref().filter(|known| known.key == given.key)?;
+            let id = row.operation.id;
+            Some(if known.fingerprint == given.fingerprint { KeyUse::Same(id) } else { KeyUse::Other(id) })
+        })
     }
 
     fn retried_by(&self, operation: &Operation) -> Option<OperationId> {

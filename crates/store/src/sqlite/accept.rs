@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use fanfold_core::plan::{OnLocked, Policy};
-use fanfold_core::{Operation, OperationId, PolicyHash};
+use fanfold_core::{Operation, OperationId, PolicyHash, TenantId};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
 use super::commit::{CommitWrite, insert_bodies, insert_events, insert_sealed, json};
@@ -18,7 +18,7 @@ use super::operations::{operation_id, slots_text};
 use super::sealing::SealedMessage;
 use super::writer::{Tx, Write};
 use crate::record::{self, Split};
-use crate::{Acceptance, Accepted, Commit, Committed, Error, IdempotencyKey, LockOutcome, Operations, time};
+use crate::{Acceptance, Accepted, Commit, Committed, Error, IdempotencyKey, KeyUse, LockOutcome, Operations, time};
 
 /// Policies whose hashes are remembered. When there are more, all are forgotten and worked out again as they are needed.
 const HASHES_MAX: usize = 1_024;
@@ -129,10 +129,9 @@ impl AcceptWrite {
     fn refusal(&self, tx: &mut Tx<'_>) -> Result<Option<Accepted>, Failure> {
         let operation = &self.split.operation;
         if let Some(given) = &self.idempotency
-            && let Some((id, fingerprint)) = find_key(tx, operation.tenant.as_str(), &given.key)?
+            && let Some(used) = key_use(tx.sql(), &operation.tenant, given)?
         {
-            let is_same = fingerprint == given.fingerprint;
-            return Ok(Some(if is_same { Accepted::Same(id) } else { Accepted::KeyReused(id) }));
+            return Ok(Some(used.into()));
         }
         let mut find = tx.sql().prepare_cached("SELECT 1 FROM operations WHERE id = ?1")?;
         if find.exists([operation.id.as_bytes()])? {
@@ -238,9 +237,13 @@ impl AcceptWrite {
     }
 }
 
-fn find_key(tx: &Tx<'_>, tenant: &str, key: &str) -> Result<Option<(OperationId, [u8; 32])>, Failure> {
+/// What an idempotency key was used for before.
+pub(super) fn key_use(sql: &Connection, tenant: &TenantId, given: &IdempotencyKey) -> rusqlite::Result<Option<KeyUse>> {
     let find = "SELECT id, fingerprint FROM operations WHERE tenant = ?1 AND idempotency_key = ?2";
-    let mut statement = tx.sql().prepare_cached(find)?;
-    let found = statement.query_row([tenant, key], |row| Ok((operation_id(row, 0)?, row.get(1)?))).optional()?;
-    Ok(found)
+    let mut statement = sql.prepare_cached(find)?;
+    let found = statement.query_row([tenant.as_str(), given.key.as_str()], |row| {
+        let (id, fingerprint): (_, [u8; 32]) = (operation_id(row, 0)?, row.get(1)?);
+        Ok(if fingerprint == given.fingerprint { KeyUse::Same(id) } else { KeyUse::Other(id) })
+    });
+    found.optional()
 }

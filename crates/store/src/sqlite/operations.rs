@@ -10,9 +10,9 @@ use fanfold_core::{Operation, OperationId, Revision, Slot, TenantId};
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::Sqlite;
 use super::readers::Snapshot;
-use crate::{Counts, Error, Filter, Page, ReadOperations, Sealed};
+use super::{Sqlite, accept};
+use crate::{Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, Sealed};
 
 #[async_trait]
 impl ReadOperations for Sqlite {
@@ -50,6 +50,11 @@ impl ReadOperations for Sqlite {
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         let tenant = tenant.cloned();
         self.read(move |snapshot| counts(snapshot, tenant.as_ref()).map_err(Into::into)).await
+    }
+
+    async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
+        let (tenant, idempotency) = (tenant.clone(), idempotency.clone());
+        self.read(move |snapshot| Ok(accept::key_use(snapshot.sql, &tenant, &idempotency)?)).await
     }
 }
 

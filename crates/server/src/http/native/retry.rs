@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::query::Query;
 use super::read;
+use crate::http::auth::Caller;
 use crate::http::head;
 use crate::http::outcome::{self, Response, Stop};
 use crate::http::server::Shared;
@@ -23,14 +24,10 @@ struct Wanted {
 pub(super) async fn retry(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
     let headers = head::fields(&visit.head.headers)?;
-    let Visit { caller, front, body, .. } = visit;
+    let Visit { caller: Caller { tenant, name: by, .. }, front, body, .. } = visit;
     let Wanted { force } = read(shared, body).await?;
-    // Whose it is comes before what can be done with it.
-    let operation = shared.operation(&caller, id).await?;
-    let mount = front.mount(operation.plan.front.dialect, &operation.plan.front.mount);
     let engine = shared.engine.clone();
-    let by = caller.name;
-    let retrying = async move { engine.retry(RetryRequest { id, mount: &mount, force, by: &by, headers }).await };
+    let retrying = async move { engine.retry(RetryRequest { tenant, id, force, by: &by, headers }).await };
     let accepted = shared.carried(retrying).await??.operation;
     let native = front.native();
     let mut response = outcome::reply(native.wire().accepted(native, &accepted));

@@ -8,11 +8,12 @@ use fanfold_core::{OperationId, Slot, StepIndex, TenantId};
 use jiff::{SignedDuration, Timestamp};
 
 use super::generator::Generator;
-use super::states::{random_acceptance, random_commit};
+use super::states::{key, random_acceptance, random_commit};
 use crate::model::Model;
 use crate::{
-    Acceptance, Accepted, AttentionId, Change, Closed, Commit, DueNotices, Error, Filter, Hold, NoticeFilter, NoticeId,
-    NoticeOutcome, NoticeState, Order, Page, Queue, ReadHolds, ReadNotes, ReadNotices, ReadOperations, Store,
+    Acceptance, Accepted, AttentionId, Change, Closed, Commit, DueNotices, Error, Filter, Hold, IdempotencyKey,
+    NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order, Page, Queue, ReadHolds, ReadNotes, ReadNotices,
+    ReadOperations, Store,
 };
 
 /// A request to a store.
@@ -38,6 +39,7 @@ pub(super) enum Request {
     Release(String),
     Sweep(Timestamp, usize),
     Counts(Option<TenantId>),
+    KeyUse(TenantId, IdempotencyKey),
 }
 
 /// What succeeded.
@@ -71,10 +73,11 @@ pub enum Kind {
     Release,
     Sweep,
     Counts,
+    KeyUse,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::AcceptNew,
         Self::AcceptSame,
         Self::AcceptKeyReused,
@@ -102,6 +105,7 @@ impl Kind {
         Self::Release,
         Self::Sweep,
         Self::Counts,
+        Self::KeyUse,
     ];
 }
 
@@ -156,7 +160,7 @@ impl Request {
         let limit = generator.one_of(&[0, 1, 5, 5_000]);
         let lane = generator.one_of(&["a", "b", "c"]).to_owned();
         let step = StepIndex(generator.one_of(&[0, 1]));
-        match (generator.below(12), known) {
+        match (generator.below(13), known) {
             (0, _) => Self::Due(lane, now, limit),
             (1, _) => Self::Lanes(now),
             (2, _) => Self::NextWake(now),
@@ -171,6 +175,7 @@ impl Request {
             }
             (9, _) => Self::NextNotice(now),
             (10, _) => Self::Counts(generator.perhaps(2, Generator::tenant)),
+            (11, _) => Self::KeyUse(generator.tenant(), key(generator)),
             _ => {
                 let order = generator.one_of(&[Order::NewestFirst, Order::OldestFirst]);
                 let page = Page { order, after: known.filter(|_| generator.once_in(3)), limit };
@@ -308,6 +313,7 @@ impl Request {
             Self::Counts(tenant) => {
                 reply(store.counts(tenant.as_ref()).await, |counts| (!counts.is_empty()).then_some(Kind::Counts))
             }
+            Self::KeyUse(tenant, key) => reply(store.key_use(tenant, key).await, if_some(Kind::KeyUse)),
         }
     }
 }

@@ -56,16 +56,17 @@ fn random_plan(generator: &mut Generator) -> Plan {
     plan
 }
 
+pub(super) fn key(generator: &mut Generator) -> IdempotencyKey {
+    IdempotencyKey { key: format!("key/{}", generator.below(60)), fingerprint: [generator.one_of(&[1, 2]); 32] }
+}
+
 pub(super) fn random_acceptance(generator: &mut Generator) -> Acceptance {
     let now = generator.now();
     let number = generator.fresh_number();
     let given = acceptance(number, now, random_plan(generator));
     Acceptance {
         sealed: generator.perhaps(3, |generator| vec![(Slot::Request, octets(generator))]).unwrap_or_default(),
-        idempotency: generator.perhaps(3, |generator| IdempotencyKey {
-            key: format!("key/{}", generator.below(60)),
-            fingerprint: [generator.one_of(&[1, 2]); 32],
-        }),
+        idempotency: generator.perhaps(3, key),
         lane: generator.one_of(&["a", "b", "c"]).to_owned(),
         owner: generator.perhaps(3, |generator| generator.one_of(&["anna", "bert"]).to_owned()),
         wake_at: generator.perhaps(2, Generator::soon),
