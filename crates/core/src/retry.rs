@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::dialect::View;
 use crate::operation::{Consistency, Outcome, Status, Step, UndoEnd, UndoPhase};
 use crate::plan::{Plan, Policy, Require, StepPlan};
+use crate::route::seal;
 use crate::{Body, Content, Operation, OperationId, Request, Slot, StepIndex, TargetName};
 
 /// The attribute that names who forced a retry.
@@ -30,9 +31,12 @@ pub enum NoRetry {
     Unknown(Vec<TargetName>),
     /// What was taken out of its public form is gone.
     #[error(
-        "the operation cannot be retried: its request holds secrets, which were wiped when it ended; send the request again as a new one"
+        "the request of operation {0} holds secrets, which were wiped when it ended; send the request itself again, with `Fanfold-Retry-Of: {0}`"
     )]
-    Wiped,
+    Wiped(OperationId),
+    /// What came again makes another request to a target than the one that is to be retried: the route has changed since.
+    #[error("the route makes another request to {0} by now than the one that would be retried; send the request as a new one")]
+    Changed(TargetName),
 }
 
 fn names(targets: &[TargetName]) -> String {
@@ -40,11 +44,13 @@ fn names(targets: &[TargetName]) -> String {
 }
 
 /// Works out the plan of a retry: the same requests, in the same order and under the same rules, to the targets that are not
-/// in the requested state. `forced_by` names who wants those called again too of which that is not known.
+/// in the requested state. `forced_by` names who wants those called again too of which that is not known. `again` is what the
+/// accepted request, sent again, was planned to under the id that templates saw then: where secrets were wiped, they are taken
+/// from there.
 ///
 /// # Errors
 /// Why there is none.
-pub fn plan_of(view: View<'_>, forced_by: Option<&str>) -> Result<Plan, NoRetry> {
+pub fn plan_of(view: View<'_>, forced_by: Option<&str>, again: Option<&Plan>) -> Result<Plan, NoRetry> {
     let operation = view.operation;
     let plan = &operation.plan;
     match operation.status() {
@@ -53,25 +59,24 @@ pub fn plan_of(view: View<'_>, forced_by: Option<&str>) -> Result<Plan, NoRetry>
         Status::Failed | Status::Canceled => {}
     }
     let left = left(operation, forced_by.is_some())?;
-    if plan.request.sealed || plan.steps.iter().any(|step| step.request.sealed) {
-        return Err(NoRetry::Wiped);
-    }
+    let is_wiped = plan.request.sealed || plan.steps.iter().any(|step| step.request.sealed);
+    let (request, steps) = match again {
+        Some(again) if is_wiped => (again.request.clone(), originals(view, &left, again)?),
+        None if is_wiped => return Err(NoRetry::Wiped(operation.id)),
+        Some(_) | None => (whole(view, &plan.request, Slot::Request), as_they_were(view, &left)),
+    };
     let there = plan.steps.len() - left.len();
-    let steps = left.iter().map(|&index| {
-        let step = &plan.steps[index.get()];
-        StepPlan { request: whole(view, &step.request, Slot::StepRequest(index)), ..step.clone() }
-    });
     let mut front = plan.front.clone();
     front.attributes.remove(FORCED_BY);
     front.attributes.extend(forced_by.map(|by| (FORCED_BY.to_owned(), by.to_owned())));
     Ok(Plan {
         front,
-        request: whole(view, &plan.request, Slot::Request),
+        request,
         start_at: None,
         retry_of: Some(operation.id),
         first: plan.first.or(Some(operation.id)),
         policy: policy(&plan.policy, there),
-        steps: close_up(steps.collect()),
+        steps: close_up(steps),
         ..Plan::clone(plan)
     })
 }
@@ -117,6 +122,38 @@ fn standing(step: &Step) -> Standing {
         (Consistency::NotConsistent | Consistency::RolledBack, _) => Standing::Left,
         (Consistency::Unknown, _) => Standing::Unknown,
     }
+}
+
+/// The steps with the requests of the record.
+fn as_they_were(view: View<'_>, left: &[StepIndex]) -> Vec<StepPlan> {
+    let steps = left.iter().map(|&index| {
+        let step = &view.operation.plan.steps[index.get()];
+        StepPlan { request: whole(view, &step.request, Slot::StepRequest(index)), ..step.clone() }
+    });
+    steps.collect()
+}
+
+/// The steps with the requests of `again`, whose public forms have to be those of the record.
+fn originals(view: View<'_>, left: &[StepIndex], again: &Plan) -> Result<Vec<StepPlan>, NoRetry> {
+    let plan = &view.operation.plan;
+    let (public, _) = seal(Plan { policy: Arc::clone(&plan.policy), ..again.clone() });
+    let original = |index: StepIndex| {
+        let step = &plan.steps[index.get()];
+        let at = again.steps.iter().position(|other| other.target == step.target)?;
+        let shown = &public.steps[at].request;
+        let same_body = in_place(&public, &shown.body) == view.octets(Slot::StepRequest(index));
+        // Fields that were forwarded may well differ from one sending to the next.
+        let is_same = shown.method == step.request.method && shown.uri == step.request.uri && same_body;
+        is_same.then(|| StepPlan { request: again.steps[at].request.clone(), ..step.clone() })
+    };
+    let changed = |index: StepIndex| NoRetry::Changed(plan.steps[index.get()].target.clone());
+    left.iter().map(|&index| original(index).ok_or_else(|| changed(index))).collect()
+}
+
+/// The octets of a body of a plan that was not recorded yet: it stands there, or is that of the accepted request.
+fn in_place<'a>(plan: &'a Plan, body: &'a Body) -> &'a [u8] {
+    let body = if matches!(body.0, Content::Same(_)) { &plan.request.body } else { body };
+    if let Content::Inline(octets) = &body.0 { octets } else { &[] }
 }
 
 /// A message with its body in place, unless it is that of the accepted request, which is there as before.

@@ -70,7 +70,7 @@ impl Engine {
             None => Ok(Bodies::new()),
         };
         let bodies = bodies.map_err(|error| unreadable(operation.id, &error))?;
-        match retry::plan_of(View { operation, bodies: &bodies }, forced_by) {
+        match retry::plan_of(View { operation, bodies: &bodies }, forced_by, None) {
             Ok(plan) => Ok(plan),
             Err(no_retry) => {
                 // That it was retried before tells more than what stands against doing so again.

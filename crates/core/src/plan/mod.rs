@@ -43,6 +43,9 @@ pub struct Plan {
     /// so its id is what templates go on to see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<OperationId>,
+    /// What tells whether a request that comes again is the one that was accepted, which a public form alone cannot: an HMAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// The rules of the route. Stored apart, by their hash; the store joins them again.
     #[serde(skip, default = "no_policy")]
     pub policy: Arc<Policy>,
@@ -193,6 +196,7 @@ impl Plan {
             start_at: None,
             retry_of: None,
             first: None,
+            fingerprint: None,
             policy: no_policy(),
             steps: Vec::new(),
         })

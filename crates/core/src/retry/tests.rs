@@ -4,7 +4,7 @@ use super::*;
 use crate::dialect::Bodies;
 use crate::operation::fixtures::{Sketch, at};
 use crate::operation::{Course, End, Stage, StepPhase, Undo};
-use crate::plan::{Lock, OnLocked, Order};
+use crate::plan::{Lock, OnLocked, Order, Redaction};
 
 /// How a step ended, and its undo.
 type Ends = (Outcome, Option<UndoEnd>);
@@ -33,7 +33,7 @@ fn failed(ends: &[Ends]) -> Operation {
 }
 
 fn of(operation: &Operation, forced_by: Option<&str>) -> Result<Plan, NoRetry> {
-    plan_of(View { operation, bodies: &Bodies::new() }, forced_by)
+    plan_of(View { operation, bodies: &Bodies::new() }, forced_by, None)
 }
 
 /// The targets that a retry calls, each with its wave.
@@ -134,7 +134,7 @@ fn bodies_come_along() {
     plan.steps[0].request.body = Body(Content::Apart { bytes: 5 });
     let bodies =
         Bodies::from([(Slot::Request, "all"[..].into()), (Slot::StepRequest(StepIndex(0)), "other"[..].into())]);
-    let plan = plan_of(View { operation: &operation, bodies: &bodies }, None).unwrap();
+    let plan = plan_of(View { operation: &operation, bodies: &bodies }, None, None).unwrap();
     assert_eq!(plan.request.body, Body::inline("all"));
     let bodies: Vec<_> = plan.steps.iter().map(|step| step.request.body.clone()).collect();
     assert_eq!(bodies, [Body(Content::Same(Slot::Request)), Body::inline("other")]);
@@ -147,6 +147,67 @@ fn what_was_wiped_is_not_retried() {
         let plan = Arc::make_mut(&mut operation.plan);
         let request = if step { &mut plan.steps[0].request } else { &mut plan.request };
         request.sealed = true;
-        assert_eq!(of(&operation, None), Err(NoRetry::Wiped));
+        assert_eq!(of(&operation, None), Err(NoRetry::Wiped(operation.id)));
     }
+}
+
+/// A failed operation whose requests hold secrets, as its record is, and what the same request would be planned to again.
+fn with_secrets(ends: &[Ends]) -> (Operation, Plan) {
+    let mut operation = failed(ends);
+    let plan = Arc::make_mut(&mut operation.plan);
+    plan.policy = Arc::new(Policy { redaction: Redaction::standard(), ..Policy::clone(&plan.policy) });
+    plan.request.body = Body::inline(r#"{"password":"p","size":1}"#);
+    plan.steps[0].request.body = Body(Content::Same(Slot::Request));
+    plan.steps[1].request.body = Body::inline(r#"{"token":"t","size":1}"#);
+    let originals = plan.clone();
+    operation.plan = Arc::new(seal(originals.clone()).0);
+    (operation, originals)
+}
+
+#[test]
+fn what_was_wiped_is_retried_with_the_request_that_came_again() {
+    let (operation, mut again) = with_secrets(&[REFUSED, UNDONE, DONE]);
+    let view = View { operation: &operation, bodies: &Bodies::new() };
+    assert_eq!(plan_of(view, None, None), Err(NoRetry::Wiped(operation.id)));
+    // Which fields a client forwards may differ, and what it wants of somebody else's rules now is not asked.
+    again.steps[1].request.headers.push(("x-request-id".into(), "2".into()));
+    again.policy = Arc::new(Policy { redaction: Redaction::default(), ..Policy::clone(&again.policy) });
+    let plan = plan_of(view, None, Some(&again)).unwrap();
+    assert_eq!(plan.request, again.request);
+    let requests: Vec<&Request> = plan.steps.iter().map(|step| &step.request).collect();
+    assert_eq!(requests, [&again.steps[0].request, &again.steps[1].request]);
+    assert_eq!((plan.retry_of, &plan.policy), (Some(operation.id), &operation.plan.policy));
+}
+
+#[test]
+fn a_request_that_is_rendered_otherwise_by_now_is_not_taken_for_the_one_to_be_retried() {
+    let (operation, again) = with_secrets(&[REFUSED, UNDONE, DONE]);
+    let view = View { operation: &operation, bodies: &Bodies::new() };
+    let changes: [fn(&mut Plan); 4] = [
+        |plan| plan.steps[1].request.body = Body::inline(r#"{"token":"t","size":2}"#),
+        |plan| plan.steps[1].request.uri.push_str("/more"),
+        |plan| plan.steps[1].request.method = http::Method::PATCH,
+        |plan| drop(plan.steps.remove(1)),
+    ];
+    for change in changes {
+        let mut changed = again.clone();
+        change(&mut changed);
+        assert_eq!(plan_of(view, None, Some(&changed)), Err(NoRetry::Changed("osaka".into())));
+    }
+    let mut changed = again.clone();
+    changed.request.body = Body::inline(r#"{"password":"p","size":2}"#);
+    assert_eq!(plan_of(view, None, Some(&changed)), Err(NoRetry::Changed("tokyo".into())), "it passes the body on");
+    // What needs no call is free to change.
+    let mut changed = again;
+    changed.steps.remove(2);
+    assert!(plan_of(view, None, Some(&changed)).is_ok());
+}
+
+#[test]
+fn what_is_on_record_goes_before_what_came_again() {
+    let operation = failed(&[REFUSED, DONE]);
+    let mut again = Plan::clone(&operation.plan);
+    again.steps[0].request.uri.push_str("/more");
+    let plan = plan_of(View { operation: &operation, bodies: &Bodies::new() }, None, Some(&again)).unwrap();
+    assert_eq!(plan.steps[0].request, operation.plan.steps[0].request);
 }

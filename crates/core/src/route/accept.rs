@@ -103,6 +103,7 @@ impl OperationRoute {
             start_at: issued.start_at.or(delayed).filter(|start_at| *start_at > issued.at),
             retry_of: None,
             first: None,
+            fingerprint: None,
             policy: self.policy.clone(),
             steps,
         };

@@ -405,6 +405,7 @@ fn plan(name: DialectName, targets: usize) -> Plan {
         start_at: None,
         retry_of: None,
         first: None,
+        fingerprint: None,
         policy: Arc::new(policy()),
         steps: CLUSTERS.iter().take(targets).zip(0..).map(|(cluster, wave)| step(cluster, wave)).collect(),
     }

@@ -108,6 +108,7 @@ pub fn plan() -> Plan {
         start_at: None,
         retry_of: None,
         first: None,
+        fingerprint: None,
         policy: policy(&targets, RETENTION),
         steps: (0..).zip(&targets).map(step).collect(),
     }

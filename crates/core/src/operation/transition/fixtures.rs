@@ -160,6 +160,7 @@ impl Sketch {
             start_at: self.scheduled.then(|| at(5)),
             retry_of: None,
             first: None,
+            fingerprint: None,
             policy: Arc::new(self.policy()),
             steps: steps.collect(),
         };
