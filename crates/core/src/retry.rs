@@ -35,7 +35,9 @@ pub enum NoRetry {
     )]
     Wiped(OperationId),
     /// What came again makes another request to a target than the one that is to be retried: the route has changed since.
-    #[error("the route makes another request to {0} by now than the one that would be retried; send the request as a new one")]
+    #[error(
+        "the route makes another request to {0} by now than the one that would be retried; send the request as a new one"
+    )]
     Changed(TargetName),
 }
 

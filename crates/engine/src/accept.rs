@@ -15,8 +15,9 @@ use crate::config::RouteCallback;
 use crate::dispatch;
 use crate::drain::LetIn;
 use crate::execute::sealed_form;
+use crate::fingerprint;
+use crate::given::{self, Given, RetryOf};
 use crate::notify::promise;
-use crate::{fingerprint, given};
 
 /// When a client is told to try again that is refused because there is too much to do, or the server is stopping.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub struct AcceptRequest<'a> {
     pub callback: Option<&'a RouteCallback>,
     /// The request; `target_query` is filled in here.
     pub incoming: Incoming,
+    /// Who sends it.
+    pub by: &'a str,
 }
 
 /// What became of it.
@@ -52,14 +55,18 @@ impl Engine {
     /// Why it was not accepted; nothing is recorded then, unless the refusal says that it may have been.
     pub async fn accept(&self, request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
         let shared = &self.shared;
-        let AcceptRequest { tenant, mount, route, callback, mut incoming } = request;
+        let AcceptRequest { tenant, mount, route, callback, mut incoming, by } = request;
         let key = given::key(&incoming.headers)?;
+        let retry_of = given::retry_of(&incoming.headers)?;
         let read =
             mount.wire().accept(&Accepting { query: incoming.query.as_deref(), captures: &incoming.captures })?;
         incoming.target_query = read.query;
         let fingerprint = fingerprint::of_request(&shared.config.fingerprint_key, &incoming);
         let by_route = key.is_none();
-        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint });
+        let of_retry =
+            |wanted: &RetryOf| fingerprint::of_retry(&shared.config.fingerprint_key, wanted.id, Some(&fingerprint));
+        let asked = retry_of.as_ref().map_or(fingerprint, of_retry);
+        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint: asked });
         // Before everything that is so by now and may have been otherwise when the request came first.
         if let Some(known) = self.known(&tenant, idempotency.as_ref()).await? {
             return Ok(known);
@@ -73,6 +80,11 @@ impl Engine {
         }
         let mut attributes = read.attributes;
         attributes.extend(given.attributes);
+        if let Some(wanted) = retry_of {
+            let plan = self.plan_again(&wanted, (&tenant, by), (route, incoming, now)).await?;
+            let given = Given { attributes, ..given };
+            return self.record_retry((tenant, by), plan, given, idempotency, now).await;
+        }
         let id = self.new_id();
         let issued = Issued {
             operation: id,
@@ -83,6 +95,7 @@ impl Engine {
         };
         let mut planned = route.plan(incoming, issued)?;
         promise(callback, &mut planned.plan);
+        planned.plan.fingerprint = Some(fingerprint::text(&fingerprint));
         let idempotency = idempotency.or_else(|| planned.dedupe.map(|key| IdempotencyKey { key, fingerprint }));
         let recorded = self.record((id, tenant, planned.plan), idempotency, now).await;
         recorded.map_err(|refusal| match refusal {

@@ -1,5 +1,7 @@
 //! What makes a request the same one as another: an HMAC, so that a record tells nothing about a request that it does not show.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fanfold_core::OperationId;
 use fanfold_core::message::header;
 use fanfold_core::route::Incoming;
@@ -20,12 +22,18 @@ pub(crate) fn of_request(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// The same of a request to retry this operation.
-pub(crate) fn of_retry(key: &[u8; 32], id: OperationId) -> [u8; 32] {
+/// The same of a request to retry this operation; `again` is the fingerprint of the accepted request, if it is sent again for that.
+pub(crate) fn of_retry(key: &[u8; 32], id: OperationId, again: Option<&[u8; 32]>) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
     mac.update(b"retry");
     mac.update(id.as_bytes());
+    mac.update(again.map_or(&[], |again| again.as_slice()));
     mac.finalize().into_bytes().into()
+}
+
+/// How a record has it.
+pub(crate) fn text(fingerprint: &[u8; 32]) -> String {
+    STANDARD.encode(fingerprint)
 }
 
 #[cfg(test)]

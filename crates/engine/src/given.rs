@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fanfold_core::Headers;
 use fanfold_core::dialect::Refusal;
 use fanfold_core::message::header;
-use fanfold_core::route::CALLBACK;
+use fanfold_core::route::{CALLBACK, RETRY_OF};
+use fanfold_core::{Headers, OperationId};
 use jiff::Timestamp;
 
 use crate::Engine;
@@ -62,6 +62,34 @@ pub(crate) fn key(headers: &Headers) -> Result<Option<String>, Refusal> {
     header(headers, "idempotency-key").map(idempotency_key).transpose()
 }
 
+/// The operation whose request a client sends again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RetryOf {
+    /// The operation.
+    pub(crate) id: OperationId,
+    /// Whether those targets are called again too of which it is not known whether they are in the requested state.
+    pub(crate) force: bool,
+}
+
+/// Whether the request is that of an operation to be retried: `Fanfold-Retry-Of: ID`, or `ID; force`.
+pub(crate) fn retry_of(headers: &Headers) -> Result<Option<RetryOf>, Refusal> {
+    let mut given = headers.iter().filter(|(name, _)| name == RETRY_OF).map(|(_, value)| value.as_str());
+    let Some(text) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(Refusal::BadValue { detail: "Fanfold-Retry-Of is given more than once".to_owned() });
+    }
+    let (id, parameter) = text.split_once(';').map_or((text, None), |(id, parameter)| (id, Some(parameter.trim())));
+    let bad = || Refusal::BadValue {
+        detail: "Fanfold-Retry-Of is the id of an operation, which `; force` may follow".to_owned(),
+    };
+    let id = id.trim().parse().map_err(|_| bad())?;
+    match parameter {
+        None => Ok(Some(RetryOf { id, force: false })),
+        Some("force") => Ok(Some(RetryOf { id, force: true })),
+        Some(_) => Err(bad()),
+    }
+}
+
 /// The key as a structured string (`"abc"`) or bare.
 fn idempotency_key(value: &str) -> Result<String, Refusal> {
     let value = value.trim();
@@ -97,6 +125,22 @@ mod tests {
         assert_eq!(idempotency_key("\"abc\"").unwrap(), "abc");
         assert!(matches!(idempotency_key("\"\""), Err(Refusal::BadValue { .. })));
         assert!(matches!(idempotency_key(&"k".repeat(256)), Err(Refusal::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn what_is_sent_again_names_one_operation() {
+        let read = |values: &[&str]| {
+            let fields = values.iter().map(|value| (RETRY_OF.to_owned(), (*value).to_owned()));
+            retry_of(&fields.collect())
+        };
+        let id = OperationId::from_bytes([1; 16]);
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(read(&[&id.to_string()]).unwrap(), Some(RetryOf { id, force: false }));
+        assert_eq!(read(&[&format!(" {id} ;force ")]).unwrap(), Some(RetryOf { id, force: true }));
+        for bad in ["", "force", "latest", &format!("{id}; forced"), &format!("{id};"), &format!("{id}, {id}")] {
+            assert!(matches!(read(&[bad]), Err(Refusal::BadValue { .. })), "{bad}");
+        }
+        assert!(matches!(read(&[&id.to_string(), &id.to_string()]), Err(Refusal::BadValue { .. })));
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! Retrying what is not yet in the requested state, as a new operation.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use fanfold_core::dialect::{Bodies, Refusal, View};
 use fanfold_core::operation::Status;
+use fanfold_core::route::{Incoming, Issued, OperationRoute};
 use fanfold_core::{Headers, Operation, OperationId, Plan, TenantId, retry};
 use fanfold_store::{Filter, IdempotencyKey, Page};
+use jiff::Timestamp;
 
 use crate::Engine;
 use crate::accept::{AcceptOutcome, store_refusal};
+use crate::fingerprint;
+use crate::given::{self, Given, RetryOf};
 use crate::notify::promise;
-use crate::{fingerprint, given};
 
 /// Who wants what to be retried.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl Engine {
     /// have been.
     pub async fn retry(&self, request: RetryRequest<'_>) -> Result<AcceptOutcome, Refusal> {
         let RetryRequest { tenant, id, force, by, mut headers } = request;
-        let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, id);
+        let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, id, None);
         let idempotency = given::key(&headers)?.map(|key| IdempotencyKey { key, fingerprint });
         // Also where what was retried has been deleted meanwhile: the retry has not.
         if let Some(known) = self.known(&tenant, idempotency.as_ref()).await? {
@@ -47,13 +51,27 @@ impl Engine {
         let _let_in = self.let_in()?;
         let now = self.shared.clock.now();
         let given = self.given(&mut headers, now).await?;
-        let mut plan = self.plan_retry(&operation, force.then_some(by)).await?;
+        let plan = self.plan_retry(&operation, force.then_some(by), None).await?;
+        self.record_retry((tenant, by), plan, given, idempotency, now).await
+    }
+
+    /// Records a retry; what was given with its request is of this request, and not of the accepted one.
+    pub(crate) async fn record_retry(
+        &self,
+        (tenant, by): (TenantId, &str),
+        mut plan: Plan,
+        given: Given,
+        idempotency: Option<IdempotencyKey>,
+        now: Timestamp,
+    ) -> Result<AcceptOutcome, Refusal> {
         plan.start_at = given.start_at.filter(|start_at| *start_at > now);
         plan.front.attributes.extend(given.attributes);
-        promise(self.shared.notices.load().callbacks.get(&operation.plan.route), &mut plan);
+        promise(self.shared.notices.load().callbacks.get(&plan.route), &mut plan);
         let outcome = self.record((self.new_id(), tenant, plan), idempotency, now).await?;
-        if !outcome.repeated {
-            tracing::info!(operation.id = %outcome.operation.id, retry_of = %id, by, force, "an operation is retried");
+        let operation = &outcome.operation;
+        if let Some(of) = operation.plan.retry_of.filter(|_| !outcome.repeated) {
+            let forced_by = operation.plan.front.attributes.get(retry::FORCED_BY);
+            tracing::info!(operation.id = %operation.id, retry_of = %of, by, force = forced_by.is_some(), "an operation is retried");
         }
         Ok(outcome)
     }
@@ -64,13 +82,53 @@ impl Engine {
         operation.ok_or_else(|| Refusal::NotFound { detail: "there is no such operation".to_owned() })
     }
 
-    async fn plan_retry(&self, operation: &Operation, forced_by: Option<&str>) -> Result<Plan, Refusal> {
+    /// The plan of the retry that a request asks for which is the accepted one, sent again: what was wiped of the operation is in
+    /// it.
+    pub(crate) async fn plan_again(
+        &self,
+        wanted: &RetryOf,
+        (tenant, by): (&TenantId, &str),
+        (route, incoming, at): (&OperationRoute, Incoming, Timestamp),
+    ) -> Result<Plan, Refusal> {
+        let operation = self.to_retry(tenant, wanted.id).await?;
+        let plan = &operation.plan;
+        let fingerprint = fingerprint::of_request(&self.shared.config.fingerprint_key, &incoming);
+        if plan.fingerprint.as_deref() != Some(&*fingerprint::text(&fingerprint)) {
+            let detail = match plan.fingerprint {
+                Some(_) => format!(
+                    "this is not the request that operation {} was accepted with: method, path, query, content type and body have to be the same",
+                    operation.id
+                ),
+                None => format!(
+                    "operation {} was accepted by a version that kept nothing to know its request by; send the request as a new one",
+                    operation.id
+                ),
+            };
+            return Err(Refusal::NotPossible { detail });
+        }
+        let issued = Issued {
+            operation: plan.first.unwrap_or(operation.id),
+            resource_id: plan.resource_id.clone(),
+            attributes: BTreeMap::new(),
+            at,
+            start_at: None,
+        };
+        let again = route.plan(incoming, issued)?.plan;
+        self.plan_retry(&operation, wanted.force.then_some(by), Some(&again)).await
+    }
+
+    async fn plan_retry(
+        &self,
+        operation: &Operation,
+        forced_by: Option<&str>,
+        again: Option<&Plan>,
+    ) -> Result<Plan, Refusal> {
         let bodies = match operation.bodies_apart().next() {
             Some(_) => self.shared.store.bodies(operation.id).await,
             None => Ok(Bodies::new()),
         };
         let bodies = bodies.map_err(|error| unreadable(operation.id, &error))?;
-        match retry::plan_of(View { operation, bodies: &bodies }, forced_by, None) {
+        match retry::plan_of(View { operation, bodies: &bodies }, forced_by, again) {
             Ok(plan) => Ok(plan),
             Err(no_retry) => {
                 // That it was retried before tells more than what stands against doing so again.

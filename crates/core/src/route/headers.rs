@@ -32,6 +32,9 @@ const OWN: [&str; 5] =
 /// In which a client says who is to be told of the end of its operation: nobody else's business.
 pub const CALLBACK: &str = "fanfold-callback-url";
 
+/// In which a client says that it sends the request of an operation again, so that what is left of it can be retried.
+pub const RETRY_OF: &str = "fanfold-retry-of";
+
 /// What to do about a name that no header can have.
 pub(crate) const NAME_HINT: &str = "use letters, digits and `-`, as in `x-request-id`";
 
@@ -59,7 +62,7 @@ pub(crate) fn why_not_forwarded(name: &str) -> Option<&'static str> {
     if name == "host" {
         return Some("names the target and is never forwarded");
     }
-    if name == CALLBACK {
+    if name == CALLBACK || name == RETRY_OF {
         return Some("is meant for Fanfold and never forwarded");
     }
     if OWN.contains(&name) {

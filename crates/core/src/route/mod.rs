@@ -34,7 +34,7 @@ mod template;
 pub use accept::{Incoming, Issued, KEY_BYTES_MAX, Planned};
 pub use compiled::{CompiledPolicy, CompiledProbe, CompiledTarget, CompiledUndo, UndoTemplate};
 pub use handling::{Handling, OperationRoute, Route};
-pub use headers::CALLBACK;
+pub use headers::{CALLBACK, RETRY_OF};
 pub use location::Asked;
 pub use poll::{Poll, PollAddress};
 pub use problem::{Place, Problem};

@@ -180,8 +180,9 @@ impl Link {
         remove_hop_by_hop(&mut headers);
         // Whoever received the request has answered this already.
         headers.remove(header::EXPECT);
-        // It is said to Fanfold, and may hold a secret of the client's.
+        // They are said to Fanfold, and may hold a secret of the client's.
         headers.remove(fanfold_core::route::CALLBACK);
+        headers.remove(fanfold_core::route::RETRY_OF);
         headers.append(header::VIA, VIA);
         overlay(&mut headers, &self.headers);
         headers.insert(header::HOST, self.url.host());

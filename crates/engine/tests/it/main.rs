@@ -12,6 +12,7 @@ mod patrol;
 mod repeated;
 mod restore;
 mod retry;
+mod sent_again;
 mod stage;
 mod target;
 mod unknown;

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use super::stage::{NAMES, Setting, Stage, fakes, spec};
 use super::webhooks::{OLD, secret};
 
-async fn retry(stage: &Stage, id: OperationId, force: bool) -> Result<AcceptOutcome, Refusal> {
+pub(super) async fn retry(stage: &Stage, id: OperationId, force: bool) -> Result<AcceptOutcome, Refusal> {
     retry_with(stage, id, force, &[]).await
 }
 
@@ -31,7 +31,7 @@ async fn retry_with(
 }
 
 /// Why a retry is not possible, in words.
-async fn refused(stage: &Stage, id: OperationId) -> String {
+pub(super) async fn refused(stage: &Stage, id: OperationId) -> String {
     match retry(stage, id, false).await {
         Err(Refusal::NotPossible { detail }) => detail,
         other => panic!("{other:?}"),
@@ -39,11 +39,11 @@ async fn refused(stage: &Stage, id: OperationId) -> String {
 }
 
 /// The rules of a route where what succeeded stays, once a person has ended it as it is.
-fn held(names: &[&str]) -> OperationSpec {
+pub(super) fn held(names: &[&str]) -> OperationSpec {
     OperationSpec { on_failure: OnFailure::Hold, ..spec(names) }
 }
 
-async fn ended_as_it_is(stage: &Stage, id: OperationId) -> Arc<Operation> {
+pub(super) async fn ended_as_it_is(stage: &Stage, id: OperationId) -> Arc<Operation> {
     stage.until(id, |operation| matches!(operation.stage, OperationStage::Deciding { .. })).await;
     let note = stage.store.notes(&NoteFilter::default(), Page::newest(1)).await.unwrap()[0].id;
     stage.engine.resolve(note, Resolution::EndAsItIs, "ann".to_owned(), None).await.unwrap();
@@ -51,7 +51,7 @@ async fn ended_as_it_is(stage: &Stage, id: OperationId) -> Arc<Operation> {
 }
 
 /// Accepts an operation that fails at `osaka` after it has succeeded elsewhere.
-async fn failing_at_osaka(stage: &Stage, fakes: &[FakeTarget]) -> OperationId {
+pub(super) async fn failing_at_osaka(stage: &Stage, fakes: &[FakeTarget]) -> OperationId {
     let others = Latch::new();
     fakes[1].once("POST", "/things", Reply::from(Answer::empty(409)).after(&others));
     let id = stage.accept("POST", "/things", "{\"n\":1}").await.unwrap().operation.id;
@@ -62,7 +62,7 @@ async fn failing_at_osaka(stage: &Stage, fakes: &[FakeTarget]) -> OperationId {
 }
 
 /// An operation that failed at `osaka`, and that a person ended as it is.
-async fn half_done(fakes: &[FakeTarget]) -> (Stage, Arc<Operation>) {
+pub(super) async fn half_done(fakes: &[FakeTarget]) -> (Stage, Arc<Operation>) {
     let stage = Stage::new(fakes, held(&NAMES)).await;
     let id = failing_at_osaka(&stage, fakes).await;
     let operation = ended_as_it_is(&stage, id).await;
@@ -137,16 +137,6 @@ async fn of_two_retries_at_once_one_is_accepted() {
     let third = retry(&stage, id, false).await.unwrap().operation;
     assert_eq!(stage.ended(third.id).await.status(), Status::Completed);
     assert_eq!(fakes.each_ref().map(|fake| fake.seen().len()), [1, 3, 1]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_of_what_held_secrets_is_refused() {
-    let fakes = fakes().await;
-    fakes[0].once("POST", "/things", Answer::empty(409));
-    let stage = Stage::new(&fakes[..1], spec(&NAMES[..1])).await;
-    let first = stage.post("{\"password\":\"p\"}").await;
-    let detail = refused(&stage, first.id).await;
-    assert!(detail.contains("send the request again"), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,8 +213,8 @@ impl Stage {
             captures,
         };
         let callback = self.config.notices.callbacks.get(&route.name);
-        let tenant = TenantId::default();
-        let request = AcceptRequest { tenant, mount: &self.mount, route: operation, callback, incoming };
+        let (tenant, by) = (TenantId::default(), "a client");
+        let request = AcceptRequest { tenant, mount: &self.mount, route: operation, callback, incoming, by };
         self.engine.accept(request).await
     }
 

@@ -45,7 +45,7 @@ pub(super) async fn accept(
     };
     // Of the front that the route is of: a reload meanwhile takes nothing back.
     let callback = front.callback(&route.name).cloned();
-    let request = Request { tenant: caller.tenant.clone(), mount: Arc::clone(&mount), route, callback, incoming };
+    let request = Request { caller: caller.clone(), mount: Arc::clone(&mount), route, callback, incoming };
     let accepted = record(shared, request).await?.operation;
     let id = accepted.id;
     // It is accepted, and never answered as if it were not, whatever becomes of the wait: the client would send it again.
@@ -91,7 +91,7 @@ async fn the_end(
 
 /// What [`AcceptRequest`] borrows.
 struct Request {
-    tenant: fanfold_core::TenantId,
+    caller: Caller,
     mount: Arc<Mount>,
     route: Arc<Route>,
     callback: Option<RouteCallback>,
@@ -102,11 +102,11 @@ struct Request {
 async fn record(shared: &Shared, request: Request) -> Result<AcceptOutcome, Stop> {
     let engine = shared.engine.clone();
     let accepting = async move {
-        let Request { tenant, mount, route, callback, incoming } = request;
+        let Request { caller: Caller { tenant, name: by, .. }, mount, route, callback, incoming } = request;
         let callback = callback.as_ref();
         match &route.handling {
             Handling::Operation(route) => {
-                engine.accept(AcceptRequest { tenant, mount: &mount, route, callback, incoming }).await
+                engine.accept(AcceptRequest { tenant, mount: &mount, route, callback, incoming, by: &by }).await
             }
             // Nothing is accepted for such a route, so nobody comes here with one.
             Handling::Pass(_) => Err(Refusal::NotFound { detail: "the route accepts no operations".to_owned() }),

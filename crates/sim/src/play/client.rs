@@ -152,7 +152,7 @@ impl Stage<'_> {
         };
         let callback = self.callback(number).map_err(|_| internal())?;
         let (tenant, callback) = (TenantId::default(), callback.as_ref());
-        let request = AcceptRequest { tenant, mount: &mount, route: operation, callback, incoming };
+        let request = AcceptRequest { tenant, mount: &mount, route: operation, callback, incoming, by: "a client" };
         engine.accept(request).await.map(|outcome| outcome.operation.id)
     }
 }
