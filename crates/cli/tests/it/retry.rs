@@ -35,3 +35,30 @@ async fn a_retry_shows_in_both_operations() {
     assert_eq!(again.code, Some(7), "{}", again.stderr);
     assert!(again.stderr.contains(&second), "{}", again.stderr);
 }
+
+#[tokio::test]
+async fn a_request_with_secrets_is_sent_again_over_a_restart() {
+    const BODY: &str = r#"{"password":"swordfish"}"#;
+    let tokyo = FakeTarget::start().await;
+    tokyo.once("PUT", "/things/1", Answer::empty(409));
+    let home = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    let server = Server::start(&home).await;
+    let accepted = server.http.put("/things/1", &json!({ "password": "swordfish" })).await;
+    let first = text(&accepted.json()["id"]);
+    assert_eq!(server.end_of(&first).await["status"], "failed");
+    server.stop().await;
+
+    let server = Server::start(&home).await;
+    let refused = server.run(&home, &["ops", "retry", &first]).await;
+    assert_eq!(refused.code, Some(7), "{}", refused.stderr);
+    let field = format!("Fanfold-Retry-Of: {first}");
+    assert!(refused.stderr.contains(&field), "{}", refused.stderr);
+    let send = async |body| server.run(&home, &["send", "PUT", "/things/1", "-H", &field, "-d", body]).await;
+    let other = send(r#"{"password":"catfish"}"#).await;
+    assert_eq!(other.code, Some(7), "{}", other.stderr);
+    assert!(other.stderr.contains("not the request"), "{}", other.stderr);
+    let again = send(BODY).await;
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let calls = tokyo.seen();
+    assert_eq!(calls.iter().map(|call| &*call.body).collect::<Vec<_>>(), [BODY.as_bytes(); 2]);
+}
