@@ -81,7 +81,7 @@ impl Engine {
         let mut attributes = read.attributes;
         attributes.extend(given.attributes);
         if let Some(wanted) = retry_of {
-            let plan = self.plan_again(&wanted, (&tenant, by), (route, incoming, now)).await?;
+            let plan = self.plan_again(&wanted, (&tenant, by), (route, incoming, &fingerprint), now).await?;
             let given = Given { attributes, ..given };
             return self.record_retry((tenant, by), plan, given, idempotency, now).await;
         }

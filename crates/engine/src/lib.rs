@@ -1,10 +1,10 @@
 //! Performs what core decides: accepts operations, takes them from the store into memory, calls targets, follows lower
 //! operations, rolls back, sends notices, and recovers what an ended process left behind.
 //!
-//! Where to look: [`Engine`] is the handle; `accept` makes operations, `repeated` recognises requests that come again; `dispatch` takes them up; `execute` carries one out;
-//! [`target`] is everything towards back ends; `notify` sends notices; `patrol` looks for what was
-//! forgotten; `settle` cancels what was accepted without an answer; `upkeep` does the chores. The engine never decides what
-//! an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
+//! Where to look: [`Engine`] is the handle; `accept` makes operations, `repeated` recognises requests that come again;
+//! `dispatch` takes them up; `execute` carries one out; [`target`] is everything towards back ends; `notify` sends notices;
+//! `patrol` looks for what was forgotten; `settle` cancels what was accepted without an answer; `upkeep` does the chores. The
+//! engine never decides what an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
 
 mod accept;
 mod allow;

@@ -88,12 +88,12 @@ impl Engine {
         &self,
         wanted: &RetryOf,
         (tenant, by): (&TenantId, &str),
-        (route, incoming, at): (&OperationRoute, Incoming, Timestamp),
+        (route, incoming, fingerprint): (&OperationRoute, Incoming, &[u8; 32]),
+        at: Timestamp,
     ) -> Result<Plan, Refusal> {
         let operation = self.to_retry(tenant, wanted.id).await?;
         let plan = &operation.plan;
-        let fingerprint = fingerprint::of_request(&self.shared.config.fingerprint_key, &incoming);
-        if plan.fingerprint.as_deref() != Some(&*fingerprint::text(&fingerprint)) {
+        if plan.fingerprint.as_deref() != Some(&*fingerprint::text(fingerprint)) {
             let detail = match plan.fingerprint {
                 Some(_) => format!(
                     "this is not the request that operation {} was accepted with: method, path, query, content type and body have to be the same",

@@ -15,7 +15,7 @@ use super::stage::{NAMES, Setting, Stage, fakes, spec};
 
 const KEY: &[(&str, &str)] = &[("idempotency-key", "k")];
 
-async fn lossy(fakes: &[FakeTarget]) -> (Arc<Lossy>, Arc<dyn Store>, Stage) {
+pub(super) async fn lossy(fakes: &[FakeTarget]) -> (Arc<Lossy>, Arc<dyn Store>, Stage) {
     let below: Arc<dyn Store> = Arc::new(Model::default());
     let store = Lossy::new(Arc::clone(&below));
     let mut setting = Setting::new(&fakes[..1], spec(&NAMES[..1]));

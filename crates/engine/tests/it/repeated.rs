@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fanfold_core::OperationId;
 use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::Status;
 use fanfold_core::plan::{DialectName, RequestTemplate};
 use fanfold_core::route::spec::OperationSpec;
-use fanfold_core::{OperationId, TenantId};
-use fanfold_engine::{AcceptOutcome, Clock as _, Resolve, Resolved, RetryRequest, SystemClock};
-use fanfold_store::contract::Lossy;
-use fanfold_store::model::Model;
+use fanfold_engine::{AcceptOutcome, Clock as _, Resolve, Resolved, SystemClock};
 use fanfold_store::{Filter, Page, Store};
 use fanfold_testkit::fake::{Answer, FakeTarget};
 use jiff::SignedDuration;
 
+use super::doubtful::lossy;
+use super::retry::retry_with;
 use super::stage::{NAMES, Setting, Stage, fakes, spec};
 use super::webhooks::{OLD, secret};
 
@@ -139,11 +139,6 @@ async fn a_repetition_is_answered_though_the_route_would_refuse_it_by_now() {
     is_same(post(&stage, "{}", KEY).await, id);
 }
 
-async fn retry(stage: &Stage, id: OperationId, force: bool, headers: Headers<'_>) -> Result<AcceptOutcome, Refusal> {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    stage.engine.retry(RetryRequest { tenant: TenantId::default(), id, force, by: "ann", headers }).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_retry_is_answered_whatever_has_become_of_what_it_retries() {
     let fakes = fakes().await;
@@ -157,35 +152,27 @@ async fn a_repeated_retry_is_answered_whatever_has_become_of_what_it_retries() {
     let other_failed = stage.post("{}").await.id;
     let start_at = (SystemClock.now() + SignedDuration::from_hours(1)).to_string();
     let later = [KEY[0], ("fanfold-start-at", &start_at)];
-    let second = retry(&stage, failed, false, &later).await.unwrap();
+    let second = retry_with(&stage, failed, false, &later).await.unwrap();
     assert!(!second.repeated);
     let second = second.operation.id;
-    is_same(retry(&stage, failed, false, &later).await, second);
+    is_same(retry_with(&stage, failed, false, &later).await, second);
     // Without the key it is another one, of which there can be none.
-    let refused = retry(&stage, failed, false, OTHER_KEY).await;
+    let refused = retry_with(&stage, failed, false, OTHER_KEY).await;
     assert!(matches!(refused, Err(Refusal::NotPossible { .. })), "{refused:?}");
 
     stage.engine.drain(true);
-    is_same(retry(&stage, failed, false, &later).await, second);
-    let reused = retry(&stage, other_failed, false, KEY).await;
+    is_same(retry_with(&stage, failed, false, &later).await, second);
+    let reused = retry_with(&stage, other_failed, false, KEY).await;
     assert!(matches!(reused, Err(Refusal::KeyReused { first, .. }) if first == second), "{reused:?}");
-    let refused = retry(&stage, other_failed, false, OTHER_KEY).await;
+    let refused = retry_with(&stage, other_failed, false, OTHER_KEY).await;
     assert!(matches!(refused, Err(Refusal::Unavailable { .. })), "{refused:?}");
 
     // What has ended is deleted; the retry is yet to start.
     stage.store.sweep(SystemClock.now() + SignedDuration::from_hours(72), 10).await.unwrap();
     assert!(stage.engine.operation(failed).await.unwrap().is_none());
-    is_same(retry(&stage, failed, false, &later).await, second);
-    let refused = retry(&stage, failed, false, OTHER_KEY).await;
+    is_same(retry_with(&stage, failed, false, &later).await, second);
+    let refused = retry_with(&stage, failed, false, OTHER_KEY).await;
     assert!(matches!(refused, Err(Refusal::NotFound { .. })), "{refused:?}");
-}
-
-async fn lossy(fakes: &[FakeTarget]) -> (Arc<Lossy>, Arc<dyn Store>, Stage) {
-    let below: Arc<dyn Store> = Arc::new(Model::default());
-    let store = Lossy::new(Arc::clone(&below));
-    let mut setting = Setting::new(&fakes[..1], spec(&NAMES[..1]));
-    setting.store = Some(Arc::clone(&store) as Arc<dyn Store>);
-    (store, below, Stage::of(setting).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,11 +16,11 @@ use jiff::SignedDuration;
 use super::stage::{NAMES, Setting, Stage, fakes, spec};
 use super::webhooks::{OLD, secret};
 
-pub(super) async fn retry(stage: &Stage, id: OperationId, force: bool) -> Result<AcceptOutcome, Refusal> {
+async fn retry(stage: &Stage, id: OperationId, force: bool) -> Result<AcceptOutcome, Refusal> {
     retry_with(stage, id, force, &[]).await
 }
 
-async fn retry_with(
+pub(super) async fn retry_with(
     stage: &Stage,
     id: OperationId,
     force: bool,
@@ -39,11 +39,11 @@ pub(super) async fn refused(stage: &Stage, id: OperationId) -> String {
 }
 
 /// The rules of a route where what succeeded stays, once a person has ended it as it is.
-pub(super) fn held(names: &[&str]) -> OperationSpec {
+fn held(names: &[&str]) -> OperationSpec {
     OperationSpec { on_failure: OnFailure::Hold, ..spec(names) }
 }
 
-pub(super) async fn ended_as_it_is(stage: &Stage, id: OperationId) -> Arc<Operation> {
+async fn ended_as_it_is(stage: &Stage, id: OperationId) -> Arc<Operation> {
     stage.until(id, |operation| matches!(operation.stage, OperationStage::Deciding { .. })).await;
     let note = stage.store.notes(&NoteFilter::default(), Page::newest(1)).await.unwrap()[0].id;
     stage.engine.resolve(note, Resolution::EndAsItIs, "ann".to_owned(), None).await.unwrap();
@@ -51,7 +51,7 @@ pub(super) async fn ended_as_it_is(stage: &Stage, id: OperationId) -> Arc<Operat
 }
 
 /// Accepts an operation that fails at `osaka` after it has succeeded elsewhere.
-pub(super) async fn failing_at_osaka(stage: &Stage, fakes: &[FakeTarget]) -> OperationId {
+async fn failing_at_osaka(stage: &Stage, fakes: &[FakeTarget]) -> OperationId {
     let others = Latch::new();
     fakes[1].once("POST", "/things", Reply::from(Answer::empty(409)).after(&others));
     let id = stage.accept("POST", "/things", "{\"n\":1}").await.unwrap().operation.id;
@@ -62,7 +62,7 @@ pub(super) async fn failing_at_osaka(stage: &Stage, fakes: &[FakeTarget]) -> Ope
 }
 
 /// An operation that failed at `osaka`, and that a person ended as it is.
-pub(super) async fn half_done(fakes: &[FakeTarget]) -> (Stage, Arc<Operation>) {
+async fn half_done(fakes: &[FakeTarget]) -> (Stage, Arc<Operation>) {
     let stage = Stage::new(fakes, held(&NAMES)).await;
     let id = failing_at_osaka(&stage, fakes).await;
     let operation = ended_as_it_is(&stage, id).await;
