@@ -1,12 +1,15 @@
 //! Events.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use fanfold_core::{Event, OperationId, TenantId};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Rows, params};
 
 use super::Sqlite;
 use super::commit::json;
+use super::failure::Failure;
 use super::operations::{limit, operation_id, timestamp, unreadable, unsigned};
 use crate::{Error, EventNumber, Events, LIST_MAX, ReadHistory, Recorded, record, time};
 
@@ -27,18 +30,12 @@ impl EventRow {
 impl ReadHistory for Sqlite {
     async fn history(&self, id: OperationId, after: EventNumber, wanted: usize) -> Result<Vec<Recorded>, Error> {
         self.read(move |snapshot| {
-            let before = "SELECT count(*) FROM operations o JOIN events e ON e.operation = o.serial
-                          WHERE o.id = ?1 AND e.number <= ?2";
-            let mut statement = snapshot.sql.prepare_cached(before)?;
-            let before = statement.query_row(params![id.as_bytes(), number(after)], |row| unsigned(row, 0))?;
-            let select = "SELECT e.number, o.id, e.at, e.event, row_number() OVER (ORDER BY e.number)
+            let select = "SELECT e.number, o.id, e.at, e.event, e.operation
                           FROM operations o JOIN events e ON e.operation = o.serial
                           WHERE o.id = ?1 AND e.number > ?2 ORDER BY e.number LIMIT ?3";
             let mut statement = snapshot.sql.prepare_cached(select)?;
-            let rows = statement.query_map(params![id.as_bytes(), number(after), limit(wanted, LIST_MAX)], recorded)?;
-            let mut list = rows.collect::<Result<Vec<_>, _>>()?;
-            list.iter_mut().for_each(|event| event.sequence += before);
-            Ok(list)
+            let rows = statement.query(params![id.as_bytes(), number(after), limit(wanted, LIST_MAX)])?;
+            page(snapshot.sql, rows)
         })
         .await
     }
@@ -46,14 +43,12 @@ impl ReadHistory for Sqlite {
     async fn events(&self, tenant: &TenantId, after: EventNumber, wanted: usize) -> Result<Events, Error> {
         let tenant = tenant.clone();
         self.read(move |snapshot| {
-            let select = "SELECT e.number, o.id, e.at, e.event,
-                                 (SELECT count(*) FROM events s WHERE s.operation = e.operation AND s.number <= e.number)
+            let select = "SELECT e.number, o.id, e.at, e.event, e.operation
                           FROM events e CROSS JOIN operations o ON o.serial = e.operation
                           WHERE e.number > ?1 AND o.tenant = ?2 ORDER BY e.number LIMIT ?3";
             let mut statement = snapshot.sql.prepare_cached(select)?;
-            let rows =
-                statement.query_map(params![number(after), tenant.as_str(), limit(wanted, LIST_MAX)], recorded)?;
-            let list = rows.collect::<Result<_, _>>()?;
+            let rows = statement.query(params![number(after), tenant.as_str(), limit(wanted, LIST_MAX)])?;
+            let list = page(snapshot.sql, rows)?;
             let select = "SELECT number FROM events_deleted WHERE tenant = ?1";
             let mut statement = snapshot.sql.prepare_cached(select)?;
             let deleted_to = statement.query_row([tenant.as_str()], |row| unsigned(row, 0)).optional()?;
@@ -77,11 +72,34 @@ fn number(number: EventNumber) -> i64 {
     i64::try_from(number.0).unwrap_or(i64::MAX)
 }
 
-fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+/// Events of one page, in the order of their numbers. What came before the page is counted once for each operation, and not once
+/// for each event: the page has all that follow.
+fn page(sql: &Connection, mut rows: Rows<'_>) -> Result<Vec<Recorded>, Failure> {
+    let mut list = Vec::new();
+    let mut last: HashMap<i64, u64> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let (number, operation) = (row.get(0)?, row.get(4)?);
+        let sequence = match last.get(&operation) {
+            Some(last) => last + 1,
+            None => place(sql, operation, number)?,
+        };
+        last.insert(operation, sequence);
+        list.push(recorded(row, sequence)?);
+    }
+    Ok(list)
+}
+
+/// The place of an event among those of its operation.
+fn place(sql: &Connection, operation: i64, number: i64) -> rusqlite::Result<u64> {
+    let select = "SELECT count(*) FROM events WHERE operation = ?1 AND number <= ?2";
+    sql.prepare_cached(select)?.query_row([operation, number], |row| unsigned(row, 0))
+}
+
+fn recorded(row: &Row<'_>, sequence: u64) -> rusqlite::Result<Recorded> {
     let event = serde_json::from_str(row.get_ref(3)?.as_str()?);
     Ok(Recorded {
         number: EventNumber(unsigned(row, 0)?),
-        sequence: unsigned(row, 4)?,
+        sequence,
         operation: operation_id(row, 1)?,
         at: timestamp(row, 2)?,
         event: event.map_err(|error| unreadable(3, format!("an event cannot be read: {error}")))?,
