@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::dialect::{Accepting, Mount, Refusal, dialect};
+use fanfold_core::dialect::{Acceptance as DialectAcceptance, Accepting, Mount, Refusal, dialect};
 use fanfold_core::plan::Plan;
 use fanfold_core::route::{Incoming, Issued, OperationRoute, seal};
 use fanfold_core::{Operation, OperationId, TenantId};
@@ -48,29 +48,54 @@ pub struct AcceptOutcome {
     pub repeated: bool,
 }
 
+/// What a request says by itself.
+#[derive(Debug)]
+struct Asked {
+    /// In the way of its dialect.
+    read: DialectAcceptance,
+    /// The operation whose request it is, sent again.
+    retry_of: Option<RetryOf>,
+    fingerprint: [u8; 32],
+    /// The client's own key.
+    idempotency: Option<IdempotencyKey>,
+}
+
 impl Engine {
     /// Makes a durable operation of a request. Returns only after it is on disk (G1).
     ///
     /// # Errors
     /// Why it was not accepted; nothing is recorded then, unless the refusal says that it may have been.
-    pub async fn accept(&self, request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
-        let shared = &self.shared;
-        let AcceptRequest { tenant, mount, route, callback, mut incoming, by } = request;
+    pub async fn accept(&self, mut request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
+        let asked = self.asked(&mut request)?;
+        let tenant = request.tenant.clone();
+        let idempotency = asked.idempotency.clone();
+        let outcome = self.accept_first(request, asked).await;
+        self.unless_known(&tenant, idempotency.as_ref(), outcome).await
+    }
+
+    /// What a request says by itself, however things are now.
+    fn asked(&self, request: &mut AcceptRequest<'_>) -> Result<Asked, Refusal> {
+        let incoming = &mut request.incoming;
         let key = given::key(&incoming.headers)?;
         let retry_of = given::retry_of(&incoming.headers)?;
-        let read =
-            mount.wire().accept(&Accepting { query: incoming.query.as_deref(), captures: &incoming.captures })?;
-        incoming.target_query = read.query;
-        let fingerprint = fingerprint::of_request(&shared.config.fingerprint_key, &incoming);
-        let by_route = key.is_none();
-        let of_retry =
-            |wanted: &RetryOf| fingerprint::of_retry(&shared.config.fingerprint_key, wanted.id, Some(&fingerprint));
-        let asked = retry_of.as_ref().map_or(fingerprint, of_retry);
-        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint: asked });
-        // Before everything that is so by now and may have been otherwise when the request came first.
-        if let Some(known) = self.known(&tenant, idempotency.as_ref()).await? {
-            return Ok(known);
-        }
+        let accepting = Accepting { query: incoming.query.as_deref(), captures: &incoming.captures };
+        let read = request.mount.wire().accept(&accepting)?;
+        incoming.target_query.clone_from(&read.query);
+        let hmac_key = &self.shared.config.fingerprint_key;
+        let fingerprint = fingerprint::of_request(hmac_key, incoming);
+        let of_key = match &retry_of {
+            Some(wanted) => fingerprint::of_retry(hmac_key, wanted, Some(&fingerprint)),
+            None => fingerprint,
+        };
+        let idempotency = key.map(|key| IdempotencyKey { key, fingerprint: of_key });
+        Ok(Asked { read, retry_of, fingerprint, idempotency })
+    }
+
+    /// Accepts a request that has not been accepted before.
+    async fn accept_first(&self, request: AcceptRequest<'_>, asked: Asked) -> Result<AcceptOutcome, Refusal> {
+        let shared = &self.shared;
+        let AcceptRequest { tenant, mount: _, route, callback, mut incoming, by } = request;
+        let Asked { read, retry_of, fingerprint, idempotency } = asked;
         let _let_in = self.let_in()?;
         let now = shared.clock.now();
         let given = self.given(&mut incoming.headers, now).await?;
@@ -96,6 +121,7 @@ impl Engine {
         let mut planned = route.plan(incoming, issued)?;
         promise(callback, &mut planned.plan);
         planned.plan.fingerprint = Some(fingerprint::text(&fingerprint));
+        let by_route = idempotency.is_none();
         let idempotency = idempotency.or_else(|| planned.dedupe.map(|key| IdempotencyKey { key, fingerprint }));
         let recorded = self.record((id, tenant, planned.plan), idempotency, now).await;
         recorded.map_err(|refusal| match refusal {
@@ -209,10 +235,25 @@ impl Engine {
         }
     }
 
-    /// The store has failed a request that may become an operation.
-    pub(crate) fn note_trouble(&self, error: &StoreError) {
-        if !self.shared.set_store_in_trouble(true) {
-            tracing::error!(%error, "the store does not take operations; this is told once, until it does again");
+    /// Why a request could not be recorded: told once if it is the store, and each time if it is the request.
+    fn note_trouble(&self, error: &StoreError) {
+        match error {
+            StoreError::Conflict | StoreError::NotFound { .. } | StoreError::Invalid { .. } => {
+                tracing::error!(%error, "a request cannot be recorded");
+            }
+            StoreError::Unavailable { .. }
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Unusable { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::ChangedMigration { .. }
+            | StoreError::Key { .. } => {
+                if !self.shared.set_store_in_trouble(true) {
+                    tracing::error!(%error, "the store does not take operations; this is told once, until it does again");
+                }
+            }
         }
     }
 
@@ -241,7 +282,18 @@ pub(crate) fn store_refusal(error: &StoreError) -> Refusal {
         StoreError::Full { may_have_committed: false, .. } => {
             Refusal::Unavailable { detail: "the store is full".to_owned(), retry_after: RETRY_AFTER }
         }
-        _ => Refusal::StoreFailing { detail: format!("the store cannot record the request{hint}") },
+        StoreError::Full { may_have_committed: true, .. }
+        | StoreError::Conflict
+        | StoreError::NotFound { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::ReadOnly { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Unusable { .. }
+        | StoreError::NewerSchema { .. }
+        | StoreError::ChangedMigration { .. }
+        | StoreError::Key { .. } => {
+            Refusal::StoreFailing { detail: format!("the store cannot record the request{hint}") }
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfold_core::OperationId;
 use fanfold_core::message::header;
 use fanfold_core::route::Incoming;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+
+use crate::given::RetryOf;
 
 /// An HMAC over what makes a request the same one: method, path, query without the dialect's parameters, content type, body.
 pub(crate) fn of_request(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
@@ -22,11 +23,12 @@ pub(crate) fn of_request(key: &[u8; 32], incoming: &Incoming) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// The same of a request to retry this operation; `again` is the fingerprint of the accepted request, if it is sent again for that.
-pub(crate) fn of_retry(key: &[u8; 32], id: OperationId, again: Option<&[u8; 32]>) -> [u8; 32] {
+/// The same of a request to retry an operation; `again` is the fingerprint of the accepted request, if it is sent again for that.
+pub(crate) fn of_retry(key: &[u8; 32], wanted: &RetryOf, again: Option<&[u8; 32]>) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
     mac.update(b"retry");
-    mac.update(id.as_bytes());
+    mac.update(wanted.id.as_bytes());
+    mac.update(&[u8::from(wanted.force)]);
     mac.update(again.map_or(&[], |again| again.as_slice()));
     mac.finalize().into_bytes().into()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::Refusal;
 use fanfold_core::message::header;
-use fanfold_core::route::{CALLBACK, RETRY_OF};
+use fanfold_core::route::CALLBACK;
 use fanfold_core::{Headers, OperationId};
 use jiff::Timestamp;
 
@@ -32,7 +32,7 @@ pub(crate) struct Given {
 impl Engine {
     /// Reads them, and checks that the client may have told whom it names. What stays among the headers is what may be shown.
     pub(crate) async fn given(&self, headers: &mut Headers, now: Timestamp) -> Result<Given, Refusal> {
-        let start_at = header(headers, "fanfold-start-at").map(|text| start_at(text, now)).transpose()?;
+        let start_at = only(headers, "Fanfold-Start-At")?.map(|text| start_at(text, now)).transpose()?;
         let trace = header(headers, "traceparent").filter(|trace| trace_of(trace).is_some()).map(str::to_owned);
         let callback = self.callback(headers).await?.map(|callback| callback.text());
         let attributes = [(CALLBACK_ATTRIBUTE, callback), (TRACE_ATTRIBUTE, trace)].into_iter();
@@ -42,13 +42,7 @@ impl Engine {
 
     /// Who is to be told in a webhook, where the client asks for one. What stays among its headers is what may be shown.
     async fn callback(&self, headers: &mut Headers) -> Result<Option<WebhookUrl>, Refusal> {
-        let given: Vec<&str> =
-            headers.iter().filter(|(name, _)| name == CALLBACK).map(|(_, value)| value.as_str()).collect();
-        let text = match given.as_slice() {
-            [] => return Ok(None),
-            [text] => (*text).to_owned(),
-            _ => return Err(Refusal::BadValue { detail: "Fanfold-Callback-Url is given more than once".to_owned() }),
-        };
+        let Some(text) = only(headers, "Fanfold-Callback-Url")?.map(str::to_owned) else { return Ok(None) };
         let callback = allowed_callback(&self.shared, &text).await?;
         for (_, value) in headers.iter_mut().filter(|(name, _)| name == CALLBACK) {
             *value = callback.public();
@@ -59,7 +53,17 @@ impl Engine {
 
 /// The idempotency key that a client gives. Other than the rest it says nothing about how things are now, so it is read first.
 pub(crate) fn key(headers: &Headers) -> Result<Option<String>, Refusal> {
-    header(headers, "idempotency-key").map(idempotency_key).transpose()
+    only(headers, "Idempotency-Key")?.map(idempotency_key).transpose()
+}
+
+/// The value of a field that has one meaning only: given twice, nobody could say which one counts.
+fn only<'a>(headers: &'a Headers, name: &str) -> Result<Option<&'a str>, Refusal> {
+    let mut given =
+        headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    match (given.next(), given.next()) {
+        (_, Some(_)) => Err(Refusal::BadValue { detail: format!("{name} is given more than once") }),
+        (value, None) => Ok(value),
+    }
 }
 
 /// The operation whose request a client sends again.
@@ -73,11 +77,7 @@ pub(crate) struct RetryOf {
 
 /// Whether the request is that of an operation to be retried: `Fanfold-Retry-Of: ID`, or `ID; force`.
 pub(crate) fn retry_of(headers: &Headers) -> Result<Option<RetryOf>, Refusal> {
-    let mut given = headers.iter().filter(|(name, _)| name == RETRY_OF).map(|(_, value)| value.as_str());
-    let Some(text) = given.next() else { return Ok(None) };
-    if given.next().is_some() {
-        return Err(Refusal::BadValue { detail: "Fanfold-Retry-Of is given more than once".to_owned() });
-    }
+    let Some(text) = only(headers, "Fanfold-Retry-Of")? else { return Ok(None) };
     let (id, parameter) = text.split_once(';').map_or((text, None), |(id, parameter)| (id, Some(parameter.trim())));
     let bad = || Refusal::BadValue {
         detail: "Fanfold-Retry-Of is the id of an operation, which `; force` may follow".to_owned(),
@@ -90,12 +90,16 @@ pub(crate) fn retry_of(headers: &Headers) -> Result<Option<RetryOf>, Refusal> {
     }
 }
 
-/// The key as a structured string (`"abc"`) or bare.
+/// The key, bare or as a structured string (RFC 8941 has the quotation marks, and nothing after the second one).
 fn idempotency_key(value: &str) -> Result<String, Refusal> {
     let value = value.trim();
     let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
     if bare.is_empty() {
         return Err(Refusal::BadValue { detail: "Idempotency-Key is empty".to_owned() });
+    }
+    if bare.contains('"') {
+        let detail = "Idempotency-Key is one key, bare or between two quotation marks, with none in it".to_owned();
+        return Err(Refusal::BadValue { detail });
     }
     if bare.len() > IDEMPOTENCY_KEY_MAX {
         let detail = format!("Idempotency-Key is longer than {IDEMPOTENCY_KEY_MAX} bytes");
@@ -105,8 +109,13 @@ fn idempotency_key(value: &str) -> Result<String, Refusal> {
 }
 
 fn start_at(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
-    let at: Timestamp = text.trim().parse().map_err(|_| Refusal::BadValue {
-        detail: "Fanfold-Start-At is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z".to_owned(),
+    let at: Timestamp = text.trim().parse().map_err(|error: jiff::Error| {
+        if error.is_range() {
+            let detail = "Fanfold-Start-At is not a time that there is, or one that is too far away";
+            return Refusal::OutOfRange { detail: detail.to_owned() };
+        }
+        let detail = "Fanfold-Start-At is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z";
+        Refusal::BadValue { detail: detail.to_owned() }
     })?;
     let latest = now.checked_add(START_AHEAD_MAX).unwrap_or(Timestamp::MAX);
     if at > latest {
@@ -117,14 +126,28 @@ fn start_at(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use fanfold_core::route::RETRY_OF;
+
     use super::*;
 
     #[test]
     fn keys_are_bare_or_structured_strings() {
         assert_eq!(idempotency_key("abc").unwrap(), "abc");
         assert_eq!(idempotency_key("\"abc\"").unwrap(), "abc");
-        assert!(matches!(idempotency_key("\"\""), Err(Refusal::BadValue { .. })));
+        for bad in ["", "\"\"", "\"", "\"a", "a\"", "a\"b", "\"a\"; b=1", "\"a\", \"b\""] {
+            assert!(matches!(idempotency_key(bad), Err(Refusal::BadValue { .. })), "{bad}");
+        }
         assert!(matches!(idempotency_key(&"k".repeat(256)), Err(Refusal::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn a_field_is_given_once() {
+        let fields = |values: &[&str]| -> Headers {
+            values.iter().map(|value| ("idempotency-key".to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(key(&fields(&[])).unwrap(), None);
+        assert_eq!(key(&fields(&["a"])).unwrap().as_deref(), Some("a"));
+        assert!(matches!(key(&fields(&["a", "a"])), Err(Refusal::BadValue { .. })));
     }
 
     #[test]
@@ -148,6 +171,8 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(start_at("2026-01-02T00:00:00Z", now).unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
         assert!(matches!(start_at("tomorrow", now), Err(Refusal::BadValue { .. })));
-        assert!(matches!(start_at("2030-01-02T00:00:00Z", now), Err(Refusal::OutOfRange { .. })));
+        for far in ["2030-01-02T00:00:00Z", "9999-12-31T23:59:59Z"] {
+            assert!(matches!(start_at(far, now), Err(Refusal::OutOfRange { .. })), "{far}");
+        }
     }
 }

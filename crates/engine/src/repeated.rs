@@ -1,6 +1,6 @@
-//! Requests that come again with their idempotency key (G9). They are recognised before anything is looked at that may stand
-//! against them by now: a drain, an address that is not found any more, a route that was configured anew. Who has lost the
-//! answer that a request was accepted gets it again, and no refusal.
+//! Requests that come again with their idempotency key (G9). The store recognises those that reach it; this is for those that do
+//! not, because something stands against them by now: a drain, an address that is not found any more, a route that was configured
+//! anew. Who has lost the answer that a request was accepted gets it again, and no refusal.
 
 use std::time::Duration;
 
@@ -25,19 +25,29 @@ pub(crate) struct Patience {
 }
 
 impl Engine {
-    /// The answer to a request that was accepted before with this key; `None` if the key is free. Nothing is made of the request
-    /// here, so it needs not be let in.
-    pub(crate) async fn known(
+    /// The outcome of a request, unless that is a refusal and the request was accepted before with this key: then that is its
+    /// answer. Only a refused request is looked up, so a key costs no read of its own.
+    pub(crate) async fn unless_known(
         &self,
         tenant: &TenantId,
         idempotency: Option<&IdempotencyKey>,
-    ) -> Result<Option<AcceptOutcome>, Refusal> {
-        let Some(idempotency) = idempotency else { return Ok(None) };
+        outcome: Result<AcceptOutcome, Refusal>,
+    ) -> Result<AcceptOutcome, Refusal> {
+        match (outcome, idempotency) {
+            // The store was asked, and has looked for the key or could not.
+            (Err(refusal @ (Refusal::StoreUnreachable { .. } | Refusal::StoreFailing { .. })), _) => Err(refusal),
+            (Err(refusal), Some(idempotency)) => self.known(tenant, idempotency).await?.ok_or(refusal),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// The answer to a request that was accepted before with this key; `None` if the key is free.
+    async fn known(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<AcceptOutcome>, Refusal> {
         let mut patience = self.patience();
         loop {
             patience.ask();
             let used = self.shared.store.key_use(tenant, idempotency).await.map_err(|error| {
-                self.note_trouble(&error);
+                tracing::error!(%error, "cannot look up whether a refused request was accepted before");
                 store_refusal(&error)
             })?;
             match used {

@@ -39,13 +39,22 @@ impl Engine {
     /// Why there is nothing to retry, or why it was not accepted; nothing is recorded then, unless the refusal says that it may
     /// have been.
     pub async fn retry(&self, request: RetryRequest<'_>) -> Result<AcceptOutcome, Refusal> {
-        let RetryRequest { tenant, id, force, by, mut headers } = request;
-        let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, id, None);
-        let idempotency = given::key(&headers)?.map(|key| IdempotencyKey { key, fingerprint });
+        let wanted = RetryOf { id: request.id, force: request.force };
+        let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, &wanted, None);
+        let idempotency = given::key(&request.headers)?.map(|key| IdempotencyKey { key, fingerprint });
+        let tenant = request.tenant.clone();
+        let outcome = self.retry_first(request, idempotency.clone()).await;
         // Also where what was retried has been deleted meanwhile: the retry has not.
-        if let Some(known) = self.known(&tenant, idempotency.as_ref()).await? {
-            return Ok(known);
-        }
+        self.unless_known(&tenant, idempotency.as_ref(), outcome).await
+    }
+
+    /// Accepts a retry that has not been accepted before.
+    async fn retry_first(
+        &self,
+        request: RetryRequest<'_>,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<AcceptOutcome, Refusal> {
+        let RetryRequest { tenant, id, force, by, mut headers } = request;
         // Whose it is comes before what can be done with it.
         let operation = self.to_retry(&tenant, id).await?;
         let _let_in = self.let_in()?;

@@ -156,6 +156,9 @@ async fn a_repeated_retry_is_answered_whatever_has_become_of_what_it_retries() {
     assert!(!second.repeated);
     let second = second.operation.id;
     is_same(retry_with(&stage, failed, false, &later).await, second);
+    // Forced it asks for something else.
+    let reused = retry_with(&stage, failed, true, &later).await;
+    assert!(matches!(reused, Err(Refusal::KeyReused { first, .. }) if first == second), "{reused:?}");
     // Without the key it is another one, of which there can be none.
     let refused = retry_with(&stage, failed, false, OTHER_KEY).await;
     assert!(matches!(refused, Err(Refusal::NotPossible { .. })), "{refused:?}");
@@ -176,21 +179,23 @@ async fn a_repeated_retry_is_answered_whatever_has_become_of_what_it_retries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_made_of_a_request_whose_key_cannot_be_looked_up() {
+async fn a_refusal_waits_until_its_key_can_be_looked_up() {
     let fakes = fakes().await;
     let (store, below, stage) = lossy(&fakes).await;
+    let id = first(&stage, KEY).await;
+    let bad = |key| [("idempotency-key", key), ("fanfold-start-at", "tomorrow")];
     store.hide_keys(true);
-    for headers in [KEY, OTHER_KEY] {
-        let refused = post(&stage, "{}", headers).await;
+    for key in ["k", "other"] {
+        let refused = post(&stage, "{}", &bad(key)).await;
         assert!(matches!(refused, Err(Refusal::StoreUnreachable { .. })), "{refused:?}");
     }
-    assert_eq!(recorded(&*below).await, 0);
-    store.hide_keys(false);
-    let id = first(&stage, KEY).await;
-    store.hide_keys(true);
-    assert!(matches!(post(&stage, "{}", KEY).await, Err(Refusal::StoreUnreachable { .. })));
-    store.hide_keys(false);
+    // A request against which nothing stands needs no such look-up.
     is_same(post(&stage, "{}", KEY).await, id);
+    store.hide_keys(false);
+    is_same(post(&stage, "{}", &bad("k")).await, id);
+    let refused = post(&stage, "{}", &bad("other")).await;
+    assert!(matches!(refused, Err(Refusal::BadValue { .. })), "{refused:?}");
+    assert_eq!(recorded(&*below).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

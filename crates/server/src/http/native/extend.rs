@@ -40,10 +40,9 @@ pub(super) async fn extend(shared: &Shared, visit: Visit, id: OperationId) -> Re
 fn extension(request: ExtendRequest) -> Result<Extension, Refusal> {
     let bad = |detail: &str| Refusal::BadValue { detail: detail.to_owned() };
     match (request.until, request.by) {
-        (Some(until), None) => until
-            .parse::<Timestamp>()
-            .map(Extension::Until)
-            .map_err(|_| bad("`until` is not a time as in RFC 3339, for instance 2026-12-01T04:00:00Z")),
+        (Some(until), None) => until.parse::<Timestamp>().map(Extension::Until).map_err(|_| {
+            bad("`until` is not a time as in RFC 3339 before the year 9999, for instance 2026-12-01T04:00:00Z")
+        }),
         (None, Some(by)) => {
             // A day has 24 hours here, whatever a calendar says.
             let span =

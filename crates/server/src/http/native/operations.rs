@@ -48,7 +48,7 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
 fn filter(query: &Query, caller: &Caller) -> Result<Filter, Refusal> {
     let text = |name: &str| query.one(name).map(|value| value.map(str::to_owned));
     let time = |name: &str| {
-        query.parsed(name, "a time as in RFC 3339, for instance 2026-12-01T04:00:00Z", |text| {
+        query.parsed(name, "a time as in RFC 3339 before the year 9999, for instance 2026-12-01T04:00:00Z", |text| {
             text.parse::<Timestamp>().ok()
         })
     };
