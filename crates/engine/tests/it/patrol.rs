@@ -35,7 +35,7 @@ async fn release(stage: &Stage) {
     stage.engine.release(&NAMES[0].into()).await.unwrap();
 }
 
-async fn soon(what: &str, mut fits: impl FnMut() -> bool) {
+pub(crate) async fn soon(what: &str, mut fits: impl FnMut() -> bool) {
     let waiting = async {
         while !fits() {
             tokio::task::yield_now().await;

@@ -16,6 +16,7 @@ use fanfold_testkit::fake::{Answer, FakeTarget};
 use jiff::SignedDuration;
 
 use super::doubtful::lossy;
+use super::patrol::soon;
 use super::retry::retry_with;
 use super::stage::{NAMES, Setting, Stage, fakes, spec};
 use super::webhooks::{OLD, secret};
@@ -170,7 +171,8 @@ async fn a_repeated_retry_is_answered_whatever_has_become_of_what_it_retries() {
     let refused = retry_with(&stage, other_failed, false, OTHER_KEY).await;
     assert!(matches!(refused, Err(Refusal::Unavailable { .. })), "{refused:?}");
 
-    // What has ended is deleted; the retry is yet to start.
+    // What has ended is deleted, and nobody is at work on it any more; the retry is yet to start.
+    soon("nobody is at work on it", || stage.engine.in_memory(failed).is_none()).await;
     stage.store.sweep(SystemClock.now() + SignedDuration::from_hours(72), 10).await.unwrap();
     assert!(stage.engine.operation(failed).await.unwrap().is_none());
     is_same(retry_with(&stage, failed, false, &later).await, second);

@@ -109,13 +109,13 @@ impl Manner {
         match self {
             // Later, nobody listens any more.
             Self::Slow(millis) | Self::Works(millis) if Duration::from_millis(millis) >= RESPONSE => Told::Nothing,
-            Self::Polite | Self::Slow(_) | Self::Works(_) | Self::ClosesIdle => plain,
+            // What is taken on tells so where it is taken on; what makes no work is answered as ever.
+            Self::Polite | Self::Slow(_) | Self::Works(_) | Self::ClosesIdle | Self::Takes(_) => plain,
             // Half of a good answer is a good answer.
             Self::HalfBody => of_change(plain),
             Self::SaysUpdated => of_change(Told::Done),
             Self::Refuse | Self::SaysRolledBack | Self::Moved | Self::Denied => of_change(Told::Refused),
             Self::Busy | Self::TooMany => of_change(Told::NotTakenOn),
-            Self::Takes(_) => of_change(Told::TakenOn),
             Self::RefuseConnection
             | Self::NeverConnect
             | Self::ResetBefore
