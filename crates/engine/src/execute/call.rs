@@ -1,13 +1,17 @@
 //! One attempt on the wire, and what its answer means.
 
+use std::time::Duration;
+
 use fanfold_core::operation::{Leg, ProbeVerdict, Reading, Sent, Trouble, TroubleKind};
 use fanfold_core::route::{Answered, Asked, read_answer, retry_after};
 use fanfold_core::{Answer, Body, Event, Headers, Slot, StepIndex};
 
+use tokio::time::Instant;
+
 use super::prepare::{Ready, Values, sealed_form};
 use super::tasks::{Input, TaskContext};
 use super::{Actor, STORE_RETRY};
-use crate::target::{Broke, Received, from_wire};
+use crate::target::{Broke, Outgoing, Received, from_wire};
 
 /// How an attempt ended.
 pub(super) struct CallEnded {
@@ -25,15 +29,25 @@ impl CallEnded {
     }
 }
 
-/// Sends a request whose start is recorded.
-pub(super) async fn call(context: TaskContext, step: StepIndex, leg: Leg, ready: Ready) -> Input {
-    let target = context.target(step);
-    let result = target.send(ready.permit, &ready.outgoing).await;
+/// Sends a request whose start is recorded. It has to be on its way within the time for connecting, counted from that start:
+/// how long the target may still act on an attempt that broke is read off its recorded start, so a store that is slow to
+/// record it must not make it later.
+pub(super) async fn call(context: TaskContext, step: StepIndex, leg: Leg, ready: Ready, started: Instant) -> Input {
+    let (target, took, limit) = (context.target(step), started.elapsed(), ready.outgoing.connect);
+    let result = match limit.checked_sub(took).filter(|left| !left.is_zero()) {
+        Some(connect) => target.send(ready.permit, &Outgoing { connect, ..ready.outgoing }).await,
+        None => Err(recorded_too_late(took, limit)),
+    };
     let verdict = match (&result, leg) {
         (Ok(received), Leg::Probe) => Some(verdict(&context, step, received).await),
         (Ok(_) | Err(_), Leg::Forward | Leg::Undo | Leg::Probe) => None,
     };
     Input::Called { step, leg, ended: Box::new(CallEnded { result, verdict }) }
+}
+
+fn recorded_too_late(took: Duration, limit: Duration) -> Broke {
+    let detail = format!("not sent: to record its start took {took:?}, and it is to be sent within {limit:?}");
+    Broke { sent: Sent::No, trouble: Trouble { kind: TroubleKind::Unreachable, detail } }
 }
 
 async fn verdict(context: &TaskContext, step: StepIndex, received: &Received) -> ProbeVerdict {

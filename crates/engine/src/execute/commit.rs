@@ -58,8 +58,8 @@ impl Actor {
             // Whoever asked may have gone away; the change is made all the same.
             drop(reply.send(Ok(Arc::clone(&self.op))));
         }
-        for (step, leg, ready) in draft.sends {
-            let call = call::call(self.context(), step, leg, ready);
+        for (step, leg, ready, started) in draft.sends {
+            let call = call::call(self.context(), step, leg, ready, started);
             self.tasks.call(step, leg, call);
         }
         true

@@ -7,6 +7,7 @@ use fanfold_core::operation::Leg;
 use fanfold_core::{Effect, Event, IllegalEvent, Operation, Slot, StepIndex};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::prepare::Ready;
 
@@ -20,8 +21,8 @@ pub(super) struct Draft {
     /// Whether it is to be recorded now. Being taken up by a process is not worth a commit of its own: after a restart
     /// another process takes the operation up again.
     urgent: bool,
-    /// Attempts whose first byte may leave once their start is recorded.
-    pub(super) sends: Vec<(StepIndex, Leg, Ready)>,
+    /// Attempts whose first byte may leave once their start is recorded, and when that is.
+    pub(super) sends: Vec<(StepIndex, Leg, Ready, Instant)>,
     /// Who is told once it is recorded.
     pub(super) replies: Vec<oneshot::Sender<Result<Arc<Operation>, IllegalEvent>>>,
 }
@@ -43,7 +44,7 @@ impl Draft {
     }
 
     pub(super) fn send_when_recorded(&mut self, step: StepIndex, leg: Leg, ready: Ready) {
-        self.sends.push((step, leg, ready));
+        self.sends.push((step, leg, ready, Instant::now()));
     }
 
     pub(super) fn reply_when_recorded(&mut self, reply: oneshot::Sender<Result<Arc<Operation>, IllegalEvent>>) {

@@ -30,7 +30,7 @@ pub struct Outgoing {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// How long connecting may take: name resolution, TCP and TLS together.
+    /// How long connecting may take: name resolution, TCP and TLS together; until the first byte leaves.
     pub connect: Duration,
     /// How long the answer may take from the first byte sent to the last byte received.
     pub response: Duration,
@@ -101,6 +101,7 @@ impl Link {
     pub(super) async fn send(&self, outgoing: &Outgoing, may_send: MaySend<'_>) -> Result<Received, Miss> {
         let request = self.request(outgoing).map_err(Failure::not_sent)?;
         let idle_max = if outgoing.fresh { self.reuse_idle } else { Duration::MAX };
+        let asked = Instant::now();
         let checkout = self.connect(idle_max, outgoing.connect).await.map_err(Failure::not_sent)?;
         let reused = checkout.reused;
         match self.exchange(checkout, request.clone(), outgoing, may_send).await {
@@ -108,7 +109,8 @@ impl Link {
             ended => return ended,
         }
         // The connection was closed while it was idle. Not one byte left on it, so nothing is sent again by this.
-        let checkout = self.connect_anew(outgoing.connect).await.map_err(Failure::not_sent)?;
+        let left = outgoing.connect.saturating_sub(asked.elapsed());
+        let checkout = self.connect_anew(left).await.map_err(Failure::not_sent)?;
         self.exchange(checkout, request, outgoing, may_send).await
     }
 
