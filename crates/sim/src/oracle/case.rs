@@ -207,12 +207,16 @@ impl Case<'_> {
         })
     }
 
+    /// Whether the last probe told, and what it told is recorded: it may have been lost with the process.
     fn last_probe_is_clear(&self) -> bool {
+        let recorded = self.history.iter().rev().find_map(|recorded| match &recorded.event {
+            Event::ProbeAnswered { step, verdict, .. } if *step == self.index => {
+                Some(*verdict != ProbeVerdict::Unclear)
+            }
+            Event::AttemptBroke { step, leg: Leg::Probe, .. } if *step == self.index => Some(false),
+            _ => None,
+        });
         let last = self.legs(Leg::Probe).last();
-        last.is_some_and(|probe| matches!(probe.told, Told::Truth(_)))
-            && self.history.iter().any(|recorded| {
-                matches!(recorded.event, Event::ProbeAnswered { verdict, step, .. }
-                if step == self.index && verdict != ProbeVerdict::Unclear)
-            })
+        recorded == Some(true) && last.is_some_and(|probe| matches!(probe.told, Told::Truth(_)))
     }
 }
