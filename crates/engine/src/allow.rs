@@ -75,19 +75,40 @@ impl AllowRule {
         // An IPv4 address in IPv6 clothes is the IPv4 address.
         let ip = to.ip().to_canonical();
         let mut around = NOT_PUBLIC.into_iter().filter(|(network, bits)| contains(*network, *bits, ip));
-        self.port.is_none_or(|port| port == to.port())
+        self.fits_port(to.port())
             && match &self.host {
                 AllowedHost::Network { address, bits } => {
                     let is_named =
                         |(network, outer): (IpAddr, u8)| outer <= *bits && contains(network, outer, *address);
                     contains(*address, *bits, ip) && around.all(is_named)
                 }
-                AllowedHost::Name(allowed) => around.next().is_none() && name == Some(allowed),
-                AllowedHost::Below(domain) => {
-                    let host = name.and_then(|name| name.strip_suffix(domain.as_str()));
-                    around.next().is_none() && host.is_some_and(|host| host.len() > 1 && host.ends_with('.'))
+                AllowedHost::Name(_) | AllowedHost::Below(_) => {
+                    around.next().is_none() && name.is_some_and(|name| self.host.fits_name(name))
                 }
             }
+    }
+
+    /// Whether the host of this name may be connected to at this port, if its address is the right one.
+    pub(crate) fn may_permit(&self, name: &str, port: u16) -> bool {
+        self.fits_port(port) && self.host.fits_name(name)
+    }
+
+    fn fits_port(&self, port: u16) -> bool {
+        self.port.is_none_or(|allowed| allowed == port)
+    }
+}
+
+impl AllowedHost {
+    /// Whether hosts of this name may be among these.
+    fn fits_name(&self, name: &str) -> bool {
+        match self {
+            // Any name may stand for an address in it.
+            Self::Network { .. } => true,
+            Self::Name(allowed) => name == allowed,
+            Self::Below(domain) => {
+                name.strip_suffix(domain.as_str()).is_some_and(|host| host.len() > 1 && host.ends_with('.'))
+            }
+        }
     }
 }
 
@@ -157,6 +178,7 @@ mod tests {
         }
         let to = |text: &str| text.parse().unwrap();
         assert!(network("127.0.0.0", 8, None).permits(None, to("127.0.0.1:80")));
+        assert!(network("127.0.0.1", 32, None).may_permit("any.example", 80));
         assert!(network("127.0.0.1", 32, None).permits(Some("any.example"), to("127.0.0.1:80")));
         assert!(network("169.254.0.0", 16, None).permits(None, to("169.254.1.1:80")));
         assert!(
@@ -173,6 +195,9 @@ mod tests {
             (rule(AllowedHost::Name("hooks.example".to_owned())), rule(AllowedHost::Below("example".to_owned())));
         let (public, private) = ("9.9.9.9:443".parse().unwrap(), "10.0.0.1:443".parse().unwrap());
         assert!(exact.permits(Some("hooks.example"), public) && below.permits(Some("hooks.example"), public));
+        assert!(exact.may_permit("hooks.example", 443) && below.may_permit("hooks.example", 443));
+        assert!(!exact.may_permit("hooks.example", 80) && !exact.may_permit("a.hooks.example", 443));
+        assert!(!below.may_permit("badexample", 443));
         for name in [None, Some("a.hooks.example"), Some("evil-hooks.example"), Some("example")] {
             assert!(!exact.permits(name, public), "{name:?}");
         }

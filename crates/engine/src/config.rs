@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allow::AllowRule;
+use crate::lookup::{Resolve, SystemResolver};
 use crate::network::Network;
-use crate::receiver::{Resolve, SigningSecret, SystemResolver, WebhookUrl};
+use crate::receiver::{SigningSecret, WebhookUrl};
 use crate::target::Tls;
 
 /// The limits of the engine. Everything that could grow has one.
@@ -33,7 +34,7 @@ pub struct Config {
     pub retention_every: Duration,
     /// How notices are sent.
     pub notices: NoticeRules,
-    /// How the hosts of webhooks are found.
+    /// How the hosts of webhooks are found. Targets bring theirs along.
     pub resolver: Arc<dyn Resolve>,
     /// What lower `msf` controllers are told to notify of the ends of their operations; `None`: they are only asked.
     pub callback: Option<SocketAddrV4>,
@@ -117,6 +118,12 @@ impl NoticeRules {
     /// given).
     pub(crate) fn permit(&self, name: Option<&str>, to: std::net::SocketAddr) -> bool {
         self.allow.iter().any(|rule| rule.permits(name, to))
+    }
+
+    /// Whether it depends on the address of the host of this name whether a caller may ask for notices to it: where it does not,
+    /// none is permitted, and the name need not be looked up.
+    pub(crate) fn may_permit(&self, name: &str, port: u16) -> bool {
+        self.allow.iter().any(|rule| rule.may_permit(name, port))
     }
 
     /// What the webhooks of this route are signed with.

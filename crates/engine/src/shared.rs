@@ -15,6 +15,7 @@ use crate::clock::{Clock, Steady};
 use crate::config::{Config, NoticeRules};
 use crate::doubts::Doubts;
 use crate::drain::Drain;
+use crate::lookup::{FOR_ACCEPTANCE_MAX, FOR_NOTICES_MAX, Lookups};
 use crate::lowers::Lowers;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
@@ -40,6 +41,10 @@ pub(crate) struct Shared {
     pub(crate) unread: Stalled,
     pub(crate) policies: Policies,
     pub(crate) lowers: Arc<Lowers>,
+    /// Of hosts that clients name in what is to be accepted.
+    pub(crate) lookups_for_acceptance: Lookups,
+    /// Of receivers.
+    pub(crate) lookups_for_notices: Lookups,
     pub(crate) metrics: Metrics,
     pub(crate) mounts: ArcSwap<Vec<Mount>>,
     pub(crate) notices: ArcSwap<NoticeRules>,
@@ -76,6 +81,8 @@ impl Shared {
             unread: Stalled::reading(),
             policies: Policies::default(),
             lowers: Arc::default(),
+            lookups_for_acceptance: Lookups::new(Arc::clone(&config.resolver), FOR_ACCEPTANCE_MAX),
+            lookups_for_notices: Lookups::new(Arc::clone(&config.resolver), FOR_NOTICES_MAX),
             metrics: Metrics::default(),
             mounts: ArcSwap::from_pointee(mounts),
             notices: ArcSwap::from_pointee(config.notices.clone()),

@@ -16,9 +16,11 @@ use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
-use crate::config::{Config, NoticeRules};
+use crate::config::NoticeRules;
+use crate::lookup::Lookups;
 use crate::network::Network;
-use crate::receiver::{Host, Resolve, WebhookUrl};
+use crate::receiver::{Host, WebhookUrl};
+use crate::shared::Shared;
 use crate::target::{Tls, from_wire};
 
 /// How much of an answer's body is read before the connection is closed, in octets.
@@ -82,12 +84,12 @@ impl Client {
         &self,
         outgoing: Outgoing<'_>,
         rules: &NoticeRules,
-        config: &Config,
+        shared: &Shared,
         now: Timestamp,
     ) -> Result<(), Missed> {
         let mut answer = None;
         let try_once = async {
-            let stream = self.connect(&outgoing, rules, config).await?;
+            let stream = self.connect(&outgoing, rules, shared).await?;
             exchange(outgoing, stream, now, &mut answer).await
         };
         let tried = tokio::time::timeout(rules.timeout, try_once).await;
@@ -102,10 +104,15 @@ impl Client {
         &self,
         outgoing: &Outgoing<'_>,
         rules: &NoticeRules,
-        config: &Config,
+        shared: &Shared,
     ) -> Result<Box<dyn Stream>, String> {
         let url = outgoing.url;
-        let mut addresses = addresses(url, config.resolver.as_ref()).await?;
+        if let (true, Some(name)) = (outgoing.is_callers, url.name())
+            && !rules.may_permit(name, url.port())
+        {
+            return Err(format!("{} is not allowed by `[notices] allow`", url.receiver()));
+        }
+        let mut addresses = addresses(url, &shared.lookups_for_notices).await?;
         if outgoing.is_callers {
             // What is allowed here is what is connected to: the name is not resolved again.
             let first = addresses.first().copied();
@@ -114,7 +121,7 @@ impl Client {
                 return Err(format!("{first} is not allowed by `[notices] allow`"));
             }
         }
-        let stream = connect_to_one(&addresses, config.network.as_deref(), rules.timeout).await?;
+        let stream = connect_to_one(&addresses, shared.config.network.as_deref(), rules.timeout).await?;
         if !url.is_secure() {
             return Ok(stream);
         }
@@ -137,11 +144,11 @@ impl Client {
 }
 
 /// The addresses of the host, at least one.
-pub(super) async fn addresses(url: &WebhookUrl, resolver: &dyn Resolve) -> Result<Vec<SocketAddr>, String> {
+async fn addresses(url: &WebhookUrl, lookups: &Lookups) -> Result<Vec<SocketAddr>, String> {
     match url.host() {
         Host::Address(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
         Host::Name(name) => {
-            let found = resolver.resolve(name, url.port()).await;
+            let found = lookups.look_up(name, url.port()).await;
             let found = found.map_err(|error| format!("{name} cannot be resolved: {error}"))?;
             if found.is_empty() { Err(format!("{name} has no address")) } else { Ok(found) }
         }

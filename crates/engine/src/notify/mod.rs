@@ -201,7 +201,7 @@ async fn deliver(shared: &Shared, client: &Client, rules: &NoticeRules, notice: 
     let url = new.url.parse().map_err(|error| format!("the address {error}"))?;
     let outgoing =
         Outgoing { url: &url, method: &new.method, headers, body: new.body.clone(), is_callers: kind != Kind::OfRoute };
-    client.deliver(outgoing, rules, &shared.config, now).await
+    client.deliver(outgoing, rules, shared, now).await
 }
 
 /// When a notice is sent again after its `attempts`th try failed: not before the receiver asks for it, but never later than the

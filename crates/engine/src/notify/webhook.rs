@@ -1,5 +1,7 @@
 //! Webhooks: who gets one, what it says, and what is signed. The rules of Standard Webhooks, around a CloudEvent.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fanfold_core::dialect::native::{CLOUD_EVENT_JSON, CloudEvent};
@@ -9,18 +11,24 @@ use fanfold_core::plan::DialectName;
 use fanfold_core::{Headers, OperationId};
 use fanfold_store::{NewNotice, NoticeId};
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::client;
 use super::promise::promised;
 use crate::config::NoticeRules;
-use crate::receiver::{SigningSecret, WebhookUrl, signatures};
+use crate::receiver::{Host, SigningSecret, WebhookUrl, signatures};
 use crate::shared::Shared;
 
 /// Where the record keeps the address that a client gave.
 pub(crate) const CALLBACK_ATTRIBUTE: &str = "callback_url";
 
-/// How long finding the host of an address that a client gives may take.
+/// How long finding the host of an address that a client gives may take, the wait for a place among other look-ups included.
 const RESOLVE_MAX: Duration = Duration::from_secs(3);
+
+/// How long an acceptance waits for such a place: where it takes longer, the look-ups under way are stuck.
+const PLACE_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// When a client is to try again whose host could not be looked up for now.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The kind of a webhook that the configuration of a route asks for.
 const OF_ROUTE: &str = "webhook";
@@ -53,24 +61,50 @@ impl Kind {
 
 /// Reads the address in which a client wants to be told, and checks that it may be.
 pub(crate) async fn allowed_callback(shared: &Shared, text: &str) -> Result<WebhookUrl, Refusal> {
-    let bad = |detail: String| Refusal::BadValue { detail: format!("Fanfold-Callback-Url {detail}") };
     let url: WebhookUrl = text.trim().parse().map_err(|error| bad(format!("{error}")))?;
     let rules = shared.notices.load();
     if rules.secrets.is_empty() {
         let detail = "cannot be used: the server has nothing to sign webhooks with; `[notices] secrets` sets it";
         return Err(bad(detail.to_owned()));
     }
-    let found = client::addresses(&url, shared.config.resolver.as_ref());
-    let found = match tokio::time::timeout(RESOLVE_MAX, found).await {
-        Ok(found) => found.map_err(|error| bad(format!("cannot be used: {error}")))?,
-        Err(_) => return Err(bad(format!("cannot be used: its host was not found within {RESOLVE_MAX:?}"))),
-    };
-    if found.iter().any(|to| rules.permit(url.name(), *to)) {
-        return Ok(url);
+    // Nobody makes the server ask for names that cannot be allowed, whatever they stand for.
+    if url.name().is_none_or(|name| rules.may_permit(name, url.port())) {
+        let found = found(shared, &url).await?;
+        if found.iter().any(|to| rules.permit(url.name(), *to)) {
+            return Ok(url);
+        }
     }
     // Which addresses a name has inside is nothing for callers to learn.
     let detail = format!("names {}, which may not be notified; `[notices] allow` lists what may", url.receiver());
     Err(bad(detail))
+}
+
+fn bad(detail: String) -> Refusal {
+    Refusal::BadValue { detail: format!("Fanfold-Callback-Url {detail}") }
+}
+
+/// The addresses of the host of an address that a client gives, at least one.
+async fn found(shared: &Shared, url: &WebhookUrl) -> Result<Vec<SocketAddr>, Refusal> {
+    let name = match url.host() {
+        Host::Address(ip) => return Ok(vec![SocketAddr::new(*ip, url.port())]),
+        Host::Name(name) => name,
+    };
+    let not_now = |why: String| Refusal::Unavailable {
+        detail: format!("the host of Fanfold-Callback-Url cannot be looked up now: {why}"),
+        retry_after: RETRY_AFTER,
+    };
+    let until = Instant::now() + RESOLVE_MAX;
+    let place = timeout(PLACE_WAIT_MAX, shared.lookups_for_acceptance.place()).await;
+    let place = place.map_err(|_| not_now("too many look-ups are under way".to_owned()))?;
+    match timeout_at(until, place.look_up(name, url.port())).await {
+        Ok(Ok(found)) if found.is_empty() => Err(bad(format!("cannot be used: {name} has no address"))),
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            Err(bad(format!("cannot be used: {name} cannot be resolved: {error}")))
+        }
+        Ok(Err(error)) => Err(not_now(error.to_string())),
+        Err(_) => Err(not_now(format!("it was not found within {RESOLVE_MAX:?}"))),
+    }
 }
 
 /// The webhooks of an operation whose end is decided and composed.

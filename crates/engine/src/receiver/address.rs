@@ -1,10 +1,7 @@
-//! Where a notice goes: a web address, taken apart once, and what a host's name stands for.
+//! Where a notice goes: a web address, taken apart once.
 
 use std::fmt;
-use std::future::Future;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::str::FromStr;
 
 use fanfold_core::plan::Redaction;
@@ -151,25 +148,6 @@ fn host(text: &str) -> Option<Host> {
 impl fmt::Debug for WebhookUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.public())
-    }
-}
-
-/// What is found for a name.
-pub type Resolved<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
-
-/// Finds the addresses of hosts.
-pub trait Resolve: fmt::Debug + Send + Sync {
-    /// The addresses of the host of this name, with the port.
-    fn resolve<'a>(&'a self, name: &'a str, port: u16) -> Resolved<'a>;
-}
-
-/// The resolver of the operating system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve<'a>(&'a self, name: &'a str, port: u16) -> Resolved<'a> {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,11 +23,13 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::Service as _;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use crate::lookup::Lookups;
 use crate::network::{Network, Socket};
 
 /// An answer's head and each of its fields together may not be longer, in octets.
@@ -82,10 +85,14 @@ impl http_body::Body for Payload {
 /// Opens connections.
 pub(super) enum Connector {
     /// Over the machine's network.
-    Machine(TowerToHyperService<HttpsConnector<HttpConnector>>),
+    Machine(TowerToHyperService<HttpsConnector<HttpConnector<Resolver>>>),
     /// Over one that is made up.
     MadeUp(Arc<dyn Network>),
 }
+
+/// Finds the host of a target, within what it may have looked up at once.
+#[derive(Clone)]
+pub(super) struct Resolver(pub(super) Lookups);
 
 pub(super) struct Connection {
     sender: http1::SendRequest<Payload>,
@@ -183,6 +190,22 @@ impl Connection {
         self.ledger.look.store(true, Ordering::Release);
         drive(&mut self.driver, cx);
         self.driver.is_some() && self.sender.is_ready()
+    }
+}
+
+impl tower_service::Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let Self(lookups) = self.clone();
+        // Without a port: the connector sets the one of the target.
+        Box::pin(async move { Ok(lookups.look_up(name.as_str(), 0).await?.into_iter()) })
     }
 }
 

@@ -13,10 +13,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::{Instant, timeout};
 
 use super::config::TargetConfig;
-use super::connection::{Connection, Connector};
+use super::connection::{Connection, Connector, Resolver};
 use super::failure::Failure;
 use super::tls::{BadTls, Tls};
 use super::url::TargetUrl;
+use crate::lookup::Lookups;
 use crate::network::Network;
 
 /// A connection that was idle for longer is closed instead of used. Many servers close theirs after 60 s or more; some,
@@ -39,13 +40,17 @@ pub(super) struct Link {
 }
 
 /// Opens connections over the machine's network.
-fn machine(config: &TargetConfig, platform: impl FnOnce() -> Result<Tls, BadTls>) -> Result<Connector, BadTls> {
+fn machine(
+    config: &TargetConfig,
+    lookups: Lookups,
+    platform: impl FnOnce() -> Result<Tls, BadTls>,
+) -> Result<Connector, BadTls> {
     let tls = match (&config.tls, config.url.is_secure()) {
         (Some(tls), _) => tls.clone(),
         (None, true) => platform()?,
         (None, false) => Tls::unused()?,
     };
-    let mut http = HttpConnector::new();
+    let mut http = HttpConnector::new_with_resolver(Resolver(lookups));
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_keepalive(Some(KEEPALIVE));
@@ -70,11 +75,12 @@ impl Link {
     pub(super) fn new(
         config: &TargetConfig,
         network: Option<Arc<dyn Network>>,
+        lookups: Lookups,
         platform: impl FnOnce() -> Result<Tls, BadTls>,
     ) -> Result<Self, BadTls> {
         let connector = match network {
             Some(network) => Connector::MadeUp(network),
-            None => machine(config, platform)?,
+            None => machine(config, lookups, platform)?,
         };
         Ok(Self {
             url: config.url.clone(),

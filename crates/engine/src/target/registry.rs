@@ -21,6 +21,7 @@ use super::metrics::{AttemptResult, Metrics};
 use super::send::{Broke, Outgoing, Received};
 use super::tally::{Latency, Tally, Totals};
 use super::tls::{BadTls, Tls};
+use crate::lookup::{FOR_ONE_TARGET_MAX, FOR_TARGETS_MAX, Lookups, Resolve, SystemResolver};
 use crate::network::Network;
 
 /// All targets.
@@ -29,6 +30,9 @@ pub struct Targets {
     by_name: RwLock<BTreeMap<TargetName, Arc<Target>>>,
     metrics: Metrics,
     network: Option<Arc<dyn Network>>,
+    lookups: Lookups,
+    /// The share of each target. They outlive links, so that a reload gives no places for more.
+    shares: Mutex<BTreeMap<TargetName, Lookups>>,
 }
 
 /// One target, configured or missing.
@@ -161,7 +165,13 @@ pub enum TargetState {
 impl Targets {
     /// No targets yet.
     pub fn new(metrics: Metrics) -> Self {
-        Self { by_name: RwLock::default(), metrics, network: None }
+        let lookups = Lookups::new(Arc::new(SystemResolver), FOR_TARGETS_MAX);
+        Self { by_name: RwLock::default(), metrics, network: None, lookups, shares: Mutex::default() }
+    }
+
+    /// No targets yet; their hosts will be found by this resolver, not by that of the operating system.
+    pub fn resolved_by(resolver: Arc<dyn Resolve>, metrics: Metrics) -> Self {
+        Self { lookups: Lookups::new(resolver, FOR_TARGETS_MAX), ..Self::new(metrics) }
     }
 
     /// No targets yet; they will be in a network that is made up.
@@ -239,7 +249,13 @@ impl Targets {
             Some(tls) => Ok(tls.clone()),
             None => Ok(platform.insert(Tls::new(&[], None)?).clone()),
         };
-        Ok(Arc::new(Link::new(config, self.network.clone(), shared)?))
+        Ok(Arc::new(Link::new(config, self.network.clone(), self.lookups_of(&config.name), shared)?))
+    }
+
+    fn lookups_of(&self, name: &TargetName) -> Lookups {
+        // A map has no half-way state.
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.entry(name.clone()).or_insert_with(|| self.lookups.share(FOR_ONE_TARGET_MAX)).clone()
     }
 }
 

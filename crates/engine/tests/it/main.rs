@@ -6,6 +6,7 @@ mod callbacks;
 mod clock;
 mod doubtful;
 mod hold;
+mod lookups;
 mod monitors;
 mod operations;
 mod patrol;
