@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fanfold_core::operation::{
-    Consistency, Event, Leg, Outcome, ProbeVerdict, Reading, Sent, Timer, TroubleKind, UndoEnd, UndoPhase,
+    Consistency, Event, Leg, Outcome, ProbeVerdict, Purpose, Reading, Sent, Timer, TroubleKind, UndoEnd, UndoPhase,
 };
 use fanfold_core::{Operation, StepIndex};
 use fanfold_store::Recorded;
@@ -56,7 +56,7 @@ impl Case<'_> {
             Consistency::RolledBack => truth.stands,
             Consistency::NotConsistent | Consistency::Unknown => false,
         };
-        if false_claim && !self.target_said_so() && !self.acted_too_late(truth) {
+        if false_claim && !self.target_said_so() && !self.found_as_before() && !self.acted_too_late(truth) {
             breach(Guarantee::G5, format!("`{}`, but the truth is {truth:?}", step.consistency()));
         }
         if let Some(what) = self.needless_unknown() {
@@ -104,8 +104,25 @@ impl Case<'_> {
 
     /// Whether the target itself said what is claimed: then it is the target that is wrong, or it had changed before.
     fn target_said_so(&self) -> bool {
-        // A `DELETE` that found nothing to delete; or a restore that found the old state.
+        // A `DELETE` that found nothing to delete.
         self.legs(Leg::Forward).any(|seen| seen.told == Told::Gone)
+    }
+
+    /// Whether a restore found the resource as it was before, whoever brought it back: another operation may have, that wrote
+    /// the same at the same time.
+    fn found_as_before(&self) -> bool {
+        let of_undo = self.history.iter().rev().find_map(|recorded| match &recorded.event {
+            Event::AttemptAnswered { step, leg: Leg::Undo, reading: Reading::Succeeded { .. }, .. }
+                if *step == self.index =>
+            {
+                Some(false)
+            }
+            Event::ResourceRead { step, purpose: Purpose::Compare | Purpose::Settle, .. } if *step == self.index => {
+                Some(true)
+            }
+            _ => None,
+        });
+        of_undo == Some(true)
     }
 
     /// Whether an operation of the target ended well only after it had been given up and had its time to settle, which nothing
@@ -150,8 +167,9 @@ impl Case<'_> {
             _ => false,
         });
         // What broke off in the middle of the request never reached the target as a whole.
-        let reached = u32::try_from(self.legs(leg).count()).unwrap_or(u32::MAX);
-        let broke_off = reached < recorded_attempts(self.operation, self.target, leg);
+        let started = |event: &Event| matches!(event, Event::AttemptStarted { step, leg, .. } if of_leg(step, leg));
+        let broke_off =
+            self.legs(leg).count() < self.history.iter().filter(|recorded| started(&recorded.event)).count();
         let open = broke_off || self.legs(leg).any(|seen| matches!(seen.told, Told::Nothing | Told::TakenOn));
         if !in_doubt {
             return Some(format!("{leg:?}: unknown, and nothing was in doubt"));
