@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::dialect::View;
 use crate::operation::{Consistency, Outcome, Status, Step, UndoEnd, UndoPhase};
 use crate::plan::{Plan, Policy, Require, StepPlan};
-use crate::route::seal;
+use crate::route::{REDACTED, seal};
 use crate::{Body, Content, Operation, OperationId, Request, Slot, StepIndex, TargetName};
 
 /// The attribute that names who forced a retry.
@@ -39,6 +39,11 @@ pub enum NoRetry {
         "the route makes another request to {0} by now than the one that would be retried; send the request as a new one"
     )]
     Changed(TargetName),
+    /// What came again lacks a field whose value was wiped.
+    #[error(
+        "the request that is to be retried has a field `{0}`, whose value was wiped; send the request again with that field"
+    )]
+    FieldMissing(String),
 }
 
 fn names(targets: &[TargetName]) -> String {
@@ -63,7 +68,7 @@ pub fn plan_of(view: View<'_>, forced_by: Option<&str>, again: Option<&Plan>) ->
     let left = left(operation, forced_by.is_some())?;
     let is_wiped = plan.request.sealed || plan.steps.iter().any(|step| step.request.sealed);
     let (request, steps) = match again {
-        Some(again) if is_wiped => (again.request.clone(), originals(view, &left, again)?),
+        Some(again) if is_wiped => (original(&plan.request, &again.request)?, originals(view, &left, again)?),
         None if is_wiped => return Err(NoRetry::Wiped(operation.id)),
         Some(_) | None => (whole(view, &plan.request, Slot::Request), as_they_were(view, &left)),
     };
@@ -139,17 +144,33 @@ fn as_they_were(view: View<'_>, left: &[StepIndex]) -> Vec<StepPlan> {
 fn originals(view: View<'_>, left: &[StepIndex], again: &Plan) -> Result<Vec<StepPlan>, NoRetry> {
     let plan = &view.operation.plan;
     let (public, _) = seal(Plan { policy: Arc::clone(&plan.policy), ..again.clone() });
-    let original = |index: StepIndex| {
+    let once_more = |&index: &StepIndex| {
         let step = &plan.steps[index.get()];
-        let at = again.steps.iter().position(|other| other.target == step.target)?;
+        let changed = || NoRetry::Changed(step.target.clone());
+        let at = again.steps.iter().position(|other| other.target == step.target).ok_or_else(changed)?;
         let shown = &public.steps[at].request;
         let same_body = in_place(&public, &shown.body) == view.octets(Slot::StepRequest(index));
-        // Fields that were forwarded may well differ from one sending to the next.
-        let is_same = shown.method == step.request.method && shown.uri == step.request.uri && same_body;
-        is_same.then(|| StepPlan { request: again.steps[at].request.clone(), ..step.clone() })
+        if shown.method != step.request.method || shown.uri != step.request.uri || !same_body {
+            return Err(changed());
+        }
+        Ok(StepPlan { request: original(&step.request, &again.steps[at].request)?, ..step.clone() })
     };
-    let changed = |index: StepIndex| NoRetry::Changed(plan.steps[index.get()].target.clone());
-    left.iter().map(|&index| original(index).ok_or_else(|| changed(index))).collect()
+    left.iter().map(once_more).collect()
+}
+
+/// A request of the record with what was taken out of it, from the same request that came again. Its other fields are those of
+/// the record: who sends a request again may send it through another proxy, and the configuration may have changed.
+fn original(recorded: &Request, again: &Request) -> Result<Request, NoRetry> {
+    let field = |(at, (name, value)): (usize, &(String, String))| {
+        if value != REDACTED {
+            return Ok((name.clone(), value.clone()));
+        }
+        let before = recorded.headers[..at].iter().filter(|(other, _)| other == name).count();
+        let found = again.headers.iter().filter(|(other, _)| other == name).nth(before);
+        found.cloned().ok_or_else(|| NoRetry::FieldMissing(name.clone()))
+    };
+    let headers = recorded.headers.iter().enumerate().map(field).collect::<Result<_, _>>()?;
+    Ok(Request { headers, ..again.clone() })
 }
 
 /// The octets of a body of a plan that was not recorded yet: it stands there, or is that of the accepted request.

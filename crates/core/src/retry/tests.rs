@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::Headers;
 use crate::dialect::Bodies;
 use crate::operation::fixtures::{Sketch, at};
 use crate::operation::{Course, End, Stage, StepPhase, Undo};
@@ -169,14 +170,34 @@ fn what_was_wiped_is_retried_with_the_request_that_came_again() {
     let (operation, mut again) = with_secrets(&[REFUSED, UNDONE, DONE]);
     let view = View { operation: &operation, bodies: &Bodies::new() };
     assert_eq!(plan_of(view, None, None), Err(NoRetry::Wiped(operation.id)));
-    // Which fields a client forwards may differ, and what it wants of somebody else's rules now is not asked.
-    again.steps[1].request.headers.push(("x-request-id".into(), "2".into()));
+    // What it wants of somebody else's rules now is not asked.
     again.policy = Arc::new(Policy { redaction: Redaction::default(), ..Policy::clone(&again.policy) });
     let plan = plan_of(view, None, Some(&again)).unwrap();
     assert_eq!(plan.request, again.request);
     let requests: Vec<&Request> = plan.steps.iter().map(|step| &step.request).collect();
     assert_eq!(requests, [&again.steps[0].request, &again.steps[1].request]);
     assert_eq!((plan.retry_of, &plan.policy), (Some(operation.id), &operation.plan.policy));
+}
+
+#[test]
+fn fields_are_those_of_the_record_but_for_what_was_wiped() {
+    let (mut operation, mut again) = with_secrets(&[REFUSED, UNDONE, DONE]);
+    let fields = |fields: &[(&str, &str)]| -> Headers {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let plan = Arc::make_mut(&mut operation.plan);
+    let recorded = fields(&[("cookie", REDACTED), ("x-mode", "dry"), ("cookie", REDACTED)]);
+    plan.request.headers.clone_from(&recorded);
+    plan.steps[0].request.headers = recorded;
+    let sent = fields(&[("x-mode", "real"), ("cookie", "a"), ("x-request-id", "2"), ("cookie", "b")]);
+    again.request.headers.clone_from(&sent);
+    again.steps[0].request.headers = sent;
+    let view = View { operation: &operation, bodies: &Bodies::new() };
+    let plan = plan_of(view, None, Some(&again)).unwrap();
+    let expected = fields(&[("cookie", "a"), ("x-mode", "dry"), ("cookie", "b")]);
+    assert_eq!((&plan.request.headers, &plan.steps[0].request.headers), (&expected, &expected));
+    again.steps[0].request.headers.pop();
+    assert_eq!(plan_of(view, None, Some(&again)), Err(NoRetry::FieldMissing("cookie".to_owned())));
 }
 
 #[test]

@@ -98,6 +98,20 @@ async fn templates_see_the_id_that_they_saw_when_it_came_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn header_fields_are_those_of_the_first_request() {
+    let fakes = fakes().await;
+    let with = |mode: &str| {
+        let headers = [("x-mode".into(), mode.into())].into();
+        OperationSpec { request: RequestTemplate { headers, ..RequestTemplate::default() }, ..spec(&NAMES) }
+    };
+    let (mut stage, first) = failed(&fakes, with("dry")).await;
+    stage.configure(with("real"));
+    let second = send(&stage, BODY, &first.id.to_string(), &[]).await.unwrap().operation.id;
+    assert_eq!(stage.ended(second).await.status(), Status::Completed);
+    assert!(fakes.iter().flat_map(|fake| fake.seen()).all(|call| call.header("x-mode") != Some("real")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_unknown_is_sent_again_by_force_only() {
     let fakes = fakes().await;
     fakes[0].once("POST", "/things", Reply::Reset { applied: true });
