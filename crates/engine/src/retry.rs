@@ -39,6 +39,11 @@ impl Engine {
     /// Why there is nothing to retry, or why it was not accepted; nothing is recorded then, unless the refusal says that it may
     /// have been.
     pub async fn retry(&self, request: RetryRequest<'_>) -> Result<AcceptOutcome, Refusal> {
+        if given::retry_of(&request.headers)?.is_some() {
+            let detail =
+                "Fanfold-Retry-Of goes with the request that is sent again, not with one to retry an operation";
+            return Err(Refusal::BadValue { detail: detail.to_owned() });
+        }
         let wanted = RetryOf { id: request.id, force: request.force };
         let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, &wanted, None);
         let idempotency = given::key(&request.headers)?.map(|key| IdempotencyKey { key, fingerprint });

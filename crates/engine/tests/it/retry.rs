@@ -271,6 +271,8 @@ async fn idempotency_keys_of_a_retry_are_its_own() {
     let again = retry_with(&stage, first, false, &other).await.unwrap();
     assert_eq!((second.repeated, again.repeated, again.operation.id), (false, true, second.operation.id));
     stage.ended(second.operation.id).await;
+    let misplaced = retry_with(&stage, first, false, &[("fanfold-retry-of", &first.to_string())]).await;
+    assert!(matches!(misplaced, Err(Refusal::BadValue { .. })), "{misplaced:?}");
     // The key of the original still gives the original.
     let same = stage.accept_with("POST", "/things", "{}", &key).await.unwrap();
     assert_eq!((same.repeated, same.operation.id), (true, first));

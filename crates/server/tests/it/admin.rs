@@ -102,6 +102,7 @@ async fn only_targets_that_are_there_can_be_held() {
     let long = rig.http.post(path, &json!({ "reason": "x".repeat(1001) })).await;
     assert_eq!(long.json()["code"], "out_of_range");
     assert_eq!(rig.http.post(path, &json!({ "why": "x" })).await.json()["code"], "unparsable");
+    assert_eq!(rig.http.post(path, &json!(["x"])).await.json()["code"], "unparsable");
     assert_eq!(rig.http.get("/api/v1/targets/tokyo").await.json()["state"], "ok");
 }
 

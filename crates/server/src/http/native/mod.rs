@@ -193,6 +193,10 @@ async fn read<T: DeserializeOwned>(shared: &Shared, body: hyper::body::Incoming)
     let config = &shared.config;
     let octets = body::read(body, config.body_bytes_max, config.body_time_max).await?;
     let octets = if octets.is_empty() { b"{}" } else { octets.as_ref() };
+    // Serde takes an array for the members of a structure, in their order.
+    if octets.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::Unparsable { detail: "the request body is an array, and not an object".to_owned() }.into());
+    }
     let read = serde_json::from_slice(octets);
     read.map_err(|error| {
         Refusal::Unparsable { detail: format!("the request body is not as it should be: {error}") }.into()
