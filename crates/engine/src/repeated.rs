@@ -34,7 +34,7 @@ impl Engine {
         outcome: Result<AcceptOutcome, Refusal>,
     ) -> Result<AcceptOutcome, Refusal> {
         match (outcome, idempotency) {
-            // The store was asked, and has looked for the key or could not.
+            // The store itself fails. What it may have recorded of this very request is not to be taken for an earlier one.
             (Err(refusal @ (Refusal::StoreUnreachable { .. } | Refusal::StoreFailing { .. })), _) => Err(refusal),
             (Err(refusal), Some(idempotency)) => self.known(tenant, idempotency).await?.ok_or(refusal),
             (outcome, _) => outcome,
