@@ -242,6 +242,7 @@ impl Engine {
                 tracing::error!(%error, "a request cannot be recorded");
             }
             StoreError::Unavailable { .. }
+            | StoreError::Fenced
             | StoreError::Full { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::Locked { .. }
@@ -276,7 +277,7 @@ impl Engine {
 pub(crate) fn store_refusal(error: &StoreError) -> Refusal {
     let hint = if error.may_have_committed() { "; the request may have been accepted all the same" } else { "" };
     match error {
-        StoreError::Unavailable { .. } | StoreError::Locked { .. } => {
+        StoreError::Unavailable { .. } | StoreError::Locked { .. } | StoreError::Fenced => {
             Refusal::StoreUnreachable { detail: format!("the store is not available at the moment{hint}") }
         }
         StoreError::Full { may_have_committed: false, .. } => {

@@ -10,6 +10,10 @@ pub enum Error {
     /// The record was written meanwhile, or is there already. Nothing was changed: read it again and decide again.
     #[error("the record was changed meanwhile")]
     Conflict,
+    /// Another node has fenced this one off: what it owned is others' by now, and nothing that it writes is recorded. It has to
+    /// join again.
+    #[error("another node has taken over the work of this one; it has to join again")]
+    Fenced,
     /// What the request names is not there. Nothing was changed.
     #[error("{what} is not in the store")]
     NotFound {
@@ -108,6 +112,7 @@ impl Error {
         match self {
             Self::Unavailable { may_have_committed, .. } | Self::Full { may_have_committed, .. } => *may_have_committed,
             Self::Conflict
+            | Self::Fenced
             | Self::NotFound { .. }
             | Self::Invalid { .. }
             | Self::ReadOnly { .. }

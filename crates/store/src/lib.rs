@@ -23,6 +23,7 @@ mod holds;
 mod limits;
 mod locks;
 pub mod model;
+mod nodes;
 mod notices;
 mod operations;
 mod queue;
@@ -38,6 +39,9 @@ pub use history::{EventNumber, Events, ReadHistory, Recorded};
 pub use holds::{Hold, Holds, ReadHolds};
 pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};
 pub use locks::{LockOutcome, LockPlace, Locks};
+pub use nodes::{
+    ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Epoch, NEWS_MAX, NewNode, News, Node, Nodes, Standing, Word,
+};
 pub use notices::{
     DueNotices, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, OutboxState, ReadNotices,
 };

@@ -125,6 +125,8 @@ impl Actor {
                 Err(error) => error,
             };
             match error {
+                // It is another node's by now, which goes on from the record.
+                Error::Fenced => return None,
                 Error::NotFound { .. } | Error::Invalid { .. } | Error::Corrupt { .. } => {
                     tracing::error!(operation.id = %self.op.id, %error, "the operation cannot be recorded; the next sweep takes it up as it was last recorded");
                     return None;

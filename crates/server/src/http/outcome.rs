@@ -85,7 +85,7 @@ fn of_store(error: &StoreError) -> Refusal {
     tracing::error!(%error, "the store did not do what a request asked for");
     let hint = if error.may_have_committed() { "; it may have recorded the request all the same" } else { "" };
     match error {
-        StoreError::Unavailable { .. } | StoreError::Locked { .. } => {
+        StoreError::Unavailable { .. } | StoreError::Locked { .. } | StoreError::Fenced => {
             Refusal::StoreUnreachable { detail: format!("the store is not available at the moment{hint}") }
         }
         StoreError::Conflict

@@ -70,6 +70,7 @@ pub(super) fn trouble_in_words(trouble: &StoreError) -> &'static str {
         StoreError::Unavailable { .. }
         | StoreError::Locked { .. }
         | StoreError::Conflict
+        | StoreError::Fenced
         | StoreError::NotFound { .. }
         | StoreError::Invalid { .. }
         | StoreError::ReadOnly { .. }
