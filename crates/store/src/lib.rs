@@ -1,5 +1,5 @@
-//! Records operations and all that belongs to them: the traits (one per noun), SQLite ([`sqlite::Sqlite`]) and the
-//! in-memory reference model ([`model::Model`]).
+//! Records operations and all that belongs to them: the traits (one per noun), SQLite ([`sqlite::Sqlite`]), PostgreSQL
+//! ([`postgres::Postgres`]) and the in-memory reference model ([`model::Model`]).
 //!
 //! The store performs and records; it never decides. What an operation becomes is worked out by `fanfold-core`, and handed in
 //! here as a finished record with the effects of the change, which are recorded in the same commit. Nothing of a database
@@ -26,10 +26,13 @@ pub mod model;
 mod nodes;
 mod notices;
 mod operations;
+mod policies;
+pub mod postgres;
 mod queue;
 mod record;
 mod retention;
 mod sealed;
+mod sealing;
 pub mod sqlite;
 mod time;
 

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use fanfold_core::operation::{LockState, Stage};
 use fanfold_core::{Body, Content, Event, Operation, Plan, Slot, StepIndex};
 use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, time};
 
 /// An operation whose large bodies were taken out.
 #[derive(Debug)]
@@ -186,4 +187,37 @@ pub(crate) fn is_of_state(slot: Slot) -> bool {
         Slot::Request | Slot::StepRequest(_) => false,
         Slot::StepAnswer(_) | Slot::UndoRequest(_) | Slot::UndoAnswer(_) | Slot::Before(_) | Slot::Final => true,
     }
+}
+
+/// An event as it is written.
+pub(crate) struct EventRow {
+    pub(crate) at: i64,
+    pub(crate) json: String,
+}
+
+impl EventRow {
+    pub(crate) fn all(events: Vec<(Timestamp, Event)>, inline_max: usize) -> Result<Vec<Self>, Error> {
+        let row = |(at, event)| Ok(Self { at: time::floor(at), json: json(&history_form(event, inline_max))? });
+        events.into_iter().map(row).collect()
+    }
+}
+
+/// Slots in one column, separated by commas.
+pub(crate) fn slots_text(slots: &BTreeSet<Slot>) -> String {
+    slots.iter().map(Slot::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Back.
+pub(crate) fn slots_from(text: &str) -> Result<BTreeSet<Slot>, String> {
+    let slots = text.split(',').filter(|slot| !slot.is_empty()).map(str::parse).collect::<Result<_, _>>();
+    slots.map_err(|error: fanfold_core::message::BadSlot| error.to_string())
+}
+
+/// The names of all targets of a plan in one column, each between line feeds.
+pub(crate) fn targets_text(plan: &Plan) -> String {
+    plan.steps.iter().fold("\n".to_owned(), |names, step| names + step.target.as_str() + "\n")
+}
+
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::invalid(format!("it cannot be written as JSON: {error}")))
 }

@@ -1,27 +1,20 @@
 //! Accepting an operation.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use async_trait::async_trait;
-use fanfold_core::plan::{OnLocked, Policy};
+use fanfold_core::plan::OnLocked;
 use fanfold_core::{Operation, OperationId, PolicyHash, TenantId};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
-use super::commit::{CommitWrite, insert_bodies, insert_events, insert_sealed, json};
+use super::commit::{CommitWrite, insert_bodies, insert_events, insert_sealed};
 use super::failure::Failure;
-use super::history::EventRow;
 use super::locks;
-use super::operations::{operation_id, slots_text};
-use super::sealing::SealedMessage;
+use super::operations::operation_id;
 use super::writer::{Tx, Write};
-use crate::record::{self, Split};
+use crate::record::{self, EventRow, Split, json, slots_text, targets_text};
+use crate::sealing::SealedMessage;
 use crate::{Acceptance, Accepted, Commit, Committed, Error, IdempotencyKey, KeyUse, LockOutcome, Operations, time};
-
-/// Policies whose hashes are remembered. When there are more, all are forgotten and worked out again as they are needed.
-const HASHES_MAX: usize = 1_024;
 
 #[async_trait]
 impl Operations for Sqlite {
@@ -33,29 +26,6 @@ impl Operations for Sqlite {
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
         let request = CommitWrite::prepare(&self.limits, &self.sealer, commit)?;
         self.write(request).await
-    }
-}
-
-/// The hashes of policies in use. All operations of a route share one policy, so it is hashed once and not for each of them.
-#[derive(Debug, Default)]
-pub(super) struct PolicyHashes {
-    /// By address; the policy is held, so that its address is not used for another one.
-    known: Mutex<HashMap<usize, (Arc<Policy>, PolicyHash)>>,
-}
-
-impl PolicyHashes {
-    fn of(&self, policy: &Arc<Policy>) -> PolicyHash {
-        let address = Arc::as_ptr(policy).addr();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, hash)) = known.get(&address) {
-            return hash.clone();
-        }
-        if known.len() >= HASHES_MAX {
-            known.clear();
-        }
-        let hash = policy.hash();
-        known.insert(address, (Arc::clone(policy), hash.clone()));
-        hash
     }
 }
 
@@ -84,7 +54,7 @@ impl AcceptWrite {
             policy: store.hashes.of(&plan.policy),
             state: json(&split.operation)?,
             plan: json(plan)?,
-            targets: plan.steps.iter().fold("\n".to_owned(), |names, step| names + step.target.as_str() + "\n"),
+            targets: targets_text(plan),
             sealed: acceptance.sealed.iter().map(seal).collect::<Result<_, _>>()?,
             key_id: store.sealer.key_id().to_owned(),
             events: EventRow::all(acceptance.events, store.limits.inline_max)?,

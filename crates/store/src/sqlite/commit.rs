@@ -7,15 +7,13 @@ use fanfold_core::operation::Status;
 use fanfold_core::{Effect, Operation, OperationId, Slot};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
-use serde::Serialize;
 
 use super::failure::Failure;
-use super::history::EventRow;
-use super::operations::{revision, slots_from, slots_text, status};
-use super::sealing::{SealedMessage, Sealer};
+use super::operations::{revision, slots_from, status};
 use super::writer::{Tx, Write};
 use super::{attention, holds, locks, notices};
-use crate::record::{self, Split};
+use crate::record::{self, EventRow, Split, json, slots_text};
+use crate::sealing::{SealedMessage, Sealer};
 use crate::{Closed, Commit, Committed, Error, Hold, Limits, NewNotice, time};
 
 /// A commit with everything serialised and encrypted that can be before the writing thread has it.
@@ -228,8 +226,4 @@ pub(super) fn insert_events(tx: &Tx<'_>, serial: i64, events: &[EventRow]) -> Re
         tx.execute(insert, params![serial, event.at, event.json])?;
     }
     Ok(())
-}
-
-pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::invalid(format!("it cannot be written as JSON: {error}")))
 }

@@ -3,28 +3,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use fanfold_core::{Event, OperationId, TenantId};
-use jiff::Timestamp;
+use fanfold_core::{OperationId, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, Row, Rows, params};
 
 use super::Sqlite;
-use super::commit::json;
 use super::failure::Failure;
 use super::operations::{limit, operation_id, timestamp, unreadable, unsigned};
-use crate::{Error, EventNumber, Events, LIST_MAX, ReadHistory, Recorded, record, time};
-
-/// An event as it is written.
-pub(super) struct EventRow {
-    pub(super) at: i64,
-    pub(super) json: String,
-}
-
-impl EventRow {
-    pub(super) fn all(events: Vec<(Timestamp, Event)>, inline_max: usize) -> Result<Vec<Self>, Error> {
-        let row = |(at, event)| Ok(Self { at: time::floor(at), json: json(&record::history_form(event, inline_max))? });
-        events.into_iter().map(row).collect()
-    }
-}
+use crate::{Error, EventNumber, Events, LIST_MAX, ReadHistory, Recorded};
 
 #[async_trait]
 impl ReadHistory for Sqlite {

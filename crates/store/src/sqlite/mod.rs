@@ -35,8 +35,9 @@ use std::sync::Arc;
 use self::failure::Failure;
 use self::files::ProcessLock;
 use self::readers::{Readers, Snapshot};
-use self::sealing::Sealer;
 use self::writer::{Write, WriterHandle};
+use crate::policies::PolicyHashes;
+use crate::sealing::Sealer;
 use crate::{Error, Limits};
 
 /// How a SQLite store is opened.
@@ -78,7 +79,7 @@ pub struct Sqlite {
     writer: WriterHandle,
     readers: Arc<Readers>,
     sealer: Arc<Sealer>,
-    hashes: accept::PolicyHashes,
+    hashes: PolicyHashes,
 }
 
 /// A key without its database means that the database was lost: a new one in its place would silently forget every operation.
@@ -114,17 +115,10 @@ impl Sqlite {
         let bytes_max = config.limits.size_hard.map(|bound| bound.saturating_add(config.size_reserve));
         let mut sql = schema::open_writer(&path, bytes_max)?;
         schema::migrate(&mut sql, &path)?;
-        let sealer = Arc::new(Sealer::open(&sql, &key_path)?);
+        let sealer = Arc::new(sealing::open_sealer(&sql, &key_path)?);
         let readers = Arc::new(Readers::open(&path, config.readers)?);
         let writer = WriterHandle::start(sql, config.limits.clone(), config.queue_max, lock)?;
-        Ok(Arc::new(Self {
-            limits: config.limits,
-            path,
-            writer,
-            readers,
-            sealer,
-            hashes: accept::PolicyHashes::default(),
-        }))
+        Ok(Arc::new(Self { limits: config.limits, path, writer, readers, sealer, hashes: PolicyHashes::default() }))
     }
 
     /// Finishes what is queued, copies the log into the file and closes everything; the database can be opened again.

@@ -7,10 +7,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Sqlite;
-use super::commit::json;
 use super::failure::Failure;
 use super::operations::{limit, octets, operation_id, optional_timestamp, timestamp, unreadable, unsigned};
 use super::writer::{Tx, Write};
+use crate::record::json;
 use crate::{
     DUE_MAX, DueNotices, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order,
     Outbox, OutboxState, Page, ReadNotices, time,

@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::readers::Snapshot;
 use super::{Sqlite, accept};
-use crate::{Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, Sealed};
+use crate::{Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, Sealed, record};
 
 #[async_trait]
 impl ReadOperations for Sqlite {
@@ -126,15 +126,8 @@ fn slot(row: &Row<'_>, column: usize) -> rusqlite::Result<Slot> {
     text.parse().map_err(|error: fanfold_core::message::BadSlot| unreadable(column, error.to_string()))
 }
 
-/// Slots in one column, separated by commas.
-pub(super) fn slots_text(slots: &BTreeSet<Slot>) -> String {
-    slots.iter().map(Slot::to_string).collect::<Vec<_>>().join(",")
-}
-
 pub(super) fn slots_from(row: &Row<'_>, column: usize) -> rusqlite::Result<BTreeSet<Slot>> {
-    let text = row.get_ref(column)?.as_str()?;
-    let slots = text.split(',').filter(|slot| !slot.is_empty()).map(str::parse).collect::<Result<_, _>>();
-    slots.map_err(|error: fanfold_core::message::BadSlot| unreadable(column, error.to_string()))
+    record::slots_from(row.get_ref(column)?.as_str()?).map_err(|detail| unreadable(column, detail))
 }
 
 pub(super) fn revision(revision: Revision) -> Result<i64, Error> {

@@ -1,4 +1,5 @@
 //! The stores of this crate against the contract of all stores.
 
 mod model;
+mod postgres;
 mod sqlite;

@@ -1,0 +1,86 @@
+//! How the database's errors become the store's.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+
+use crate::Error;
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// By a rule of the store; the request changed nothing, and the transaction may go on.
+    Refused(Error),
+    /// By the database; the transaction is spoilt.
+    Database(tokio_postgres::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Database(error) => translate(&error, false),
+        }
+    }
+}
+
+/// Tells what the caller can do about an error of the database. `may_have_committed`: it came while committing.
+pub(super) fn translate(error: &tokio_postgres::Error, may_have_committed: bool) -> Error {
+    let detail = words(error);
+    let Some(code) = error.code() else {
+        // What was found in a row is not what belongs there; everything else is about the connection.
+        return match error.source() {
+            Some(source) if source.is::<tokio_postgres::types::WrongType>() || source.is::<Unreadable>() => {
+                Error::Corrupt { detail }
+            }
+            _ => Error::Unavailable { detail, may_have_committed },
+        };
+    };
+    match code.code().get(..2) {
+        Some("53") if *code == SqlState::DISK_FULL => Error::Full { detail, may_have_committed },
+        // Integrity constraints, data that does not fit its column, SQL that the tables do not know.
+        Some("22" | "23" | "42" | "XX") => Error::Corrupt { detail },
+        // All that is left passes by, or is for the operator: connections, rights, time-outs, shutdowns, read-only servers.
+        _ => Error::Unavailable { detail, may_have_committed },
+    }
+}
+
+/// The error and what it is due to; the library's own text leaves out the latter.
+pub(super) fn words(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} ({})", error.message(), error.code().code()),
+        None => match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+/// A value in a column that is none of those that can stand there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreadable(pub(super) String);
+
+/// Whether the session is of no use any more.
+pub(super) fn ends_session(error: &tokio_postgres::Error) -> bool {
+    error.is_closed()
+        || error.code().is_none()
+        || error.code().is_some_and(|code| {
+            // The server is being shut down, or has become one that only reads: another one may take writes by now.
+            code.code().starts_with("57P")
+                || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+                || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+        })
+}

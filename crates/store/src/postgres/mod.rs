@@ -1,0 +1,142 @@
+//! The store in a PostgreSQL database that any number of nodes share.
+//!
+//! **Writing.** Each node has one connection that writes. It takes whatever has queued up while the last commit was on its way
+//! and commits it together, as the embedded store does (`writer`): it reads all that the requests need in a few statements,
+//! decides in memory, and writes all that changes in a few statements (`batch`). Only one node of all is in the middle of that
+//! at a time, which an advisory lock sees to: so whatever a batch has read still holds when it is written (keys, locks, bounds),
+//! and events become visible in the order of their numbers. A node that stops in the middle loses the lock with its session.
+//!
+//! **Reading.** A pool of connections, each answer from one statement, always from the server that takes writes.
+//!
+//! **Failover.** Several hosts may be given; the one that takes writes is looked for. While there is none everything is
+//! refused at once, and the writer looks for it with growing pauses.
+
+mod attention;
+mod batch;
+mod columns;
+mod connect;
+mod failure;
+mod history;
+mod holds;
+mod list;
+mod listen;
+mod locks;
+mod nodes;
+mod notices;
+mod operations;
+mod queue;
+mod readers;
+mod retention;
+mod schema;
+mod session;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use self::batch::Write;
+pub use self::connect::{BadUrl, Url};
+use self::listen::Listener;
+use self::readers::Readers;
+use self::writer::WriterHandle;
+use crate::policies::PolicyHashes;
+use crate::sealing::Sealer;
+use crate::{Epoch, Error, Limits};
+
+/// How a PostgreSQL store is opened.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The database.
+    pub url: Url,
+    /// The key that originals of redacted messages are sealed with, and that others are derived from: the same on every node.
+    pub key: [u8; 32],
+    /// The bounds.
+    pub limits: Limits,
+    /// Writes that wait for the writing connection at the most; who brings one more waits until there is room.
+    pub queue_max: usize,
+    /// Connections that read, and so reads that run at the same time at the most.
+    pub readers: usize,
+    /// How long it may take to reach a server.
+    pub connect: Duration,
+    /// How long one statement may take, and how long a whole group of writes.
+    pub patience: Duration,
+}
+
+impl Config {
+    /// The defaults: 1,024 queued writes, 8 readers, 3 s to connect, 5 s for a statement.
+    pub fn new(url: Url, key: [u8; 32]) -> Self {
+        Self {
+            url,
+            key,
+            limits: Limits::default(),
+            queue_max: 1_024,
+            readers: 8,
+            connect: Duration::from_secs(3),
+            patience: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A store in a PostgreSQL database. Implements [`crate::Store`] and [`crate::Nodes`].
+#[derive(Debug)]
+pub struct Postgres {
+    limits: Limits,
+    writer: WriterHandle,
+    readers: Arc<Readers>,
+    listener: Listener,
+    sealer: Arc<Sealer>,
+    hashes: PolicyHashes,
+    /// That of this process; 0: it is no node.
+    epoch: Arc<AtomicU64>,
+}
+
+impl Postgres {
+    /// Connects to the database, and makes or migrates its tables where needed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no server that takes writes can be reached, [`Error::Unusable`], [`Error::Corrupt`],
+    /// [`Error::NewerSchema`], [`Error::ChangedMigration`], [`Error::Key`].
+    pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
+        let connector = config.url.connector(config.connect, config.patience)?;
+        let (client, connection) = connector.connect_to_set_up().await?;
+        let mut running = JoinSet::new();
+        running.spawn(connection);
+        let sealer = Arc::new(Sealer::new(config.key));
+        let set_up = async {
+            schema::migrate(&client, config.url.shown()).await?;
+            schema::check_key(&client, &sealer, config.url.shown()).await
+        };
+        let set_up = set_up.await;
+        drop((client, running));
+        set_up?;
+        let epoch = Arc::new(AtomicU64::new(0));
+        let readers = Arc::new(Readers::new(&connector, config.readers)?);
+        let listener = Listener::start(connector.clone());
+        let writer = WriterHandle::start(connector, config.limits.clone(), config.queue_max, Arc::clone(&epoch));
+        let hashes = PolicyHashes::default();
+        Ok(Arc::new(Self { limits: config.limits, writer, readers, listener, sealer, hashes, epoch }))
+    }
+
+    /// Finishes what is queued and closes all connections. Requests that come later are refused with [`Error::Unavailable`].
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.listener.stop();
+        self.readers.close();
+    }
+
+    /// A secret key of 32 octets for this purpose: always the same for the same sealing key, so the same on every node.
+    pub fn derive_key(&self, purpose: &str) -> [u8; 32] {
+        self.sealer.derive_key(purpose)
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    async fn write<W: Write>(&self, request: W) -> Result<W::Answer, Error> {
+        self.writer.write(request).await
+    }
+}

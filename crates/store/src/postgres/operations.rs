@@ -1,0 +1,82 @@
+//! Reading operations, their bodies and sealed messages.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fanfold_core::dialect::Bodies;
+use fanfold_core::{Operation, OperationId, Slot, TenantId};
+
+use super::Postgres;
+use super::batch::{AcceptWrite, CommitWrite};
+use super::columns::{escaped, get, operation_id, slot, status, unsigned, uuid};
+use crate::{
+    Acceptance, Accepted, Commit, Committed, Counts, Error, Filter, IdempotencyKey, KeyUse, Operations, Page,
+    ReadOperations, Sealed,
+};
+
+#[async_trait]
+impl Operations for Postgres {
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
+        let request = AcceptWrite::prepare(self, acceptance)?;
+        self.write(request).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
+        let request = CommitWrite::prepare(&self.limits, &self.sealer, commit)?;
+        self.write(request).await
+    }
+}
+
+#[async_trait]
+impl ReadOperations for Postgres {
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        let select = "SELECT o.id, o.state, p.policy, p.plan FROM operations o JOIN plans p ON p.operation = o.id WHERE o.id = $1";
+        let rows = self.readers.query(select, &[&uuid(id)]).await?;
+        Ok(self.readers.operations(&rows).await?.pop())
+    }
+
+    async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
+        let select = "SELECT slot, octets FROM bodies WHERE operation = $1";
+        let rows = self.readers.query(select, &[&uuid(id)]).await?;
+        rows.iter().map(|row| Ok((slot(row, 0)?, get::<Vec<u8>>(row, 1)?.into()))).collect()
+    }
+
+    async fn body(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        let select = "SELECT octets FROM bodies WHERE operation = $1 AND slot = $2";
+        let row = self.readers.query_opt(select, &[&uuid(id), &slot.to_string()]).await?;
+        row.map(|row| get::<Vec<u8>>(&row, 0).map(Bytes::from)).transpose()
+    }
+
+    async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {
+        super::list::list(&self.readers, filter, page).await
+    }
+
+    async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
+        let select =
+            "SELECT status, sum(number)::bigint FROM counts WHERE $1::text IS NULL OR tenant = $1 GROUP BY status";
+        let rows = self.readers.query(select, &[&tenant.map(TenantId::as_str)]).await?;
+        let counts = rows.iter().map(|row| Ok((status(row, 0)?, unsigned(row, 1)?)));
+        // A status that all operations have left keeps its row.
+        counts.filter(|count| !matches!(count, Ok((_, 0)))).collect()
+    }
+
+    async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
+        let select = "SELECT id, fingerprint FROM operations WHERE tenant = $1 AND idempotency_key = $2";
+        let row = self.readers.query_opt(select, &[&tenant.as_str(), &escaped(&idempotency.key)]).await?;
+        row.map(|row| {
+            let (id, fingerprint) = (operation_id(&row, 0)?, get::<&[u8]>(&row, 1)?);
+            Ok(if fingerprint == idempotency.fingerprint { KeyUse::Same(id) } else { KeyUse::Other(id) })
+        })
+        .transpose()
+    }
+}
+
+#[async_trait]
+impl Sealed for Postgres {
+    async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
+        let select = "SELECT o.tenant, s.key, s.box FROM sealed s JOIN operations o ON o.id = s.operation
+                      WHERE s.operation = $1 AND s.slot = $2";
+        let Some(row) = self.readers.query_opt(select, &[&uuid(id), &slot.to_string()]).await? else { return Ok(None) };
+        let tenant = TenantId::from(get::<String>(&row, 0)?);
+        self.sealer.open_box((&tenant, id, slot), (get(&row, 1)?, get(&row, 2)?)).map(Some)
+    }
+}
