@@ -1,5 +1,6 @@
 //! What Fanfold's own tests need of the world around it: targets that answer as told, or rudely ([`fake`]), the real program
-//! as a process ([`process`]), a small HTTP client ([`http`]), and numbers drawn from a seed ([`Random`]).
+//! as a process ([`process`]), a PostgreSQL of their own ([`postgres`]), a small HTTP client
+//! ([`http`]), and numbers drawn from a seed ([`Random`]).
 //!
 //! It knows nothing of the engine and the store, so that their tests can use it without building them twice. Everything that
 //! waits here waits for a condition, and panics with what it saw if that does not come within [`PATIENCE`].
@@ -8,6 +9,7 @@ pub mod fake;
 pub mod http;
 mod latch;
 mod patience;
+pub mod postgres;
 pub mod process;
 mod random;
 mod wire;
