@@ -1,5 +1,5 @@
 //! What Fanfold's own tests need of the world around it: targets that answer as told, or rudely ([`fake`]), the real program
-//! as a process ([`process`]), a PostgreSQL of their own ([`postgres`]), a small HTTP client
+//! as a process ([`process`]), a PostgreSQL of their own ([`postgres`]) and a network that breaks ([`Proxy`]), a small HTTP client
 //! ([`http`]), and numbers drawn from a seed ([`Random`]).
 //!
 //! It knows nothing of the engine and the store, so that their tests can use it without building them twice. Everything that
@@ -11,6 +11,7 @@ mod latch;
 mod patience;
 pub mod postgres;
 pub mod process;
+mod proxy;
 mod random;
 mod wire;
 
@@ -19,4 +20,5 @@ pub use http::{Http, HttpAnswer, RawConnection};
 pub use latch::Latch;
 pub use patience::PATIENCE;
 pub use process::{Home, Process};
+pub use proxy::Proxy;
 pub use random::Random;

@@ -3,3 +3,4 @@
 mod fake;
 mod postgres;
 mod process;
+mod proxy;
