@@ -5,6 +5,12 @@
 //! writes is refused with [`Error::Fenced`] once another node has fenced it off, and with [`Error::Conflict`] where it writes on
 //! an operation that it does not own.
 //!
+//! A process that has not joined owns what it accepts under epoch 0, which is no node's: nodes adopt that too.
+//!
+//! An operation of which nothing but its acceptance is recorded is *claimed* by the node that answers the same request with it:
+//! a commit that would free its idempotency key is refused with [`Error::Conflict`] then. So a node that lost the answer to an
+//! acceptance cannot take back what another one has confirmed meanwhile.
+//!
 //! No clock of two machines is compared. A node *beats* again and again; who sees no new beat of another one for as long as a
 //! lease lasts may fence it off. How long that is, and what a node may do that could not beat, is the engine's.
 
@@ -27,20 +33,23 @@ pub trait Nodes: Send + Sync {
     /// [`Error::Fenced`] if another node has fenced this one off.
     async fn beat(&self, now: Timestamp) -> Result<Vec<Node>, Error>;
 
-    /// Fences a node off, unless it has left or has beaten since `beat`: nothing that it writes is recorded from now on.
+    /// Fences a node off, unless it has left or has beaten since `beat`: nothing that it writes is recorded from now on. Whether
+    /// this call did it.
     async fn fence(&self, epoch: Epoch, beat: u64) -> Result<crate::Change, Error>;
 
     /// Gives up everything that this node owns, and takes nothing on any more: the others adopt it at once.
     async fn leave(&self) -> Result<(), Error>;
 
     /// Takes over operations of nodes that were fenced off or have left, with their notices: at most `limit` operations that have
-    /// not ended, at most [`ADOPT_MAX`]. What they had waited for they wait for still. A node of which nothing is left is forgotten.
+    /// not ended, and as many notices that wait, at most [`ADOPT_MAX`] of each. What they had waited for they wait for still. Nodes of
+    /// which nothing is left are forgotten.
     async fn adopt(&self, now: Timestamp, limit: usize) -> Result<Adopted, Error>;
 
     /// When an operation was adopted last; `None` if it never was.
     async fn adopted_at(&self, id: OperationId) -> Result<Option<Timestamp>, Error>;
 
-    /// What has happened since event number `after`, on any node, and what is asked of this one.
+    /// What has happened since event number `after`, on any node, and what is asked of this one. At most [`NEWS_MAX`] events and
+    /// as many questions.
     async fn news(&self, after: EventNumber) -> Result<News, Error>;
 
     /// Ends when another node has said that there are news. Words can be lost, so whoever waits looks by itself now and then.

@@ -28,7 +28,8 @@ pub trait Outbox: Send + Sync {
     /// [`Error::NotFound`]; [`Error::Conflict`] if it is not pending.
     async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error>;
 
-    /// Takes a dead notice up again: it is pending and due at `at`, its attempts counted anew. On disk when answered.
+    /// Takes a dead notice up again: it is pending and due at `at`, its attempts counted anew; the node that takes it up sends it.
+    /// On disk when answered.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] if it is not dead.

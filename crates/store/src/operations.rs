@@ -22,7 +22,8 @@ pub trait Operations: Send + Sync {
     /// lock, `waiting_max`, size. An operation is retried once. The lock stands against nothing whose start time has not come.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if there is an operation of this id; [`Error::Full`] from `size_hard` on; where
+    /// [`Error::Conflict`] if there is an operation of this id; [`Error::Fenced`] for a node that was fenced off, as for every
+    /// write; [`Error::Full`] from `size_hard` on; where
     /// [`Error::may_have_committed`] is true, the operation may be found recorded later.
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error>;
 
@@ -32,7 +33,8 @@ pub trait Operations: Send + Sync {
     /// An operation that ends loses its sealed messages and its lock in the same commit.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if the recorded revision is another one; [`Error::NotFound`]; [`Error::Invalid`] if the
+    /// [`Error::Conflict`] if the recorded revision is another one, the operation is another node's, or its key is to be freed
+    /// and another node has claimed it; [`Error::NotFound`]; [`Error::Invalid`] if the
     /// recorded operation has ended, which never changes again.
     async fn commit(&self, commit: Commit) -> Result<Committed, Error>;
 }
@@ -56,7 +58,8 @@ pub trait ReadOperations: Send + Sync {
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error>;
 
     /// What an idempotency key was used for before, just as [`Operations::accept`] would find it; `None` if it is free. The
-    /// operation that it tells of has reached the disk.
+    /// operation that it tells of has reached the disk. A node claims it with that, just as by [`Operations::accept`] (see
+    /// [`crate::Nodes`]).
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error>;
 }
 

@@ -14,22 +14,47 @@ mod history;
 mod list;
 mod locks;
 mod lossy;
+mod nodes;
 mod notices;
 mod operations;
 mod queue;
 pub mod random;
 mod retention;
 
+use std::fmt;
 use std::sync::Arc;
 
 pub use lossy::Lossy;
 
-use crate::{Limits, Store};
+use crate::{Limits, Nodes, Store};
 
 /// Makes an empty store with these bounds.
 pub type Factory<'a> = &'a (dyn Fn(Limits) -> Arc<dyn Store> + Send + Sync);
 
-/// Puts a store through the whole suite.
+/// One process's handle on a store that several share: what it reads and writes, and what it does with the others.
+#[derive(Clone)]
+pub struct Handle {
+    /// What it reads and writes.
+    pub store: Arc<dyn Store>,
+    /// What it does with the others; of the same handle.
+    pub nodes: Arc<dyn Nodes>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// Makes an empty store with these bounds, and so many handles on it, none of which has joined.
+pub type HandleFactory<'a> = &'a (dyn Fn(Limits, usize) -> Vec<Handle> + Send + Sync);
+
+/// Puts a store through the suite for nodes, which stores of one process do without.
+pub async fn nodes(fresh: HandleFactory<'_>) {
+    Box::pin(nodes::run(fresh)).await;
+}
+
+/// Puts a store of one process, or one that nobody has joined, through the whole suite.
 pub async fn run_all(fresh: Factory<'_>) {
     operations(fresh).await;
     bodies(fresh).await;

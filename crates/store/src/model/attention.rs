@@ -9,7 +9,7 @@ use crate::{AttentionId, Change, Closed, Error, Note, NoteFilter, Notes, Page, R
 #[async_trait]
 impl Notes for Model {
     async fn acknowledge(&self, id: AttentionId, closed: Closed) -> Result<Change, Error> {
-        let mut state = self.state();
+        let (mut state, _) = self.to_write()?;
         let note = state.notes.get_mut(&id.0).ok_or_else(|| Error::NotFound { what: format!("attention {id}") })?;
         if note.closed.is_some() {
             return Ok(Change::AlreadySo);

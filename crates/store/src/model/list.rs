@@ -42,7 +42,11 @@ impl ReadOperations for Model {
     }
 
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
-        Ok(self.state().key_use(tenant, idempotency))
+        // Only what a node claims is written.
+        let (mut state, epoch) = self.to_write()?;
+        let used = state.key_use(tenant, idempotency);
+        used.into_iter().for_each(|used| state.claim(used, epoch));
+        Ok(used)
     }
 }
 

@@ -1,37 +1,85 @@
 //! The reference model: what a store is supposed to do, written as simply as possible over maps behind one mutex. Nothing of
 //! it outlives the process. Other stores are compared with it, and tests of the engine and of the server run on it.
+//!
+//! Several handles can share one state ([`Model::handle`]), each of which may become a node of its own.
 
 mod attention;
 mod list;
+mod nodes;
 mod notices;
 mod operations;
 mod queue;
 mod retention;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
-use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
+use fanfold_core::{Event, Operation, OperationId, Slot, TargetName, TenantId};
 use jiff::Timestamp;
+use tokio::sync::broadcast;
 
 use crate::{
-    Change, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits, Note, Notice, ReadHolds, Recorded, Sealed, time,
+    Answer, AskNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits, Node, Note, Notice,
+    ReadHolds, Recorded, Sealed, Standing, Word, time,
 };
 
+/// The epoch of a handle that has never joined.
+const NO_NODE: Epoch = Epoch(0);
+
+/// Words that wait to be heard at the most.
+const WORDS_MAX: usize = 1_024;
+
 /// A store in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Model {
     limits: Limits,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// As what this handle reads and writes.
+    epoch: AtomicU64,
+    said: broadcast::Sender<(Epoch, Word)>,
+    heard: tokio::sync::Mutex<broadcast::Receiver<(Epoch, Word)>>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
 }
 
 impl Model {
     /// An empty store.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::default() }
+        let (said, heard) = broadcast::channel(WORDS_MAX);
+        Self { limits, state: Arc::default(), epoch: AtomicU64::new(NO_NODE.0), said, heard: heard.into() }
+    }
+
+    /// Another handle on the same state, as another process has one. It has not joined.
+    #[must_use]
+    pub fn handle(&self) -> Self {
+        Self {
+            limits: self.limits.clone(),
+            state: Arc::clone(&self.state),
+            epoch: AtomicU64::new(NO_NODE.0),
+            said: self.said.clone(),
+            heard: self.said.subscribe().into(),
+        }
+    }
+
+    /// As what this handle reads and writes.
+    fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    /// The state to be written, and as whose it is.
+    fn to_write(&self) -> Result<(MutexGuard<'_, State>, Epoch), Error> {
+        let state = self.state();
+        let epoch = self.epoch();
+        let is_member = state.nodes.get(&epoch).is_some_and(|node| node.standing == Standing::Member);
+        if epoch == NO_NODE || is_member { Ok((state, epoch)) } else { Err(Error::Fenced) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -52,7 +100,21 @@ struct State {
     notes_total: u64,
     notices: BTreeMap<u64, Notice>,
     notices_total: u64,
+    /// Who sends which notice.
+    notice_nodes: BTreeMap<u64, Epoch>,
+    nodes: BTreeMap<Epoch, Node>,
+    epochs_total: u64,
+    asks: BTreeMap<AskNumber, Ask>,
+    asks_total: u64,
     holds: BTreeMap<TargetName, Hold>,
+}
+
+/// A question.
+#[derive(Debug)]
+struct Ask {
+    operation: OperationId,
+    event: Event,
+    answer: Option<Answer>,
 }
 
 #[derive(Debug)]
@@ -60,6 +122,11 @@ struct Row {
     operation: Operation,
     lane: String,
     owner: Option<String>,
+    /// Whose it is.
+    node: Epoch,
+    adopted_at: Option<Timestamp>,
+    /// The same request came again before anything was committed, and was answered with this operation.
+    claimed: bool,
     idempotency: Option<IdempotencyKey>,
     /// In microseconds.
     wake_at: Option<i64>,
@@ -81,11 +148,11 @@ fn cut(at: Timestamp) -> Timestamp {
 #[async_trait]
 impl Holds for Model {
     async fn hold(&self, hold: Hold) -> Result<Change, Error> {
-        Ok(self.state().hold(hold))
+        Ok(self.to_write()?.0.hold(hold))
     }
 
     async fn release(&self, target: &TargetName) -> Result<Change, Error> {
-        match self.state().holds.remove(target) {
+        match self.to_write()?.0.holds.remove(target) {
             Some(_) => Ok(Change::Made),
             None => Ok(Change::AlreadySo),
         }

@@ -16,7 +16,9 @@ use crate::{
 impl Outbox for Model {
     async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error> {
         let state = self.state();
+        let epoch = self.epoch();
         let pending = || state.notices.values().filter(|notice| notice.state == NoticeState::Pending);
+        let is_own = |notice: &&Notice| state.notice_nodes.get(&notice.number) == Some(&epoch);
         let is_first = |notice: &&Notice| {
             !pending().any(|other| {
                 other.operation == notice.operation
@@ -25,7 +27,7 @@ impl Outbox for Model {
             })
         };
         let mut receivers: BTreeMap<(bool, &str), Vec<&Notice>> = BTreeMap::new();
-        for notice in pending().filter(|notice| notice.notice.due_at <= wanted.now).filter(is_first) {
+        for notice in pending().filter(is_own).filter(|notice| notice.notice.due_at <= wanted.now).filter(is_first) {
             let receiver = notice.notice.receiver.as_str();
             receivers.entry((receiver <= wanted.after.as_str(), receiver)).or_default().push(notice);
         }
@@ -40,12 +42,14 @@ impl Outbox for Model {
 
     async fn next_notice(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
         let state = self.state();
-        let pending = state.notices.values().filter(|notice| notice.state == NoticeState::Pending);
+        let epoch = self.epoch();
+        let is_own = |notice: &&Notice| state.notice_nodes.get(&notice.number) == Some(&epoch);
+        let pending = state.notices.values().filter(|notice| notice.state == NoticeState::Pending).filter(is_own);
         Ok(pending.map(|notice| notice.notice.due_at).filter(|due_at| *due_at > after).min())
     }
 
     async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
-        let mut state = self.state();
+        let (mut state, _) = self.to_write()?;
         let notice = state.notice_of_state(id, NoticeState::Pending)?;
         notice.attempts += 1;
         match outcome {
@@ -68,12 +72,14 @@ impl Outbox for Model {
     }
 
     async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
-        let mut state = self.state();
+        let (mut state, epoch) = self.to_write()?;
         let notice = state.notice_of_state(id, NoticeState::Dead)?;
         notice.state = NoticeState::Pending;
         notice.attempts = 0;
         notice.settled_at = None;
         notice.notice.due_at = round_up(at);
+        let number = notice.number;
+        state.notice_nodes.insert(number, epoch);
         Ok(())
     }
 }

@@ -3,36 +3,39 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fanfold_core::operation::Attention;
+use fanfold_core::operation::{Attention, Status};
 use fanfold_core::plan::OnLocked;
 use fanfold_core::{Effect, Event, Operation, OperationId, StepIndex, TenantId};
 use jiff::Timestamp;
 
-use super::{Model, Row, State, cut};
+use super::{Model, NO_NODE, Row, State, cut};
 use crate::record::{self, Split};
 use crate::{
-    Acceptance, Accepted, AttentionId, Closed, Commit, Committed, Error, EventNumber, Hold, IdempotencyKey, KeyUse,
-    Limits, LockOutcome, NewNotice, Note, Notice, NoticeState, Operations, Recorded, time,
+    Acceptance, Accepted, AttentionId, Closed, Commit, Committed, Epoch, Error, EventNumber, Hold, IdempotencyKey,
+    KeyUse, Limits, LockOutcome, NewNotice, Note, Notice, NoticeState, Operations, Recorded, time,
 };
 
 #[async_trait]
 impl Operations for Model {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
-        self.state().accept(acceptance, &self.limits)
+        let (mut state, epoch) = self.to_write()?;
+        state.accept(acceptance, epoch, &self.limits)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        self.state().commit(commit, &self.limits)
+        let (mut state, epoch) = self.to_write()?;
+        state.commit(commit, epoch, &self.limits)
     }
 }
 
 impl State {
-    fn accept(&mut self, acceptance: Acceptance, limits: &Limits) -> Result<Accepted, Error> {
+    fn accept(&mut self, acceptance: Acceptance, epoch: Epoch, limits: &Limits) -> Result<Accepted, Error> {
         let split = Split::accepted(acceptance.operation, limits.inline_max)?;
         let operation = split.operation;
         if let Some(given) = &acceptance.idempotency
             && let Some(used) = self.key_use(&operation.tenant, given)
         {
+            self.claim(used, epoch);
             return Ok(used.into());
         }
         if self.operations.contains_key(&operation.id) {
@@ -56,6 +59,9 @@ impl State {
             operation: operation.clone(),
             lane: acceptance.lane,
             owner: acceptance.owner,
+            node: epoch,
+            adopted_at: None,
+            claimed: false,
             idempotency: acceptance.idempotency,
             wake_at: wake_at.map(time::ceil),
             bodies: split.plan_bodies.into_iter().chain(split.state_bodies).collect(),
@@ -73,6 +79,17 @@ impl State {
             let id = row.operation.id;
             Some(if known.fingerprint == given.fingerprint { KeyUse::Same(id) } else { KeyUse::Other(id) })
         })
+    }
+
+    /// Whoever accepted it may have lost the answer, and must not take it back any more. Once anything is committed nobody does.
+    pub(super) fn claim(&mut self, used: KeyUse, epoch: Epoch) {
+        let KeyUse::Same(id) = used else { return };
+        if let Some(row) = self.operations.get_mut(&id)
+            && epoch != NO_NODE
+            && row.operation.status() == Status::Unexecuted
+        {
+            row.claimed = true;
+        }
     }
 
     fn retried_by(&self, operation: &Operation) -> Option<OperationId> {
@@ -109,12 +126,15 @@ impl State {
         if queue.front() == Some(&operation.id) { LockOutcome::Granted } else { LockOutcome::Queued }
     }
 
-    fn commit(&mut self, commit: Commit, limits: &Limits) -> Result<Committed, Error> {
+    fn commit(&mut self, commit: Commit, epoch: Epoch, limits: &Limits) -> Result<Committed, Error> {
         record::check(&commit.operation).map_err(Error::invalid)?;
         let split = Split::state(commit.operation, limits.inline_max);
         let id = split.operation.id;
         let row = self.operations.get_mut(&id).ok_or_else(|| Error::operation_not_found(id))?;
-        if row.operation.revision.next() != split.operation.revision {
+        if row.operation.revision.next() != split.operation.revision || row.node != epoch {
+            return Err(Error::Conflict);
+        }
+        if commit.free_idempotency_key && row.claimed {
             return Err(Error::Conflict);
         }
         if !row.is_open() {
@@ -141,7 +161,7 @@ impl State {
         self.queue_for_lock(&operation);
         let granted = self.perform(&operation, commit.effects);
         for notice in commit.notices {
-            self.add_notice(&operation, notice);
+            self.add_notice(&operation, epoch, notice);
         }
         let wake_at = record::wake_at(&operation, self.holds_lock(&operation), commit.wake_at);
         if let Some(row) = self.operations.get_mut(&id) {
@@ -228,7 +248,7 @@ impl State {
         }
     }
 
-    fn add_notice(&mut self, operation: &Operation, new: NewNotice) {
+    fn add_notice(&mut self, operation: &Operation, epoch: Epoch, new: NewNotice) {
         self.notices_total += 1;
         let due_at = time::timestamp(time::ceil(new.due_at)).unwrap_or(Timestamp::MAX);
         let notice = Notice {
@@ -243,5 +263,6 @@ impl State {
             settled_at: None,
         };
         self.notices.insert(self.notices_total, notice);
+        self.notice_nodes.insert(self.notices_total, epoch);
     }
 }

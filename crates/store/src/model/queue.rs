@@ -13,8 +13,8 @@ use crate::{DUE_MAX, Error, LockPlace, Locks, Queue, time};
 impl Queue for Model {
     async fn due(&self, lane: &str, now: Timestamp, limit: usize) -> Result<Vec<OperationId>, Error> {
         let now = time::floor(now);
-        let state = self.state();
-        let rows = state.operations.values().filter(|row| row.lane == lane);
+        let (state, epoch) = (self.state(), self.epoch());
+        let rows = state.operations.values().filter(|row| row.node == epoch && row.lane == lane);
         let mut due: Vec<_> = rows
             .filter_map(|row| row.wake_at.filter(|wake_at| *wake_at <= now).map(|wake_at| (wake_at, row.operation.id)))
             .collect();
@@ -24,22 +24,25 @@ impl Queue for Model {
 
     async fn lanes(&self, now: Timestamp) -> Result<Vec<String>, Error> {
         let now = time::floor(now);
-        let state = self.state();
-        let due = state.operations.values().filter(|row| row.wake_at.is_some_and(|wake_at| wake_at <= now));
+        let (state, epoch) = (self.state(), self.epoch());
+        let own = state.operations.values().filter(|row| row.node == epoch);
+        let due = own.filter(|row| row.wake_at.is_some_and(|wake_at| wake_at <= now));
         let lanes: BTreeSet<String> = due.map(|row| row.lane.clone()).collect();
         Ok(lanes.into_iter().collect())
     }
 
     async fn next_wake(&self, after: Timestamp) -> Result<Option<Timestamp>, Error> {
         let after = time::floor(after);
-        let state = self.state();
-        let next = state.operations.values().filter_map(|row| row.wake_at).filter(|wake_at| *wake_at > after).min();
+        let (state, epoch) = (self.state(), self.epoch());
+        let own = state.operations.values().filter(|row| row.node == epoch);
+        let next = own.filter_map(|row| row.wake_at).filter(|wake_at| *wake_at > after).min();
         next.map(time::timestamp).transpose()
     }
 
     async fn open_operations(&self, after: Option<OperationId>, limit: usize) -> Result<Vec<OperationId>, Error> {
-        let state = self.state();
-        let open = state.operations.iter().filter(|(id, row)| row.is_open() && after.is_none_or(|after| **id > after));
+        let (state, epoch) = (self.state(), self.epoch());
+        let own = state.operations.iter().filter(|(_, row)| row.node == epoch);
+        let open = own.filter(|(id, row)| row.is_open() && after.is_none_or(|after| **id > after));
         Ok(open.map(|(id, _)| *id).take(limit.min(DUE_MAX)).collect())
     }
 }

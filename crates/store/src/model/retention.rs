@@ -13,7 +13,7 @@ impl Retention for Model {
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
         let batch = batch.min(SWEEP_MAX);
         let now = cut(now);
-        let mut state = self.state();
+        let (mut state, _) = self.to_write()?;
         let mut doomed = state.deletable(|row| record::expires_at(&row.operation).map(cut).filter(|time| *time <= now));
         if self.limits.size_soft.is_some_and(|bound| state.takes_up_more_than(bound)) {
             let keep_min = self.limits.keep_min;
@@ -50,6 +50,8 @@ impl State {
         self.events.retain(|event| event.operation != id);
         self.notes.retain(|_, note| note.operation != id);
         self.notices.retain(|_, notice| notice.operation != id);
+        self.notice_nodes.retain(|number, _| self.notices.contains_key(number));
+        self.asks.retain(|_, ask| ask.operation != id);
     }
 
     /// The octets of all records and bodies.
