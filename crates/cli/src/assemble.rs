@@ -78,6 +78,7 @@ pub(crate) async fn start(settings: &Settings, store: Arc<Sqlite>, listener: Tcp
         Arc::clone(&clock),
         settings.mounts.clone(),
         engine_config(settings, store.derive_key(FINGERPRINTS)),
+        None,
     )
     .await?;
     engine.metrics().register(&mut registry);

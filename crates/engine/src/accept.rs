@@ -169,6 +169,7 @@ impl Engine {
         match self.ask_store(acceptance).await? {
             Accepted::New { operation, lock: _ } => {
                 shared.residents.note_recorded();
+                shared.tell_others();
                 let operation = Arc::new(*operation);
                 shared.metrics.accepted(&operation);
                 if start_at.is_none() {
@@ -213,6 +214,7 @@ impl Engine {
 
     async fn ask_once(&self, acceptance: Acceptance) -> Result<Accepted, Refusal> {
         let shared = &self.shared;
+        let term = shared.lease.term();
         let Some(asking) = shared.doubts.ask(acceptance.operation.id) else {
             let detail = "the store has left too many requests without an answer".to_owned();
             return Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER });
@@ -228,6 +230,9 @@ impl Engine {
                 if error.may_have_committed() && !asking.lost() {
                     // The same request came again meanwhile, and was told that it is accepted.
                     shared.wake_dispatcher();
+                }
+                if error == StoreError::Fenced {
+                    shared.lease.end(term);
                 }
                 self.note_trouble(&error);
                 Err(store_refusal(&error))

@@ -15,6 +15,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// The time of day.
     fn now(&self) -> Timestamp;
 
+    /// The time since the machine began, at the pace of its clock whatever the time of day is set to; it goes on while the machine
+    /// sleeps or stands still. For leases.
+    fn boot_time(&self) -> Duration;
+
     /// Fills `bytes` with random octets that nobody can guess.
     fn fill(&self, bytes: &mut [u8]);
 }
@@ -73,6 +77,12 @@ fn after(time: Timestamp, passed: Duration) -> Timestamp {
     time.checked_add(passed).unwrap_or(Timestamp::MAX)
 }
 
+/// The clock that counts while the machine sleeps. On macOS the monotonic one does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOT_TIME: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOT_TIME: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
@@ -83,9 +93,44 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
+    fn boot_time(&self) -> Duration {
+        let time = rustix::time::clock_gettime(BOOT_TIME);
+        // The kernel counts it from zero on, and fractions of a second in nanoseconds.
+        let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+        Duration::new(seconds.unwrap_or(0), nanoseconds.unwrap_or(0))
+    }
+
     fn fill(&self, bytes: &mut [u8]) {
         // Linux and macOS give random octets without fail once they have booted; without them no id would be safe.
         getrandom::fill(bytes).expect("the operating system gives random octets");
+    }
+}
+
+/// A clock that goes only when a test says so.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct StoppedClock(Mutex<Duration>);
+
+#[cfg(test)]
+impl StoppedClock {
+    pub(crate) fn pass(&self, time: Duration) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.saturating_add(time);
+    }
+}
+
+#[cfg(test)]
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        after(Timestamp::UNIX_EPOCH, self.boot_time())
+    }
+
+    fn boot_time(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Takes operations from the store into memory: those that are due, lane by lane, as far as there is room. It is woken when
 //! something becomes due, and looks by itself every few seconds, so that nothing depends on being told.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::{Operation, OperationId, Plan};
@@ -122,7 +122,11 @@ pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, c
 fn begin(shared: &Arc<Shared>, actor: Actor) {
     let id = actor.id();
     let ended = Arc::clone(shared);
-    let mut actors = shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut actors = shared.actors();
+    // Another node has taken over what this one owned when it read the operation.
+    if shared.lease.is_over(actor.term()) {
+        return;
+    }
     let task = actors.spawn(async move {
         let left = actor.run().await;
         // The lock may have been granted in the moment between the last look at it and leaving the memory.

@@ -105,6 +105,14 @@ impl Doubts {
         doubtful.collect()
     }
 
+    /// What this process owned is not its own any more, and so not its own to take back. What the store is being asked about now
+    /// it answers by itself.
+    pub(crate) fn forget_all(&self) {
+        let mut entries = self.entries();
+        entries.retain(|_, entry| matches!(entry, Entry::Asked { .. }));
+        self.note_settled(entries);
+    }
+
     /// Takes a doubtful operation off the list, unless it was claimed meanwhile.
     pub(crate) fn forget(&self, id: OperationId) {
         let mut entries = self.entries();
@@ -170,6 +178,11 @@ pub(crate) struct Canceling {
 impl Canceling {
     /// It is recorded as canceled, and its key is free.
     pub(crate) fn ended(mut self) {
+        self.has_ended = true;
+    }
+
+    /// It is not this process's to take back any more: another node has answered the same request with it, or has taken it over.
+    pub(crate) fn refused(mut self) {
         self.has_ended = true;
     }
 }

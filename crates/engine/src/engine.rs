@@ -6,16 +6,16 @@ use std::time::Duration;
 use fanfold_core::dialect::Mount;
 use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
 use fanfold_store::{Error as StoreError, Hold, NoticeId, Store};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Jumps};
 use crate::config::{Config, NoticeRules};
+use crate::membership::{Lease, Members};
 use crate::metrics::Metrics;
-use crate::residents::Command;
 use crate::shared::Shared;
 use crate::target::Targets;
-use crate::{Error, dispatch, hold, notify, patrol, settle, upkeep};
+use crate::{Error, Membership, dispatch, hold, membership, notify, patrol, settle, tell, upkeep};
 
 /// A running engine; cheap to clone.
 #[derive(Clone)]
@@ -40,22 +40,34 @@ pub enum CancelOutcome {
 }
 
 impl Engine {
-    /// Starts the engine: places the recorded holds, then takes up everything that is due.
+    /// Starts the engine: joins the other nodes, if it is to be one of several; places the recorded holds, then takes up everything
+    /// that is due.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read, or does not take the node in.
     pub async fn start(
         store: Arc<dyn Store>,
         targets: Arc<Targets>,
         clock: Arc<dyn Clock>,
         mounts: Vec<Mount>,
         config: Config,
+        membership: Option<Membership>,
     ) -> Result<Self, Error> {
+        let joined = match membership {
+            None => (Lease::for_ever(Arc::clone(&clock)), None),
+            Some(membership) => {
+                let (members, lease) = Members::join(membership, &clock).await?;
+                (lease, Some(Arc::new(members)))
+            }
+        };
         for Hold { target, reason, .. } in store.holds().await? {
             targets.get(&target).hold(reason);
         }
-        let shared = Arc::new(Shared::new(store, targets, clock, mounts, config));
+        let shared = Arc::new(Shared::new(store, targets, clock, mounts, config, joined));
         let mut services = JoinSet::new();
+        if let Some(members) = &shared.members {
+            membership::begin(&mut services, &shared, members);
+        }
         services.spawn(dispatch::run(Arc::clone(&shared)));
         services.spawn(settle::run(Arc::clone(&shared)));
         services.spawn(notify::run(Arc::clone(&shared)));
@@ -100,9 +112,11 @@ impl Engine {
         self.shared.notices.store(Arc::new(rules));
     }
 
-    /// The latest recorded state of an operation, if it is in memory.
+    /// The latest recorded state of an operation, if it is in memory, and certain not to be carried on by another node by now.
     pub fn in_memory(&self, id: OperationId) -> Option<Arc<Operation>> {
-        self.shared.residents.recorded(id)
+        let residents = &self.shared.residents;
+        // What has ended never changes again.
+        residents.ended(id).or_else(|| residents.running_state(id).filter(|_| self.shared.lease.holds_now()))
     }
 
     /// The latest recorded state of an operation.
@@ -128,9 +142,10 @@ impl Engine {
 
     /// A lower operation is said to have ended. That only wakes whoever follows one of this id, who then asks its target: a word
     /// that is forged, comes twice or tells nonsense changes nothing. False if nobody follows such an operation, nor did a short
-    /// while ago.
+    /// while ago; where there are other nodes, they are told, and somebody may.
     pub fn lower_notified(&self, reference: &str) -> bool {
-        self.shared.lowers.say(reference)
+        let members = self.shared.members.as_ref();
+        self.shared.lowers.say(reference) || members.is_some_and(|members| members.tell_lower(reference))
     }
 
     /// Puts a target on hold: no new attempt of any kind goes to it until it is released. To be carried to its end once begun:
@@ -164,53 +179,9 @@ impl Engine {
         })
     }
 
-    /// Records a fact about an operation, which is taken into memory for it if need be.
+    /// Records a fact about an operation, whichever node owns it.
     pub(crate) async fn tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
-        // While the store does not record, its task takes nothing in.
-        let patience = if self.shared.store.trouble().is_some() { TROUBLE_PATIENCE } else { TELL_PATIENCE };
-        let told = tokio::time::timeout(patience, self.try_to_tell(id, event)).await;
-        told.unwrap_or_else(|_| {
-            Err(self.shared.store.trouble().map_or(Error::Busy, |trouble| trouble.after_ambiguous_try().into()))
-        })
-    }
-
-    async fn try_to_tell(&self, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
-        // The operation may leave the memory just when it is told; then it is taken up again.
-        for _ in 0..TELL_TRIES {
-            let (reply, answer) = oneshot::channel();
-            let command = Command { event: event.clone(), reply };
-            if !self.deliver(id, command).await? {
-                continue;
-            }
-            match answer.await {
-                Ok(Ok(operation)) => return Ok(operation),
-                Ok(Err(illegal)) => return Err(Error::NotPossible(illegal)),
-                // It left before it took this in, or the store did not record it: asking again is harmless.
-                Err(_) if self.shared.is_stopping() => return Err(Error::Stopping),
-                Err(_) => {}
-            }
-        }
-        Err(Error::Busy)
-    }
-
-    /// Puts a message into the inbox of an operation. `false`: it left the memory, or came into it, in the same instant.
-    async fn deliver(&self, id: OperationId, command: Command) -> Result<bool, Error> {
-        if let Some(inbox) = self.shared.residents.inbox(id) {
-            return Ok(inbox.send(command).await.is_ok());
-        }
-        let Some(operation) = self.shared.store.operation(id).await? else { return Err(Error::NotFound) };
-        if operation.end().is_some() {
-            let state = operation.in_words();
-            return Err(Error::NotPossible(IllegalEvent { event: command.event.in_words(), state }));
-        }
-        if self.shared.is_stopping() {
-            return Err(Error::Stopping);
-        }
-        if self.shared.doubts.hold_back(id) {
-            // It is about to be canceled, or to be accepted after all.
-            return Err(Error::Busy);
-        }
-        Ok(dispatch::take_up_to_tell(&self.shared, Arc::new(operation), command))
+        tell::tell(&self.shared, id, event).await
     }
 
     /// Takes a dead notice up again: it is sent at once, its tries counted anew.
@@ -239,15 +210,12 @@ impl Engine {
     }
 
     /// Stops: no attempt starts any more, those on the wire are awaited for `grace` and recorded. Returns how many operations
-    /// were still waiting for an answer when the time was up; the next start recovers them.
+    /// were still waiting for an answer when the time was up; the next start recovers them, or another node.
     pub async fn stop(&self, grace: Duration) -> usize {
         self.shared.stop();
         let ended = async {
             loop {
-                let mut actors = {
-                    let mut actors = self.shared.actors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    std::mem::take(&mut *actors)
-                };
+                let mut actors = std::mem::take(&mut *self.shared.actors());
                 if actors.is_empty() {
                     return;
                 }
@@ -259,15 +227,9 @@ impl Engine {
         // Running out of time is what the return value tells.
         drop(tokio::time::timeout(grace, ended).await);
         self.services.lock().await.shutdown().await;
+        if let Some(members) = &self.shared.members {
+            membership::leave(&self.shared, members).await;
+        }
         self.shared.residents.running()
     }
 }
-
-/// How often a message to an operation is repeated that leaves the memory while it is sent.
-const TELL_TRIES: usize = 16;
-
-/// How long whoever tells an operation something waits for it to be recorded.
-const TELL_PATIENCE: Duration = Duration::from_secs(30);
-
-/// The same where the store is known to be in trouble: long enough to find out that it is over.
-const TROUBLE_PATIENCE: Duration = Duration::from_secs(2);

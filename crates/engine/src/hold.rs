@@ -23,6 +23,21 @@ pub(crate) async fn release(shared: &Shared, target: &TargetName) -> Result<(), 
     follow_after(shared, target, recorded).await
 }
 
+/// Makes all targets follow the record, which other nodes may have changed.
+pub(crate) async fn follow_all(shared: &Shared) -> Result<(), StoreError> {
+    let _alone = shared.holding.lock().await;
+    let holds = shared.store.holds().await?;
+    for target in shared.targets.all() {
+        if !holds.iter().any(|hold| hold.target == *target.name()) {
+            target.release();
+        }
+    }
+    for hold in holds {
+        shared.targets.get(&hold.target).hold(hold.reason);
+    }
+    Ok(())
+}
+
 /// Makes a target follow the record after a commit that put it on hold.
 pub(crate) async fn follow(shared: &Shared, target: &TargetName) {
     let _alone = shared.holding.lock().await;
@@ -39,6 +54,7 @@ async fn follow_after(shared: &Shared, target: &TargetName, recorded: Result<Cha
         recorded => {
             let followed = read_and_follow(shared, target).await;
             recorded?;
+            shared.tell_others();
             Ok(followed?)
         }
     }

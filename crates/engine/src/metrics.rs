@@ -23,6 +23,9 @@ pub struct Metrics {
     dead_letters: Gauge,
     overdue: Gauge,
     clock_jumps: Counter,
+    nodes: Gauge,
+    adopted: Counter,
+    leases_lost: Counter,
 }
 
 /// Routes are configured, so there are as many labels as routes.
@@ -80,6 +83,9 @@ impl Default for Metrics {
             dead_letters: Gauge::default(),
             overdue: Gauge::default(),
             clock_jumps: Counter::default(),
+            nodes: Gauge::default(),
+            adopted: Counter::default(),
+            leases_lost: Counter::default(),
         }
     }
 }
@@ -109,6 +115,21 @@ impl Metrics {
             "fanfold_clock_jumps",
             "How often the clock was set by more than a few seconds, or the machine slept",
             self.clock_jumps.clone(),
+        );
+        registry.register(
+            "fanfold_nodes",
+            "Nodes on the store that have neither left nor been fenced off, as this one sees it; 0 without nodes",
+            self.nodes.clone(),
+        );
+        registry.register(
+            "fanfold_operations_adopted",
+            "Operations that this node has taken over from nodes that are gone",
+            self.adopted.clone(),
+        );
+        registry.register(
+            "fanfold_leases_lost",
+            "How often other nodes fenced this one off, so that it had to join again",
+            self.leases_lost.clone(),
         );
         registry.register("fanfold_notice_tries", "Tries to deliver a notice, by result", self.notices.clone());
         registry.register_with_unit(
@@ -140,6 +161,33 @@ impl Metrics {
 
     pub(crate) fn overdue(&self, number: i64) {
         self.overdue.set(number);
+    }
+
+    /// Nodes on the store, as of the latest beat.
+    pub fn nodes(&self) -> u64 {
+        u64::try_from(self.nodes.get()).unwrap_or(0)
+    }
+
+    pub(crate) fn nodes_alive(&self, number: usize) {
+        self.nodes.set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// Operations that were taken over from other nodes.
+    pub fn operations_adopted(&self) -> u64 {
+        self.adopted.get()
+    }
+
+    pub(crate) fn adopted(&self, number: usize) {
+        self.adopted.inc_by(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    /// How often other nodes fenced this one off.
+    pub fn leases_lost(&self) -> u64 {
+        self.leases_lost.get()
+    }
+
+    pub(crate) fn lease_lost(&self) {
+        self.leases_lost.inc();
     }
 
     pub(crate) fn accepted(&self, operation: &Operation) {

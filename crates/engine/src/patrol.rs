@@ -151,7 +151,8 @@ async fn stuck(shared: &Arc<Shared>, id: OperationId) -> Result<Option<Arc<Opera
     if let Some(operation) = shared.residents.running_state(id) {
         // What is known and cannot be recorded at the moment must not be thrown away with its task.
         let is_recording = shared.residents.is_recording(id);
-        let is_stuck = operation.end().is_none() && !is_recording && is_stuck_in_memory(shared, &operation, now);
+        let waits = is_recording || shared.residents.is_settling(id);
+        let is_stuck = operation.end().is_none() && !waits && is_stuck_in_memory(shared, &operation, now);
         return Ok(is_stuck.then_some(operation));
     }
     let Some(operation) = shared.store.operation(id).await? else { return Ok(None) };

@@ -50,6 +50,8 @@ struct Resident {
     is_recording: bool,
     /// Whether its task was told to end: it records nothing any more.
     is_thrown_out: bool,
+    /// Whether it lets time pass before it takes it that attempts of another node broke.
+    is_settling: bool,
 }
 
 /// What became of throwing an operation out of memory.
@@ -107,8 +109,15 @@ impl Residents {
         *state.lanes.entry(Arc::clone(&lane)).or_default() += 1;
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let recorded = Arc::clone(operation);
-        let resident =
-            Resident { lane, inbox: inbox.clone(), recorded, task: None, is_recording: false, is_thrown_out: false };
+        let resident = Resident {
+            lane,
+            inbox: inbox.clone(),
+            recorded,
+            task: None,
+            is_recording: false,
+            is_thrown_out: false,
+            is_settling: false,
+        };
         state.running.insert(operation.id, resident);
         let place = Place { residents: Arc::clone(self), id: operation.id };
         Some(Entry { place, sender: inbox, inbox: messages })
@@ -174,6 +183,18 @@ impl Residents {
         }
     }
 
+    /// Notes whether an operation in memory lets time pass for attempts of another node.
+    pub(crate) fn settle(&self, id: OperationId, is_settling: bool) {
+        if let Some(resident) = self.state().running.get_mut(&id) {
+            resident.is_settling = is_settling;
+        }
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_settling(&self, id: OperationId) -> bool {
+        self.state().running.get(&id).is_some_and(|resident| resident.is_settling)
+    }
+
     /// Whether a change of an operation in memory is being recorded.
     pub(crate) fn is_recording(&self, id: OperationId) -> bool {
         self.state().running.get(&id).is_some_and(|resident| resident.is_recording)
@@ -198,10 +219,9 @@ impl Residents {
         self.state().running.get(&id).map(|resident| resident.inbox.clone())
     }
 
-    /// The latest recorded state of an operation in memory.
-    pub(crate) fn recorded(&self, id: OperationId) -> Option<Arc<Operation>> {
-        let state = self.state();
-        state.running.get(&id).map(|resident| &resident.recorded).or_else(|| state.ended.get(&id)).cloned()
+    /// An operation that ended lately.
+    pub(crate) fn ended(&self, id: OperationId) -> Option<Arc<Operation>> {
+        self.state().ended.get(&id).cloned()
     }
 
     /// A receiver that is notified of each recorded change of an operation from now on.
@@ -217,6 +237,18 @@ impl Residents {
     /// Makes it known that events were recorded.
     pub(crate) fn note_recorded(&self) {
         self.recorded.send_modify(|count| *count += 1);
+    }
+
+    /// Makes it known that operations have changed, perhaps on other nodes. Who follows one of this node's own knows it already.
+    pub(crate) fn note_changed(&self, ids: &[OperationId]) {
+        let state = self.state();
+        for id in ids.iter().filter(|id| !state.running.contains_key(id)) {
+            if let Some(followers) = state.followers.get(id) {
+                followers.send_modify(|changes| *changes += 1);
+            }
+        }
+        drop(state);
+        self.note_recorded();
     }
 
     /// Makes a recorded state known.

@@ -1,7 +1,7 @@
 //! What all tasks of the engine share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use fanfold_core::OperationId;
@@ -17,6 +17,7 @@ use crate::doubts::Doubts;
 use crate::drain::Drain;
 use crate::lookup::{FOR_ACCEPTANCE_MAX, FOR_NOTICES_MAX, Lookups};
 use crate::lowers::Lowers;
+use crate::membership::{Lease, Members};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};
@@ -31,6 +32,9 @@ pub(crate) struct Shared {
     /// For what must not go back: ids, and the waits of notices.
     steady: Steady,
     pub(crate) config: Config,
+    pub(crate) lease: Lease,
+    /// What other nodes there are; `None`: this process has its store for itself.
+    pub(crate) members: Option<Arc<Members>>,
     pub(crate) residents: Arc<Residents>,
     /// What is not to be dispatched yet.
     pub(crate) doubts: Arc<Doubts>,
@@ -49,7 +53,7 @@ pub(crate) struct Shared {
     pub(crate) mounts: ArcSwap<Vec<Mount>>,
     pub(crate) notices: ArcSwap<NoticeRules>,
     /// The tasks of operations.
-    pub(crate) actors: Mutex<JoinSet<()>>,
+    actors: Mutex<JoinSet<()>>,
     /// Held by whoever changes which targets are on hold, so that record and memory change in the same order.
     pub(crate) holding: tokio::sync::Mutex<()>,
     /// Whether the last acceptance failed because of the store, so that it is told once.
@@ -68,12 +72,15 @@ impl Shared {
         clock: Arc<dyn Clock>,
         mounts: Vec<Mount>,
         config: Config,
+        (lease, members): (Lease, Option<Arc<Members>>),
     ) -> Self {
         Self {
             store,
             targets,
             steady: Steady::from(clock.now()),
             clock,
+            lease,
+            members,
             residents: Residents::new(config.ended_max),
             doubts: Doubts::new(config.doubtful_max),
             drain: Drain::default(),
@@ -95,6 +102,19 @@ impl Shared {
             dispatcher: Notify::new(),
             notifier: Notify::new(),
             config,
+        }
+    }
+
+    /// The tasks of operations.
+    pub(crate) fn actors(&self) -> MutexGuard<'_, JoinSet<()>> {
+        // A set of tasks has no half-way state.
+        self.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was recorded that other nodes should hear of, if there are any.
+    pub(crate) fn tell_others(&self) {
+        if let Some(members) = &self.members {
+            members.tell_news();
         }
     }
 

@@ -51,6 +51,10 @@ impl Clock for SimClock {
         self.began + elapsed + self.jumped()
     }
 
+    fn boot_time(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
     fn fill(&self, bytes: &mut [u8]) {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         for chunk in bytes.chunks_mut(8) {

@@ -6,7 +6,7 @@ use fanfold_core::operation::{Leg, ProbeVerdict, Reading, Sent, Trouble, Trouble
 use fanfold_core::route::{Answered, Asked, read_answer, retry_after};
 use fanfold_core::{Answer, Body, Event, Headers, Slot, StepIndex};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::prepare::{Ready, Values, sealed_form};
 use super::tasks::{Input, TaskContext};
@@ -33,9 +33,16 @@ impl CallEnded {
 /// how long the target may still act on an attempt that broke is read off its recorded start, so a store that is slow to
 /// record it must not make it later.
 pub(super) async fn call(context: TaskContext, step: StepIndex, leg: Leg, ready: Ready, started: Instant) -> Input {
-    let (target, took, limit) = (context.target(step), started.elapsed(), ready.outgoing.connect);
+    let (target, limit) = (context.target(step), ready.outgoing.connect);
+    let lease = &context.shared.lease;
+    // Where the store was away just now, this node may have to beat first.
+    drop(timeout_at(started + limit, lease.until_held(context.term)).await);
+    let took = started.elapsed();
     let result = match limit.checked_sub(took).filter(|left| !left.is_zero()) {
-        Some(connect) => target.send(ready.permit, &Outgoing { connect, ..ready.outgoing }).await,
+        Some(connect) => {
+            let outgoing = Outgoing { connect, ..ready.outgoing };
+            target.send_if(ready.permit, &outgoing, || lease.holds(context.term)).await
+        }
         None => Err(recorded_too_late(took, limit)),
     };
     let verdict = match (&result, leg) {

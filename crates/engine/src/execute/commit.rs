@@ -21,6 +21,19 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait between two tries to record.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
+/// Why a change was not recorded, nor ever will be by this task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GivenUp {
+    /// Somebody else has recorded on the operation, or owns it, or has confirmed it.
+    NotOurs,
+    /// Another node has fenced this one off.
+    Fenced,
+    /// The record does not take it.
+    Unrecordable,
+    /// The process is about to stop.
+    Stopping,
+}
+
 impl Actor {
     /// Records the draft, then begins what waited for it. `false`: this task must not go on.
     pub(super) async fn commit(&mut self) -> bool {
@@ -46,10 +59,17 @@ impl Actor {
         }
         let committed = self.record(&commit).await;
         self.shared.residents.end_recording(self.op.id);
-        let Some(committed) = committed else { return false };
+        let committed = match committed {
+            Ok(committed) => committed,
+            Err(given_up) => {
+                self.give_up(given_up);
+                return false;
+            }
+        };
         self.op = Arc::new(*committed.operation);
         self.hold_targets(&commit.effects).await;
         self.shared.residents.publish(&self.op);
+        self.shared.tell_others();
         if let Some(canceling) = self.canceling.take_if(|_| self.op.end().is_some()) {
             canceling.ended();
         }
@@ -103,16 +123,33 @@ impl Actor {
         }
     }
 
-    async fn record(&self, commit: &Commit) -> Option<Committed> {
+    /// Says why the task does not go on.
+    fn give_up(&mut self, given_up: GivenUp) {
+        match (given_up, self.canceling.take()) {
+            (GivenUp::NotOurs, Some(canceling)) => {
+                tracing::info!(
+                    operation.id = %self.op.id,
+                    "the same request came to another node meanwhile, or that one has taken the operation over; it is not canceled"
+                );
+                canceling.refused();
+                self.shared.wake_dispatcher();
+            }
+            (GivenUp::NotOurs, None) => {
+                tracing::error!(operation.id = %self.op.id, "somebody else has recorded on the operation; the next sweep takes it up again");
+            }
+            (GivenUp::Fenced, _) => drop(self.shared.lease.end(self.term)),
+            // Told already, or about to be recovered by the next process. A canceling that is dropped is tried again.
+            (GivenUp::Unrecordable | GivenUp::Stopping, _) => {}
+        }
+    }
+
+    async fn record(&self, commit: &Commit) -> Result<Committed, GivenUp> {
         let (mut wait, mut waiting) = (RETRY_FIRST, None);
         loop {
             let tried = match self.shared.store.commit(commit.clone()).await {
                 Err(Error::Conflict) => match self.recorded_after_all(commit).await {
                     Ok(Some(committed)) => Ok(committed),
-                    Ok(None) => {
-                        tracing::error!(operation.id = %self.op.id, "somebody else has recorded on the operation; the next sweep takes it up again");
-                        return None;
-                    }
+                    Ok(None) => return Err(GivenUp::NotOurs),
                     Err(error) => Err(error),
                 },
                 tried => tried,
@@ -120,16 +157,16 @@ impl Actor {
             let error = match tried {
                 Ok(committed) => {
                     Waiting::end(waiting);
-                    return Some(committed);
+                    return Ok(committed);
                 }
                 Err(error) => error,
             };
             match error {
                 // It is another node's by now, which goes on from the record.
-                Error::Fenced => return None,
+                Error::Fenced => return Err(GivenUp::Fenced),
                 Error::NotFound { .. } | Error::Invalid { .. } | Error::Corrupt { .. } => {
                     tracing::error!(operation.id = %self.op.id, %error, "the operation cannot be recorded; the next sweep takes it up as it was last recorded");
-                    return None;
+                    return Err(GivenUp::Unrecordable);
                 }
                 Error::Conflict
                 | Error::Unavailable { .. }
@@ -149,7 +186,7 @@ impl Actor {
                 biased;
                 () = tokio::time::sleep(pause) => {}
                 // What cannot be recorded before the process ends is recovered by the next one.
-                _ = stopping.wait_for(|stopping| *stopping), if wait >= RETRY_MAX => return None,
+                _ = stopping.wait_for(|stopping| *stopping), if wait >= RETRY_MAX => return Err(GivenUp::Stopping),
             }
             wait = (wait * 2).min(RETRY_MAX);
         }

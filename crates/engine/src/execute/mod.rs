@@ -9,24 +9,27 @@ mod compose;
 mod draft;
 mod follow;
 mod originals;
+mod orphans;
 mod prepare;
 mod read;
 mod tasks;
 
 use std::sync::Arc;
 
-use fanfold_core::operation::{Cause, Leg, Sent, Stage, Timer, Trouble, TroubleKind, Work};
+use fanfold_core::operation::{Cause, Leg, Sent, Stage, Timer, Work};
 use fanfold_core::{Context, Event, IllegalEvent, Operation, OperationId, transition};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Steady, jitter};
 use crate::doubts::Canceling;
+use crate::membership::Term;
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
 use crate::stalled::Waiting;
 pub(crate) use call::{TRACE_ATTRIBUTE, trace_of};
 use draft::Draft;
+use orphans::Orphans;
 pub(crate) use prepare::sealed_form;
 use tasks::{Input, Tasks};
 
@@ -59,6 +62,9 @@ pub(crate) struct Actor {
     canceling: Option<Canceling>,
     /// It came into memory to be told something, though there was no room.
     is_beyond_bounds: bool,
+    /// Under which lease it came into memory.
+    term: Term,
+    orphans: Orphans,
 }
 
 /// Why waiting ended.
@@ -74,6 +80,7 @@ impl Actor {
     pub(crate) fn new(shared: Arc<Shared>, op: Arc<Operation>, place: Place, inbox: mpsc::Receiver<Command>) -> Self {
         let (tasks, draft) = (Tasks::default(), Draft::default());
         let steady = Steady::from(op.updated_at);
+        let term = shared.lease.term();
         Self {
             shared,
             op,
@@ -85,7 +92,13 @@ impl Actor {
             steady,
             canceling: None,
             is_beyond_bounds: false,
+            term,
+            orphans: Orphans::default(),
         }
+    }
+
+    pub(crate) fn term(&self) -> Term {
+        self.term
     }
 
     pub(crate) fn id(&self) -> OperationId {
@@ -109,11 +122,13 @@ impl Actor {
         if self.canceling.is_some() {
             self.take(Event::CancelRequested { by: "fanfold".to_owned() });
         }
-        self.take_over();
         let (mut stopping, mut clock_set) = (self.shared.stopping(), self.shared.clock_set());
         let shared = Arc::clone(&self.shared);
         let mut waiting = None;
         loop {
+            if self.shared.lease.is_over(self.term) {
+                return self.op;
+            }
             let done = self.do_at_once().await;
             match &done {
                 Ok(()) => Waiting::end(waiting.take()),
@@ -145,15 +160,6 @@ impl Actor {
             }
             let woken = self.wait(&mut stopping, &mut clock_set).await;
             self.take_in(woken);
-        }
-    }
-
-    /// What a process left behind that ended in the middle: its attempts broke, and nobody knows how far they came.
-    fn take_over(&mut self) {
-        for (step, leg) in self.op.calling() {
-            let detail = "the process that made the attempt ended before an answer was recorded".to_owned();
-            let trouble = Trouble { kind: TroubleKind::ProcessEnded, detail };
-            self.take(Event::AttemptBroke { step, leg, sent: Sent::Maybe, trouble });
         }
     }
 
@@ -192,6 +198,7 @@ impl Actor {
 
     /// Does what needs no waiting for anything outside: takes the operation up, looks after its lock, composes the response.
     async fn do_at_once(&mut self) -> Result<(), crate::Error> {
+        self.take_over().await?;
         loop {
             let work = self.op.work();
             if work.contains(&Work::Dispatch) {
@@ -245,7 +252,7 @@ impl Actor {
     }
 
     fn context(&self) -> tasks::TaskContext {
-        tasks::TaskContext { shared: Arc::clone(&self.shared), op: Arc::clone(&self.op) }
+        tasks::TaskContext { shared: Arc::clone(&self.shared), op: Arc::clone(&self.op), term: self.term }
     }
 
     async fn wait(&mut self, stopping: &mut watch::Receiver<bool>, clock_set: &mut watch::Receiver<()>) -> Woken {
@@ -254,7 +261,8 @@ impl Actor {
             .map(|left| std::time::Duration::try_from(left).unwrap_or_default())
             .min()
             .unwrap_or(SLEEP_MAX)
-            .min(SLEEP_MAX);
+            .min(SLEEP_MAX)
+            .min(self.orphans.pause());
         tokio::select! {
             biased;
             input = self.tasks.next(), if !self.tasks.is_empty() => input.map_or(Woken::Idle, Woken::Input),
@@ -285,6 +293,7 @@ impl Actor {
     }
 
     fn take_time(&mut self) {
+        self.take_orphans();
         let due: Vec<Timer> =
             timers(&self.op).filter(|(timer, until)| *until <= self.now_for(*timer)).map(|(timer, _)| timer).collect();
         for timer in due {
@@ -328,6 +337,8 @@ impl Actor {
                 }
             }
             Input::Ready { .. } if self.halted => {}
+            // The lease has run out while the request was made ready.
+            Input::Ready { .. } if !self.shared.lease.holds(self.term) => {}
             // The target was held, or taken out of the configuration, while the request was made ready: it gives its permit
             // back, and takes a place in the queue again.
             Input::Ready { step, .. } if self.context().target(step).is_closed() => {}

@@ -82,7 +82,11 @@ pub(super) fn permit_kind(leg: Leg) -> PermitKind {
 pub(super) async fn go_on_waiting(context: TaskContext, step: StepIndex, leg: Leg, mut waiting: Waiting) -> Input {
     loop {
         match waiting.ticket.turn().await {
-            Turn::Go(permit) => return make_ready(&context, step, leg, waiting.attempt, permit).await,
+            Turn::Go(permit) => {
+                // With a lease that has run out nothing may be sent; an attempt that was begun would be spent.
+                context.shared.lease.until_held(context.term).await;
+                return make_ready(&context, step, leg, waiting.attempt, permit).await;
+            }
             Turn::Waits(gate) if Some(gate) == context.op.due_gate(step, leg) => {}
             Turn::Waits(gate) => return Input::Gated { step, leg, gate, waiting },
         }

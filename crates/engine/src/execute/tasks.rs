@@ -12,6 +12,7 @@ use super::call::CallEnded;
 use super::follow::{Follower, LowerSeen};
 use super::prepare::{Ready, Waiting};
 use super::read::ReadSeen;
+use crate::membership::Term;
 use crate::shared::Shared;
 
 /// What a task has at hand. The state is that of its beginning.
@@ -19,6 +20,8 @@ use crate::shared::Shared;
 pub(super) struct TaskContext {
     pub(super) shared: Arc<Shared>,
     pub(super) op: Arc<Operation>,
+    /// What begun by it is no good in any other.
+    pub(super) term: Term,
 }
 
 /// What a task tells when it ends.

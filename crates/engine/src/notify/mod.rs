@@ -36,6 +36,9 @@ const SENDING_MAX: usize = 32;
 /// How many of them to the same receiver.
 const SENDING_TO_ONE_MAX: usize = 4;
 
+/// How long a node waits that may not send at the moment, before it looks again.
+const LEASE_PAUSE: Duration = Duration::from_secs(1);
+
 /// What is on the wire.
 #[derive(Debug, Default)]
 struct Sending {
@@ -89,6 +92,10 @@ async fn tell(shared: &Shared) {
 impl Sending {
     /// Begins to send what is due and has room; gives how long nothing else will be.
     async fn begin(&mut self, shared: &Arc<Shared>) -> Result<Duration, Error> {
+        if !shared.lease.holds_now() {
+            // Another node may be sending them by now.
+            return Ok(LEASE_PAUSE);
+        }
         let now = shared.steady_now();
         // Those on the wire stay due until their outcome is recorded, and are handed out with the others.
         let wanted =
@@ -156,6 +163,7 @@ async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
 async fn record(shared: &Shared, id: &NoticeId, outcome: NoticeOutcome, pause: Duration) {
     let mut waiting = None;
     loop {
+        let term = shared.lease.term();
         match shared.store.record_notice(id, outcome.clone()).await {
             Ok(()) => {
                 Waiting::end(waiting);
@@ -176,7 +184,12 @@ async fn record(shared: &Shared, id: &NoticeId, outcome: NoticeOutcome, pause: D
                 tokio::time::sleep(pause).await;
                 return;
             }
-            Err(error) => waiting.get_or_insert_with(|| shared.unrecorded.wait(&error)),
+            Err(error) => {
+                if error == StoreError::Fenced {
+                    shared.lease.end(term);
+                }
+                waiting.get_or_insert_with(|| shared.unrecorded.wait(&error))
+            }
         };
         tokio::time::sleep(pause).await;
     }

@@ -35,6 +35,10 @@ impl Clock for SetClock {
         SystemClock.now() + *self.0.lock().unwrap()
     }
 
+    fn boot_time(&self) -> Duration {
+        SystemClock.boot_time()
+    }
+
     fn fill(&self, bytes: &mut [u8]) {
         SystemClock.fill(bytes);
     }

@@ -8,6 +8,7 @@ mod doubtful;
 mod hold;
 mod lookups;
 mod monitors;
+mod nodes;
 mod operations;
 mod patrol;
 mod repeated;

@@ -14,7 +14,9 @@ use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec
 use fanfold_core::route::{Found, Handling, Incoming, RouteTable};
 use fanfold_core::{Operation, OperationId, TargetName, TenantId};
 use fanfold_engine::target::{Metrics, TargetConfig, Targets};
-use fanfold_engine::{AcceptOutcome, AcceptRequest, AllowRule, AllowedHost, Clock, Config, Engine, SystemClock};
+use fanfold_engine::{
+    AcceptOutcome, AcceptRequest, AllowRule, AllowedHost, Clock, Config, Engine, Membership, SystemClock,
+};
 use fanfold_store::Store;
 use fanfold_store::model::Model;
 use fanfold_testkit::fake::FakeTarget;
@@ -33,6 +35,7 @@ pub(crate) struct Stage {
     targets: Vec<(String, String)>,
     pub(crate) config: Config,
     clock: Arc<dyn Clock>,
+    membership: Option<Membership>,
 }
 
 pub(crate) fn limits() -> Limits {
@@ -112,6 +115,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) dialect: DialectName,
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) membership: Option<Membership>,
 }
 
 impl<'a> Setting<'a> {
@@ -126,6 +130,7 @@ impl<'a> Setting<'a> {
             dialect: DialectName::Native,
             config: config(),
             clock: Arc::new(SystemClock),
+            membership: None,
         }
     }
 }
@@ -159,18 +164,18 @@ impl Stage {
         let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
         let targets: Vec<(String, String)> =
             NAMES.iter().zip(setting.fakes).map(|(name, fake)| ((*name).to_owned(), fake.url())).collect();
-        let (config, clock) = (setting.config, setting.clock);
-        let engine = start(&store, &targets, &mount, config.clone(), Arc::clone(&clock)).await;
-        Self { engine, store, routes, mount, targets, config, clock }
+        let (config, clock, membership) = (setting.config, setting.clock, setting.membership);
+        let engine = start(&store, &targets, &mount, config.clone(), (&clock, membership.clone())).await;
+        Self { engine, store, routes, mount, targets, config, clock, membership }
     }
 
     /// Another process on the same store, after this one has ended without a word.
     pub(crate) async fn restarted(self) -> Self {
-        let Self { engine, store, routes, mount, targets, config, clock } = self;
+        let Self { engine, store, routes, mount, targets, config, clock, membership } = self;
         engine.stop(Duration::ZERO).await;
         drop(engine);
-        let engine = start(&store, &targets, &mount, config.clone(), Arc::clone(&clock)).await;
-        Self { engine, store, routes, mount, targets, config, clock }
+        let engine = start(&store, &targets, &mount, config.clone(), (&clock, membership.clone())).await;
+        Self { engine, store, routes, mount, targets, config, clock, membership }
     }
 
     /// The route `POST /things` as a reload configures it anew.
@@ -262,11 +267,11 @@ async fn start(
     targets: &[(String, String)],
     mount: &Mount,
     config: Config,
-    clock: Arc<dyn Clock>,
+    (clock, membership): (&Arc<dyn Clock>, Option<Membership>),
 ) -> Engine {
     let all = Targets::new(Metrics::default());
     let configs = targets.iter().map(|(name, url)| TargetConfig::new(name.as_str().into(), url.parse().unwrap()));
     all.replace(configs.collect()).unwrap();
     let mounts = vec![mount.clone()];
-    Engine::start(Arc::clone(store), Arc::new(all), clock, mounts, config).await.unwrap()
+    Engine::start(Arc::clone(store), Arc::new(all), Arc::clone(clock), mounts, config, membership).await.unwrap()
 }

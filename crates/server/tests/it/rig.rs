@@ -64,6 +64,10 @@ impl Clock for Trick {
         SystemClock.now()
     }
 
+    fn boot_time(&self) -> Duration {
+        SystemClock.boot_time()
+    }
+
     fn fill(&self, bytes: &mut [u8]) {
         SystemClock.fill(bytes);
     }
@@ -158,7 +162,7 @@ async fn engine(store: Arc<dyn Store>, fakes: &[(&str, &FakeTarget)], config: Co
     let targets = Targets::new(Metrics::default());
     let configs = fakes.iter().map(|(name, fake)| TargetConfig::new((*name).into(), fake.url().parse().unwrap()));
     targets.replace(configs.collect()).unwrap();
-    Engine::start(store, Arc::new(targets), Arc::new(SystemClock), mounts(), config).await.unwrap()
+    Engine::start(store, Arc::new(targets), Arc::new(SystemClock), mounts(), config, None).await.unwrap()
 }
 
 fn mounts() -> Vec<Mount> {

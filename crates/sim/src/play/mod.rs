@@ -196,7 +196,7 @@ impl Stage<'_> {
         config.callback = (!self.scenario.monitors.is_empty()).then(|| SocketAddrV4::new([10, 0, 0, 1].into(), 80));
         let mounts = vec![Mount::new(DialectName::Native, ""), Mount::new(DialectName::Msf, "/v1")];
         let store: Arc<dyn Store> = Arc::clone(&self.played.store) as _;
-        Ok(Engine::start(store, Arc::new(targets), Arc::clone(clock) as _, mounts, config).await?)
+        Ok(Engine::start(store, Arc::new(targets), Arc::clone(clock) as _, mounts, config, None).await?)
     }
 
     async fn go_on(&mut self, clock: &Arc<SimClock>) -> Result<End> {

@@ -1,0 +1,176 @@
+//! Hearing what the other nodes have done: events for whoever follows an operation, holds, and questions to this node. It is
+//! woken by words, and looks by itself every second, so that a lost word costs time and nothing else.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanfold_store::{Answer, AskNumber, Asked, Error as StoreError, EventNumber, Word};
+use tokio::task::JoinSet;
+
+use super::Members;
+use crate::hold;
+use crate::shared::Shared;
+use crate::{Error, tell};
+
+/// How often it looks without being told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The pause after a look; words that come meanwhile are one.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Questions that are worked on at once; the others wait in the store.
+const ANSWERING_MAX: usize = 256;
+
+/// How often an answer is tried to be recorded; who asked has gone away long before the last try.
+const REPLY_TRIES: usize = 30;
+
+/// The pause between two tries.
+const REPLY_RETRY: Duration = Duration::from_secs(1);
+
+/// Questions that are being worked on, each by one task.
+#[derive(Default)]
+struct Answering {
+    tasks: JoinSet<()>,
+    numbers: Arc<Mutex<HashSet<AskNumber>>>,
+}
+
+/// Runs until the engine has stopped.
+pub(super) async fn run(shared: Arc<Shared>, members: Arc<Members>) {
+    let mut after = None;
+    let mut answering = Answering::default();
+    let mut failing = false;
+    loop {
+        let looked = look(&shared, &members, &mut after, &mut answering).await;
+        match &looked {
+            Err(error) if !failing => {
+                tracing::error!(%error, "cannot look what other nodes have done; this is told once, until it can");
+            }
+            Err(_) | Ok(()) => {}
+        }
+        failing = looked.is_err();
+        tokio::time::sleep(PAUSE).await;
+        let until = tokio::time::Instant::now() + LOOK_EVERY;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => break,
+                () = members.look.notified() => break,
+                word = members.nodes.word() => {
+                    members.note_heard();
+                    match word {
+                        Word::News => break,
+                        Word::Lower(reference) => drop(shared.lowers.say(&reference)),
+                    }
+                }
+                Some(ended) = answering.tasks.join_next() => report(ended),
+            }
+        }
+    }
+}
+
+async fn look(
+    shared: &Arc<Shared>,
+    members: &Arc<Members>,
+    after: &mut Option<EventNumber>,
+    answering: &mut Answering,
+) -> Result<(), StoreError> {
+    // Nobody can follow what happened before the start.
+    let mut number = match *after {
+        Some(number) => number,
+        None => shared.store.latest_event().await?,
+    };
+    loop {
+        *after = Some(number);
+        let news = members.nodes.news(number).await?;
+        number = news.upto;
+        if !news.changed.is_empty() {
+            shared.residents.note_changed(&news.changed);
+            // A lock may have been granted.
+            shared.wake_dispatcher();
+            shared.wake_notifier();
+        }
+        answering.begin(shared, members, news.asked);
+        if !news.more {
+            break;
+        }
+    }
+    *after = Some(number);
+    if members.has_others() {
+        hold::follow_all(shared).await?;
+    }
+    Ok(())
+}
+
+impl Answering {
+    fn begin(&mut self, shared: &Arc<Shared>, members: &Arc<Members>, asked: Vec<Asked>) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            report(ended);
+        }
+        // Who stops leaves its questions to the adopter.
+        if shared.is_stopping() {
+            return;
+        }
+        for asked in asked {
+            if self.tasks.len() >= ANSWERING_MAX {
+                return;
+            }
+            if lock(&self.numbers).insert(asked.number) {
+                let place = InHand { numbers: Arc::clone(&self.numbers), number: asked.number };
+                self.tasks.spawn(answer(Arc::clone(shared), Arc::clone(members), asked, place));
+            }
+        }
+    }
+}
+
+/// Gives the place of a question free when it is dropped.
+struct InHand {
+    numbers: Arc<Mutex<HashSet<AskNumber>>>,
+    number: AskNumber,
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        lock(&self.numbers).remove(&self.number);
+    }
+}
+
+fn lock(numbers: &Mutex<HashSet<AskNumber>>) -> std::sync::MutexGuard<'_, HashSet<AskNumber>> {
+    // A set has no half-way state.
+    numbers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "answering another node met a mistake in the program");
+    }
+}
+
+/// Takes the fact in and tells what became of it. If the answer is lost, the question is answered again: the store has it still.
+async fn answer(shared: Arc<Shared>, members: Arc<Members>, asked: Asked, place: InHand) {
+    let term = shared.lease.term();
+    let told = tell::tell_here(&shared, asked.operation, asked.event).await;
+    let answer = match told {
+        Ok(_) => Answer::Taken,
+        Err(Error::NotPossible(illegal)) => Answer::Illegal(illegal.state),
+        // Left to the adopter.
+        Err(Error::Stopping) => return,
+        // The operation is another node's by now, and with it the question.
+        Err(_) if shared.lease.is_over(term) => return,
+        Err(Error::NotFound | Error::Busy | Error::WrongAnswer(_) | Error::NotAsked(_) | Error::Store(_)) => {
+            Answer::Busy
+        }
+    };
+    for _ in 0..REPLY_TRIES {
+        match members.nodes.reply(asked.number, answer.clone()).await {
+            Ok(()) => {
+                members.tell_news();
+                break;
+            }
+            Err(error) => tracing::debug!(%error, "cannot record the answer to another node; trying again"),
+        }
+        tokio::time::sleep(REPLY_RETRY).await;
+    }
+    drop(place);
+}

@@ -1,0 +1,5 @@
+//! Several engines on one store.
+
+mod cluster;
+mod lost;
+mod together;
