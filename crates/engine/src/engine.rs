@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Jumps};
 use crate::config::{Config, NoticeRules};
-use crate::membership::{Lease, Members};
+use crate::members::{Lease, Members};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::target::Targets;

@@ -3,7 +3,7 @@
 //!
 //! Where to look: [`Engine`] is the handle; `accept` makes operations, `repeated` recognises requests that come again;
 //! `dispatch` takes them up; `execute` carries one out; [`target`] is everything towards back ends; `notify` sends notices;
-//! `tell` hands an operation a fact; `membership` is what this process does with other nodes on its store; `patrol` looks for what was forgotten; `settle` cancels what was accepted without an answer; `upkeep` does the chores. The
+//! `tell` hands an operation a fact; `members` and `membership` are about other nodes on its store; `patrol` looks for what was forgotten; `settle` cancels what was accepted without an answer; `upkeep` does the chores. The
 //! engine never decides what an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
 
 mod accept;
@@ -23,6 +23,7 @@ mod given;
 mod hold;
 mod lookup;
 mod lowers;
+mod members;
 mod membership;
 mod metrics;
 mod network;
@@ -49,7 +50,7 @@ pub use engine::{CancelOutcome, Engine};
 pub use error::Error;
 pub use extend::Extension;
 pub use lookup::{Resolve, Resolved, SystemResolver};
-pub use membership::Membership;
+pub use members::Membership;
 pub use metrics::Metrics;
 pub use network::{Connecting, Network, Socket};
 pub use receiver::{BadSecret, BadWebhookUrl, SigningSecret, WebhookUrl};

@@ -17,7 +17,7 @@ use crate::doubts::Doubts;
 use crate::drain::Drain;
 use crate::lookup::{FOR_ACCEPTANCE_MAX, FOR_NOTICES_MAX, Lookups};
 use crate::lowers::Lowers;
-use crate::membership::{Lease, Members};
+use crate::members::{Lease, Members};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};

@@ -9,7 +9,7 @@ use fanfold_store::{Answer, AskNumber};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::membership::Members;
+use crate::members::Members;
 use crate::residents::Command;
 use crate::shared::Shared;
 use crate::{Error, dispatch};

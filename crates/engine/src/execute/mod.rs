@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Steady, jitter};
 use crate::doubts::Canceling;
-use crate::membership::Term;
+use crate::members::Term;
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
 use crate::stalled::Waiting;

@@ -12,7 +12,7 @@ use super::call::CallEnded;
 use super::follow::{Follower, LowerSeen};
 use super::prepare::{Ready, Waiting};
 use super::read::ReadSeen;
-use crate::membership::Term;
+use crate::members::Term;
 use crate::shared::Shared;
 
 /// What a task has at hand. The state is that of its beginning.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_store::{ADOPT_MAX, Error};
 
-use super::Members;
+use crate::members::Members;
 use crate::shared::Shared;
 
 /// The pause between two batches; the other nodes take some of it meanwhile.

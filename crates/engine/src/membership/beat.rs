@@ -1,15 +1,14 @@
 //! Beating: keeps the lease, watches the others, and joins again once this node was fenced off.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fanfold_store::{Change, Error, Node, Standing};
 
 use super::watch::Watch;
-use super::{Members, Term};
 use crate::clock::jitter;
 use crate::dispatch;
+use crate::members::{Members, Term};
 use crate::shared::Shared;
 
 /// The wait before the store is asked again that did not take a node in.
@@ -72,7 +71,7 @@ fn too_slow() -> Error {
 
 fn note_others(shared: &Shared, members: &Members, nodes: &[Node]) {
     let alive = nodes.iter().filter(|node| node.standing == Standing::Member).count();
-    members.others.store(alive.saturating_sub(1), Ordering::Relaxed);
+    members.note_others(alive.saturating_sub(1));
     shared.metrics.nodes_alive(alive);
     if alive < nodes.len() {
         members.gone.notify_one();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use fanfold_store::{Answer, AskNumber, Asked, Error as StoreError, EventNumber, Word};
 use tokio::task::JoinSet;
 
-use super::Members;
 use crate::hold;
+use crate::members::Members;
 use crate::shared::Shared;
 use crate::{Error, tell};
 

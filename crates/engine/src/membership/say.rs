@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_store::Word;
 
-use super::Members;
+use crate::members::Members;
 
 /// The pause after a word: what comes meanwhile is said together.
 const PAUSE: Duration = Duration::from_millis(20);

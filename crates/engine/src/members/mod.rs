@@ -1,0 +1,142 @@
+//! What the engine's tasks know of being one of several nodes on one store: the lease, and whether there are others to be told.
+//! `membership` does what a node does beside its operations.
+
+mod lease;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fanfold_store::{NewNode, Nodes};
+use tokio::sync::{Notify, mpsc};
+
+use crate::clock::Clock;
+pub(crate) use lease::{Lease, Term};
+
+/// Beats within one lease.
+const BEATS: u32 = 5;
+
+/// The part of a lease by which a node takes its own for shorter, and another one's for longer, than it is: clocks of two machines
+/// do not go at quite the same pace, and a send takes a moment from the last look at the lease to the first byte.
+const MARGIN_PARTS: u32 = 10;
+
+/// Words about lower operations that wait to be said at the most; their senders come again, or the controller is asked.
+const LOWERS_MAX: usize = 256;
+
+/// That this process is one of several nodes on its store.
+#[derive(Clone)]
+pub struct Membership {
+    /// What the nodes do with each other; of the same store that the engine gets.
+    pub nodes: Arc<dyn Nodes>,
+    /// What this one says of itself. When it joined is filled in.
+    pub node: NewNode,
+    /// How long a node may go on that cannot reach the store; the same for all nodes. After a little longer than this the others
+    /// take over.
+    pub lease: Duration,
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership").field("node", &self.node).field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+/// What the engine's tasks know of the other nodes.
+pub(crate) struct Members {
+    pub(crate) nodes: Arc<dyn Nodes>,
+    node: NewNode,
+    pub(crate) lease: Duration,
+    /// How many others there are, as of the last beat.
+    others: AtomicUsize,
+    /// There may be something to adopt.
+    pub(crate) gone: Notify,
+    /// There may be news.
+    pub(crate) look: Notify,
+    /// There is something that the others should hear of.
+    pub(crate) news: Notify,
+    lowers: mpsc::Sender<String>,
+    pub(crate) lowers_to_say: tokio::sync::Mutex<mpsc::Receiver<String>>,
+}
+
+impl Members {
+    /// Joins: from now on this process is a node.
+    pub(crate) async fn join(
+        membership: Membership,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Self, Lease), fanfold_store::Error> {
+        let Membership { nodes, node, lease } = membership;
+        let (lowers, lowers_to_say) = mpsc::channel(LOWERS_MAX);
+        let members = Self {
+            nodes,
+            node,
+            lease,
+            others: AtomicUsize::new(0),
+            gone: Notify::new(),
+            look: Notify::new(),
+            news: Notify::new(),
+            lowers,
+            lowers_to_say: lowers_to_say.into(),
+        };
+        let sent = clock.boot_time();
+        let epoch = members.nodes.join(members.said_of_it(clock)).await?;
+        let lease = Lease::of(Arc::clone(clock), epoch, sent + members.kept());
+        tracing::info!(node.epoch = epoch.0, node.name = %members.node.name, "this process has joined the nodes of its store");
+        Ok((members, lease))
+    }
+
+    pub(crate) fn said_of_it(&self, clock: &Arc<dyn Clock>) -> NewNode {
+        NewNode { joined_at: clock.now(), ..self.node.clone() }
+    }
+
+    fn margin(&self) -> Duration {
+        self.lease / MARGIN_PARTS
+    }
+
+    /// How long this node keeps its own lease after a beat was sent.
+    pub(crate) fn kept(&self) -> Duration {
+        self.lease - self.margin()
+    }
+
+    /// How long another one may be silent.
+    pub(crate) fn patience(&self) -> Duration {
+        self.lease + self.margin()
+    }
+
+    pub(crate) fn beat_every(&self) -> Duration {
+        self.lease / BEATS
+    }
+
+    /// So many others were alive at the last beat.
+    pub(crate) fn note_others(&self, others: usize) {
+        self.others.store(others, Ordering::Relaxed);
+    }
+
+    /// Whether there are other nodes, as far as is known.
+    pub(crate) fn has_others(&self) -> bool {
+        self.others.load(Ordering::Relaxed) > 0
+    }
+
+    /// Somebody else has said something, and so is there; the next beat tells who.
+    pub(crate) fn note_heard(&self) {
+        self.others.fetch_max(1, Ordering::Relaxed);
+    }
+
+    /// Something was recorded that the others should hear of. They hear it in a moment, together with what comes until then.
+    pub(crate) fn tell_news(&self) {
+        if self.has_others() {
+            self.news.notify_one();
+        }
+    }
+
+    /// Looks for news now.
+    pub(crate) fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Says to the others that a lower operation of this id is said to have ended. `false` if there is nobody to tell.
+    pub(crate) fn tell_lower(&self, reference: &str) -> bool {
+        // Where so many words wait, this one is lost like any other word may be.
+        self.has_others() && self.lowers.try_send(reference.to_owned()).is_ok()
+    }
+}
