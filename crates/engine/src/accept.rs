@@ -166,6 +166,7 @@ impl Engine {
             events: Vec::new(),
             operation,
         };
+        let term = shared.lease.term();
         match self.ask_store(acceptance).await? {
             Accepted::New { operation, lock: _ } => {
                 shared.residents.note_recorded();
@@ -173,7 +174,7 @@ impl Engine {
                 let operation = Arc::new(*operation);
                 shared.metrics.accepted(&operation);
                 if start_at.is_none() {
-                    dispatch::take_up(shared, Arc::clone(&operation));
+                    dispatch::take_up(shared, Arc::clone(&operation), term);
                 } else {
                     shared.wake_dispatcher();
                 }

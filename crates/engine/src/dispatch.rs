@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 
 use crate::doubts::Canceling;
 use crate::execute::Actor;
+use crate::members::Term;
 use crate::residents::{Bounds, Command};
 use crate::shared::Shared;
 
@@ -51,7 +52,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Takes up what is due, and tells how long there is nothing more to do.
 async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
-    let now = shared.clock.now();
+    let (now, term) = (shared.clock.now(), shared.lease.term());
     for lane in shared.store.lanes(now).await? {
         let (room, running) = shared.residents.room(&lane, shared.bounds());
         if room == 0 {
@@ -67,7 +68,7 @@ async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
         let waiting = due.into_iter().filter(is_free).take(room);
         for id in waiting.collect::<Vec<_>>() {
             match shared.store.operation(id).await {
-                Ok(Some(operation)) => take_up(shared, Arc::new(operation)),
+                Ok(Some(operation)) => take_up(shared, Arc::new(operation), term),
                 Ok(None) => {}
                 Err(error) => tracing::error!(operation.id = %id, %error, "cannot read an operation that is due"),
             }
@@ -78,29 +79,29 @@ async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
     Ok(until_next.unwrap_or(shared.config.sweep_every).min(shared.config.sweep_every))
 }
 
-/// Takes an operation into memory and begins to carry it out, unless it is there already or there is no room.
-pub(crate) fn take_up(shared: &Arc<Shared>, operation: Arc<Operation>) {
+/// Takes an operation, read in this term, into memory and begins to carry it out, unless it is there already or there is no room.
+pub(crate) fn take_up(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term) {
     if shared.is_stopping() || operation.end().is_some() || shared.doubts.hold_back(operation.id) {
         return;
     }
     if let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), shared.bounds()) {
-        let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+        let actor = Actor::new(Arc::clone(shared), operation, term, (entry.place, entry.inbox));
         begin(shared, actor);
     }
 }
 
 /// Takes an operation into memory whose acceptance could not be answered, to cancel it before anything else.
-pub(crate) fn take_up_to_cancel(shared: &Arc<Shared>, operation: Arc<Operation>, canceling: Canceling) {
+pub(crate) fn take_up_to_cancel(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term, canceling: Canceling) {
     let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
     let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), bounds) else { return };
-    let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+    let actor = Actor::new(Arc::clone(shared), operation, term, (entry.place, entry.inbox));
     begin(shared, actor.canceled_by(canceling));
 }
 
 /// Takes an operation into memory to tell it something, whatever the bounds: somebody waits for the answer. Where there
 /// is no room it leaves again once it has answered, and is due in the store as far as there is something to do. `false` if the
 /// operation came into memory meanwhile: then it is to be told where it is.
-pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, command: Command) -> bool {
+pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term, command: Command) -> bool {
     let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
     let lane = lane(&operation.plan);
     let has_room = shared.residents.room(&lane, shared.bounds()).0 > 0;
@@ -109,7 +110,7 @@ pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, c
     if entry.sender.try_send(command).is_err() {
         return false;
     }
-    let actor = Actor::new(Arc::clone(shared), operation, entry.place, entry.inbox);
+    let actor = Actor::new(Arc::clone(shared), operation, term, (entry.place, entry.inbox));
     if has_room {
         begin(shared, actor);
     } else {

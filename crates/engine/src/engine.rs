@@ -63,10 +63,12 @@ impl Engine {
         for Hold { target, reason, .. } in store.holds().await? {
             targets.get(&target).hold(reason);
         }
+        // Whoever begins to follow something from here on is told of what comes after this.
+        let latest = store.latest_event().await?;
         let shared = Arc::new(Shared::new(store, targets, clock, mounts, config, joined));
         let mut services = JoinSet::new();
         if let Some(members) = &shared.members {
-            membership::begin(&mut services, &shared, members);
+            membership::begin(&mut services, &shared, members, latest);
         }
         services.spawn(dispatch::run(Arc::clone(&shared)));
         services.spawn(settle::run(Arc::clone(&shared)));

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::clock::Jumps;
 use crate::dispatch::{self, lane};
 use crate::drain::Search;
+use crate::members::Term;
 use crate::residents::ThrownOut;
 use crate::shared::Shared;
 use crate::target::{PerKind, Target};
@@ -101,10 +102,11 @@ impl Round {
             }
             self.next = now + shared.config.look_after_every;
         }
+        let term = shared.lease.term();
         let ids = shared.store.open_operations(self.after, BATCH).await?;
         for id in &ids {
             if let Some(operation) = stuck(shared, *id).await? {
-                self.suspect(shared, &operation);
+                self.suspect(shared, &operation, term);
             }
         }
         self.after = ids.last().copied();
@@ -116,7 +118,7 @@ impl Round {
         Ok(())
     }
 
-    fn suspect(&mut self, shared: &Arc<Shared>, operation: &Arc<Operation>) {
+    fn suspect(&mut self, shared: &Arc<Shared>, operation: &Arc<Operation>, term: Term) {
         let before = self.suspects.get(&operation.id).filter(|before| before.revision == operation.revision);
         if let Some(before) = before {
             self.overdue += 1;
@@ -124,7 +126,7 @@ impl Round {
                 let in_memory = shared.residents.is_running(operation.id);
                 tracing::error!(operation.id = %operation.id, in_memory, "an operation is overdue: it was forgotten, and is taken up again");
             }
-            take_up_again(shared, Arc::clone(operation));
+            take_up_again(shared, Arc::clone(operation), term);
         }
         if self.found.len() < SUSPECTS_MAX {
             self.found.insert(operation.id, Suspect { revision: operation.revision, told: before.is_some() });
@@ -133,10 +135,10 @@ impl Round {
 }
 
 /// What is in memory and does not move is thrown out of it first: it goes on from its record, as after a restart.
-fn take_up_again(shared: &Arc<Shared>, operation: Arc<Operation>) {
+fn take_up_again(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term) {
     match shared.residents.throw_out(operation.id, operation.revision) {
         ThrownOut::Done => shared.wake_dispatcher(),
-        ThrownOut::WasNotThere => dispatch::take_up(shared, operation),
+        ThrownOut::WasNotThere => dispatch::take_up(shared, operation, term),
         ThrownOut::Moves => {}
     }
 }

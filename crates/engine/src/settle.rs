@@ -6,6 +6,7 @@ use std::time::Duration;
 use fanfold_core::Operation;
 
 use crate::dispatch;
+use crate::members::Term;
 use crate::shared::Shared;
 
 /// How long an operation that is not in the store is still looked for: a commit may be carried out after its answer was lost.
@@ -24,9 +25,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = tokio::time::sleep(LOOK_EVERY), if has_some => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
+        let term = shared.lease.term();
         for (id, since) in shared.doubts.doubtful() {
             match shared.store.operation(id).await {
-                Ok(Some(operation)) => settle(&shared, Arc::new(operation)),
+                Ok(Some(operation)) => settle(&shared, Arc::new(operation), term),
                 Ok(None) if since.elapsed() >= LOOKED_FOR => shared.doubts.forget(id),
                 Ok(None) => {}
                 // It is not back yet.
@@ -39,7 +41,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn settle(shared: &Arc<Shared>, operation: Arc<Operation>) {
+fn settle(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term) {
     if operation.end().is_some() {
         return shared.doubts.forget(operation.id);
     }
@@ -48,5 +50,5 @@ fn settle(shared: &Arc<Shared>, operation: Arc<Operation>) {
         operation.id = %operation.id,
         "an operation was accepted whose acceptance could not be answered; it is canceled, and was not begun"
     );
-    dispatch::take_up_to_cancel(shared, operation, canceling);
+    dispatch::take_up_to_cancel(shared, operation, term, canceling);
 }

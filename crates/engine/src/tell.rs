@@ -91,6 +91,7 @@ async fn deliver(shared: &Arc<Shared>, id: OperationId, command: Command) -> Res
     if let Some(inbox) = shared.residents.inbox(id) {
         return Ok(inbox.send(command).await.is_ok());
     }
+    let term = shared.lease.term();
     let Some(operation) = shared.store.operation(id).await? else { return Err(Error::NotFound) };
     if operation.end().is_some() {
         return Err(ended(&operation, &command.event));
@@ -102,7 +103,7 @@ async fn deliver(shared: &Arc<Shared>, id: OperationId, command: Command) -> Res
         // It is about to be canceled, or to be accepted after all.
         return Err(Error::Busy);
     }
-    Ok(dispatch::take_up_to_tell(shared, Arc::new(operation), command))
+    Ok(dispatch::take_up_to_tell(shared, Arc::new(operation), term, command))
 }
 
 fn ended(operation: &Operation, event: &Event) -> Error {

@@ -77,10 +77,15 @@ enum Woken {
 }
 
 impl Actor {
-    pub(crate) fn new(shared: Arc<Shared>, op: Arc<Operation>, place: Place, inbox: mpsc::Receiver<Command>) -> Self {
+    /// For an operation as it was read in this term.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        op: Arc<Operation>,
+        term: Term,
+        (place, inbox): (Place, mpsc::Receiver<Command>),
+    ) -> Self {
         let (tasks, draft) = (Tasks::default(), Draft::default());
         let steady = Steady::from(op.updated_at);
-        let term = shared.lease.term();
         Self {
             shared,
             op,

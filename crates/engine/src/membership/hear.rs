@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fanfold_store::{Answer, AskNumber, Asked, Error as StoreError, EventNumber, Word};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::hold;
 use crate::members::Members;
@@ -18,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The pause after a look; words that come meanwhile are one.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// The time from news on until the dispatcher looks whether something of this node has become due by them.
+const WAKE_AFTER: Duration = Duration::from_millis(100);
 
 /// Questions that are worked on at once; the others wait in the store.
 const ANSWERING_MAX: usize = 256;
@@ -36,12 +40,12 @@ struct Answering {
 }
 
 /// Runs until the engine has stopped.
-pub(super) async fn run(shared: Arc<Shared>, members: Arc<Members>) {
-    let mut after = None;
+pub(super) async fn run(shared: Arc<Shared>, members: Arc<Members>, latest: EventNumber) {
+    let mut heard = Heard { upto: latest, wakes_at: None };
     let mut answering = Answering::default();
     let mut failing = false;
     loop {
-        let looked = look(&shared, &members, &mut after, &mut answering).await;
+        let looked = look(&shared, &members, &mut heard, &mut answering).await;
         match &looked {
             Err(error) if !failing => {
                 tracing::error!(%error, "cannot look what other nodes have done; this is told once, until it can");
@@ -50,10 +54,11 @@ pub(super) async fn run(shared: Arc<Shared>, members: Arc<Members>) {
         }
         failing = looked.is_err();
         tokio::time::sleep(PAUSE).await;
-        let until = tokio::time::Instant::now() + LOOK_EVERY;
+        let until = Instant::now() + LOOK_EVERY;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => break,
+                () = sleep_until(heard.wakes_at) => heard.wake(&shared),
                 () = members.look.notified() => break,
                 word = members.nodes.word() => {
                     members.note_heard();
@@ -68,33 +73,47 @@ pub(super) async fn run(shared: Arc<Shared>, members: Arc<Members>) {
     }
 }
 
+/// How far the news are known.
+struct Heard {
+    upto: EventNumber,
+    /// When the dispatcher is woken because of them.
+    wakes_at: Option<Instant>,
+}
+
+impl Heard {
+    /// A lock may have been granted to an operation of this node. Others commit more often than that happens.
+    fn wake(&mut self, shared: &Shared) {
+        self.wakes_at = None;
+        shared.wake_dispatcher();
+    }
+}
+
+/// For ever where no time is given.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn look(
     shared: &Arc<Shared>,
     members: &Arc<Members>,
-    after: &mut Option<EventNumber>,
+    heard: &mut Heard,
     answering: &mut Answering,
 ) -> Result<(), StoreError> {
-    // Nobody can follow what happened before the start.
-    let mut number = match *after {
-        Some(number) => number,
-        None => shared.store.latest_event().await?,
-    };
     loop {
-        *after = Some(number);
-        let news = members.nodes.news(number).await?;
-        number = news.upto;
+        let news = members.nodes.news(heard.upto).await?;
+        heard.upto = news.upto;
         if !news.changed.is_empty() {
             shared.residents.note_changed(&news.changed);
-            // A lock may have been granted.
-            shared.wake_dispatcher();
-            shared.wake_notifier();
+            heard.wakes_at.get_or_insert_with(|| Instant::now() + WAKE_AFTER);
         }
         answering.begin(shared, members, news.asked);
         if !news.more {
             break;
         }
     }
-    *after = Some(number);
     if members.has_others() {
         hold::follow_all(shared).await?;
     }

@@ -14,16 +14,17 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfold_store::EventNumber;
 use tokio::task::JoinSet;
 
 use crate::members::Members;
 use crate::shared::Shared;
 
-/// Begins everything that a node does beside its operations.
-pub(crate) fn begin(services: &mut JoinSet<()>, shared: &Arc<Shared>, members: &Arc<Members>) {
+/// Begins everything that a node does beside its operations; what happened up to the latest event is known.
+pub(crate) fn begin(services: &mut JoinSet<()>, shared: &Arc<Shared>, members: &Arc<Members>, latest: EventNumber) {
     services.spawn(beat::run(Arc::clone(shared), Arc::clone(members)));
     services.spawn(adopt::run(Arc::clone(shared), Arc::clone(members)));
-    services.spawn(hear::run(Arc::clone(shared), Arc::clone(members)));
+    services.spawn(hear::run(Arc::clone(shared), Arc::clone(members), latest));
     services.spawn(say::run(Arc::clone(members)));
     // So that they tell this one from now on what they do.
     members.news.notify_one();

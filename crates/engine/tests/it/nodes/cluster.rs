@@ -187,6 +187,7 @@ pub(super) struct Wire {
     mute: AtomicBool,
     beats: AtomicU64,
     fences: AtomicU64,
+    lowers: AtomicU64,
 }
 
 impl Wire {
@@ -197,6 +198,7 @@ impl Wire {
             mute: AtomicBool::new(false),
             beats: AtomicU64::new(0),
             fences: AtomicU64::new(0),
+            lowers: AtomicU64::new(0),
         }
     }
 
@@ -213,6 +215,11 @@ impl Wire {
     /// How often it has beaten.
     pub(super) fn beats(&self) -> u64 {
         self.beats.load(Ordering::SeqCst)
+    }
+
+    /// How often it has heard of the end of a lower operation.
+    pub(super) fn lowers(&self) -> u64 {
+        self.lowers.load(Ordering::SeqCst)
     }
 
     /// How often it has fenced somebody off.
@@ -263,7 +270,11 @@ impl Nodes for Wire {
     }
 
     async fn word(&self) -> Word {
-        self.to.word().await
+        let word = self.to.word().await;
+        if let Word::Lower(_) = word {
+            self.lowers.fetch_add(1, Ordering::SeqCst);
+        }
+        word
     }
 
     async fn say(&self, word: Word) -> Result<(), Error> {

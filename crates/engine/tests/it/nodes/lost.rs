@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use fanfold_core::Event;
 use fanfold_core::operation::{Cause, Consistency, Outcome, Sent, Stage, Status, StepPhase};
+use fanfold_engine::RouteCallback;
 use fanfold_testkit::Latch;
 use fanfold_testkit::fake::{Answer, Reply};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::stage::{NAMES, Setting};
+use super::super::webhooks::{OLD, secret};
 use super::cluster::{Cluster, LONG, MIDDLE, SHORT};
 
 /// How long a target may act on what the lost node sent.
@@ -133,6 +135,27 @@ async fn what_a_fenced_node_hears_from_its_target_is_not_recorded() {
     let (started, broke) = times(&cluster.history(id).await);
     assert_eq!((started.len(), broke.len()), (2, 1));
     a.knows(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_of_a_lost_node_is_sent_by_the_adopter() {
+    let cluster = Cluster::new(SHORT).await;
+    let first = Latch::new();
+    cluster.fakes[2].on("POST", "/hooks", Reply::from(Answer::empty(204)).after(&first));
+    let url = format!("{}/hooks", cluster.fakes[2].url());
+    let told = move |setting: &mut Setting<'_>| {
+        let callback = RouteCallback { url: url.parse().unwrap(), secrets: Vec::new() };
+        setting.config.notices.callbacks.insert("things".to_owned(), callback);
+        setting.config.notices.secrets = vec![secret(OLD)];
+    };
+    let (a, b) = (cluster.node("a", told.clone()).await, cluster.node("b", told).await);
+    let id = a.accept("POST", "/things").await;
+    b.ended(id).await;
+    cluster.fakes[2].wait_for(1).await;
+    a.kill();
+    first.open();
+    let told = cluster.fakes[2].wait_for(2).await;
+    assert_eq!(told[0].header("webhook-id"), told[1].header("webhook-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

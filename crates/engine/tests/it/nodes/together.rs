@@ -1,9 +1,12 @@
 //! Nodes that are all there: each answers for all of them.
 
-use fanfold_core::operation::{Gate, Status};
-use fanfold_engine::{CancelOutcome, Error};
+use fanfold_core::operation::{Deadline, Gate, Send, Status, StepPhase};
+use fanfold_core::plan::{Monitor, OnUnknown};
+use fanfold_engine::{CancelOutcome, Error, Resolution};
+use fanfold_store::{NoteFilter, Page, ReadNotes as _};
+use fanfold_testkit::fake::{Answer, Controller, Ending};
 
-use super::super::stage::NAMES;
+use super::super::stage::{NAMES, Setting};
 use super::cluster::{Cluster, LONG, MIDDLE, Node};
 
 const KEY: &[(&str, &str)] = &[("idempotency-key", "k")];
@@ -90,7 +93,7 @@ async fn a_follower_at_one_hears_what_happens_at_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_is_handed_from_node_to_node() {
     let cluster = Cluster::new(MIDDLE).await;
-    let locked = |setting: &mut super::super::stage::Setting<'_>| {
+    let locked = |setting: &mut Setting<'_>| {
         setting.spec.lock = Some(("one".to_owned(), fanfold_core::plan::OnLocked::Queue));
         // Only being told makes it as quick as that.
         setting.config.sweep_every = LONG;
@@ -104,6 +107,43 @@ async fn a_lock_is_handed_from_node_to_node() {
     release(&a).await;
     assert_eq!(a.ended(first).await.end().unwrap().status, Status::Completed);
     assert_eq!(b.ended(second).await.end().unwrap().status, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_answers_at_any_node() {
+    let cluster = Cluster::new(MIDDLE).await;
+    cluster.fakes[0].on("POST", "/things", Answer::empty(500));
+    let held = |setting: &mut Setting<'_>| setting.spec.on_unknown = OnUnknown::Hold;
+    let (a, b) = (cluster.node("a", held).await, cluster.node("b", held).await);
+    let id = a.accept("POST", "/things").await;
+    a.stage.until(id, |operation| matches!(operation.deadline, Deadline::Paused(_))).await;
+    let notes = b.store.notes(&NoteFilter::default(), Page::newest(1)).await.unwrap();
+    let resolved = b.stage.engine.resolve(notes[0].id, Resolution::Applied, "ann".to_owned(), None);
+    b.within(resolved).await.unwrap();
+    assert_eq!(b.ended(id).await.end().unwrap().status, Status::Completed);
+    assert_eq!(a.store.note(notes[0].id).await.unwrap().unwrap().closed.unwrap().by, "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_that_comes_to_the_wrong_node_is_passed_on() {
+    let cluster = Cluster::new(MIDDLE).await;
+    let controller = Controller::new().ends(Ending::Never);
+    cluster.fakes[0].serve(controller.clone());
+    let followed = |setting: &mut Setting<'_>| {
+        setting.target.monitor = Monitor::Msf;
+        setting.pattern = "/slices";
+    };
+    let (a, b) = (cluster.node("a", followed).await, cluster.node("b", followed).await);
+    let unknown = |node: &Node| node.stage.engine.lower_notified("nobody's");
+    b.knows(2).await;
+    assert!(unknown(&b), "another node may know it");
+    let id = a.accept("POST", "/slices").await;
+    a.stage.until(id, |operation| matches!(operation.steps[0].phase, StepPhase::Sending(Send::Following(_)))).await;
+    let lower = controller.operations().pop().unwrap();
+    controller.finish(&lower, Ending::Completed(200, "{}".to_owned()));
+    assert!(b.stage.engine.lower_notified(&lower));
+    a.until("it hears of both", |node| node.wire.lowers() == 2).await;
+    assert_eq!(b.ended(id).await.end().unwrap().status, Status::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
