@@ -66,6 +66,7 @@ async fn tell_here_until(
 }
 
 async fn try_to_tell(shared: &Arc<Shared>, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
+    let term = shared.lease.term();
     // The operation may leave the memory just when it is told; then it is taken up again.
     for _ in 0..TELL_TRIES {
         let (reply, answer) = oneshot::channel();
@@ -79,7 +80,7 @@ async fn try_to_tell(shared: &Arc<Shared>, id: OperationId, event: Event) -> Res
             // It left before it took this in, or the store did not record it: asking again is harmless.
             Err(_) if shared.is_stopping() => return Err(Error::Stopping),
             // It is not this node's any more.
-            Err(_) if shared.members.is_some() && !shared.residents.is_running(id) => return Err(Error::Busy),
+            Err(_) if shared.lease.is_over(term) => return Err(Error::Busy),
             Err(_) => {}
         }
     }
