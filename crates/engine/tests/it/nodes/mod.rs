@@ -1,5 +1,6 @@
 //! Several engines on one store.
 
 mod cluster;
+mod coming_and_going;
 mod lost;
 mod together;
