@@ -100,6 +100,9 @@ pub(crate) enum Failure {
     /// The store cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(#[source] fanfold_store::Error),
+    /// The store cannot be read.
+    #[error("cannot read the store: {0}")]
+    Read(#[source] fanfold_store::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}{}", listen_advice(.error))]
     Listen {
@@ -178,6 +181,7 @@ impl Failure {
             | Self::NotUnderstood { .. }
             | Self::NotAsAsked(_)
             | Self::Store(_)
+            | Self::Read(_)
             | Self::Listen { .. }
             | Self::Close(_)
             | Self::Target(_)

@@ -18,6 +18,8 @@ mod attention;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
+pub mod export;
+mod filing;
 mod history;
 mod holds;
 mod limits;
@@ -38,6 +40,7 @@ mod time;
 
 pub use attention::{AttentionId, Closed, Note, NoteFilter, Notes, ReadNotes};
 pub use error::Error;
+pub use filing::{Filing, ReadAll, ReadFiling};
 pub use history::{EventNumber, Events, ReadHistory, Recorded};
 pub use holds::{Hold, Holds, ReadHolds};
 pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};

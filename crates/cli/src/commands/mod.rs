@@ -8,6 +8,7 @@
 mod attention;
 mod check;
 mod drain;
+mod export;
 mod init;
 mod notices;
 mod open_files;
@@ -17,6 +18,7 @@ mod send;
 mod serve;
 mod status;
 mod targets;
+mod whole_file;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +27,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::ServerUrl;
-use crate::config;
+use crate::config::{self, StoreUrl};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -76,6 +78,8 @@ enum Command {
     Status(status::Status),
     /// Send a change request and follow its operation to the end
     Send(send::Send),
+    /// Write operations out as lines of JSON, also while the server runs
+    Export(Box<export::Export>),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell
@@ -98,6 +102,27 @@ pub(crate) struct ConfigOption {
 impl ConfigOption {
     fn path(&self) -> &Path {
         self.file.as_ref().unwrap_or(&self.config)
+    }
+}
+
+/// Which store a command works on, without asking a server.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreOption {
+    #[command(flatten)]
+    config: ConfigOption,
+
+    /// The database; then no configuration file is read
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    database: Option<PathBuf>,
+}
+
+impl StoreOption {
+    fn url(&self) -> Result<StoreUrl, Failure> {
+        match &self.database {
+            Some(path) => Ok(StoreUrl::Sqlite { path: path.clone() }),
+            None => Ok(serve::load(self.config.path())?.store.url),
+        }
     }
 }
 
@@ -172,6 +197,7 @@ impl Command {
             Self::Routes(routes) => ask(routes::run(routes)),
             Self::Status(status) => ask(status::run(status)),
             Self::Send(send) => ask(send::run(send)),
+            Self::Export(export) => ask(export::run(*export)),
         }
     }
 }

@@ -123,7 +123,7 @@ async fn serve_until_stopped(file: &Path, settings: Settings) -> Result<(), Fail
 }
 
 /// Reads the file and shows everything that is to be said about it.
-fn load(file: &Path) -> Result<Settings, Failure> {
+pub(super) fn load(file: &Path) -> Result<Settings, Failure> {
     match config::load(file) {
         Ok((settings, warnings)) => {
             warnings.iter().for_each(|warning| say(&printable(&warning.to_string())));

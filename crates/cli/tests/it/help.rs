@@ -64,6 +64,11 @@ async fn help_of_attention() {
 }
 
 #[tokio::test]
+async fn help_of_moving_house() {
+    insta::assert_snapshot!(help(&["export", "--help"]).await);
+}
+
+#[tokio::test]
 async fn help_of_send() {
     insta::assert_snapshot!(help(&["send", "--help"]).await);
 }

@@ -15,6 +15,7 @@ mod follow;
 mod full_disk;
 mod help;
 mod locks;
+mod moving;
 mod notices;
 mod operating;
 mod ops;

@@ -4,6 +4,7 @@
 //! Several handles can share one state ([`Model::handle`]), each of which may become a node of its own.
 
 mod attention;
+mod filing;
 mod list;
 mod nodes;
 mod notices;

@@ -24,7 +24,7 @@ impl Operations for Sqlite {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let request = CommitWrite::prepare(&self.limits, &self.sealer, commit)?;
+        let request = CommitWrite::prepare(&self.limits, &self.keeper()?.sealer, commit)?;
         self.write(request).await
     }
 }
@@ -48,15 +48,16 @@ struct AcceptWrite {
 impl AcceptWrite {
     fn prepare(store: &Sqlite, acceptance: Acceptance) -> Result<Self, Error> {
         let split = Split::accepted(acceptance.operation, store.limits.inline_max)?;
+        let sealer = &store.keeper()?.sealer;
         let Operation { id, tenant, plan, .. } = &split.operation;
-        let seal = |(slot, octets): &(_, bytes::Bytes)| store.sealer.seal((tenant, *id, *slot), octets);
+        let seal = |(slot, octets): &(_, bytes::Bytes)| sealer.seal((tenant, *id, *slot), octets);
         Ok(Self {
             policy: store.hashes.of(&plan.policy),
             state: json(&split.operation)?,
             plan: json(plan)?,
             targets: targets_text(plan),
             sealed: acceptance.sealed.iter().map(seal).collect::<Result<_, _>>()?,
-            key_id: store.sealer.key_id().to_owned(),
+            key_id: sealer.key_id().to_owned(),
             events: EventRow::all(acceptance.events, store.limits.inline_max)?,
             idempotency: acceptance.idempotency,
             lane: acceptance.lane,

@@ -16,6 +16,7 @@ mod attention;
 mod commit;
 mod failure;
 mod files;
+mod filing;
 mod history;
 mod holds;
 mod list;
@@ -38,7 +39,7 @@ use self::readers::{Readers, Snapshot};
 use self::writer::{Write, WriterHandle};
 use crate::policies::PolicyHashes;
 use crate::sealing::Sealer;
-use crate::{Error, Limits};
+use crate::{Error, Limits, ReadAll};
 
 /// How a SQLite store is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +77,17 @@ impl Config {
 pub struct Sqlite {
     limits: Limits,
     path: PathBuf,
-    writer: WriterHandle,
+    /// `None`: opened to be read alone.
+    keeper: Option<Keeper>,
     readers: Arc<Readers>,
-    sealer: Arc<Sealer>,
     hashes: PolicyHashes,
+}
+
+/// What writing needs.
+#[derive(Debug)]
+struct Keeper {
+    writer: WriterHandle,
+    sealer: Arc<Sealer>,
 }
 
 /// A key without its database means that the database was lost: a new one in its place would silently forget every operation.
@@ -118,7 +126,29 @@ impl Sqlite {
         let sealer = Arc::new(sealing::open_sealer(&sql, &key_path)?);
         let readers = Arc::new(Readers::open(&path, config.readers)?);
         let writer = WriterHandle::start(sql, config.limits.clone(), config.queue_max, lock)?;
-        Ok(Arc::new(Self { limits: config.limits, path, writer, readers, sealer, hashes: PolicyHashes::default() }))
+        Ok(Arc::new(Self {
+            limits: config.limits,
+            path,
+            keeper: Some(Keeper { writer, sealer }),
+            readers,
+            hashes: PolicyHashes::default(),
+        }))
+    }
+
+    /// Opens a database to be read alone, also while a server has it open: everything that is read is one picture of it, as it
+    /// is now. Nobody is kept from writing; the log grows until the picture is dropped. Blocks like [`Sqlite::open`].
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if it is not there, is none, or was not brought up to date by a server of this version yet;
+    /// [`Error::Corrupt`], [`Error::NewerSchema`], [`Error::ChangedMigration`], [`Error::Unavailable`].
+    pub fn open_to_read(path: impl Into<PathBuf>) -> Result<Arc<dyn ReadAll>, Error> {
+        let path = path.into();
+        if !path.is_file() {
+            return Err(Error::Unusable { path, detail: "there is no such file".to_owned() });
+        }
+        let readers = Arc::new(Readers::frozen(&path)?);
+        let (limits, hashes) = (Limits::default(), PolicyHashes::default());
+        Ok(Arc::new(Self { limits, path, keeper: None, readers, hashes }))
     }
 
     /// Finishes what is queued, copies the log into the file and closes everything; the database can be opened again.
@@ -129,7 +159,7 @@ impl Sqlite {
     pub async fn close(self: &Arc<Self>) -> Result<(), Error> {
         self.readers.close().await;
         let store = Arc::clone(self);
-        let closed = tokio::task::spawn_blocking(move || store.writer.close());
+        let closed = tokio::task::spawn_blocking(move || store.keeper()?.writer.close());
         closed.await.map_err(|error| Error::unavailable(format!("closing failed: {error}")))?
     }
 
@@ -140,11 +170,16 @@ impl Sqlite {
 
     /// A secret key of 32 octets for this purpose: always the same for this database, as long as its sealing key is.
     pub fn derive_key(&self, purpose: &str) -> [u8; 32] {
-        self.sealer.derive_key(purpose)
+        let keeper = self.keeper.as_ref().expect("what is opened to be read is handed out as that alone");
+        keeper.sealer.derive_key(purpose)
+    }
+
+    fn keeper(&self) -> Result<&Keeper, Error> {
+        self.keeper.as_ref().ok_or_else(|| Error::invalid("the store was opened to be read alone"))
     }
 
     async fn write<W: Write>(&self, request: W) -> Result<W::Answer, Error> {
-        self.writer.write(request).await
+        self.keeper()?.writer.write(request).await
     }
 
     async fn read<T: Send + 'static>(
@@ -158,7 +193,9 @@ impl Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         // Without this the lock would outlive the store by a moment, and opening it again could fail.
-        if let Err(error) = self.writer.close() {
+        if let Some(keeper) = &self.keeper
+            && let Err(error) = keeper.writer.close()
+        {
             tracing::warn!(%error, "the store was not closed cleanly; the next start repairs it");
         }
     }

@@ -81,7 +81,7 @@ impl Sealed for Sqlite {
             })
             .await?;
         let Some((tenant, key_id, octets)) = found else { return Ok(None) };
-        self.sealer.open_box((&TenantId::from(tenant), id, slot), (&key_id, &octets)).map(Some)
+        self.keeper()?.sealer.open_box((&TenantId::from(tenant), id, slot), (&key_id, &octets)).map(Some)
     }
 }
 

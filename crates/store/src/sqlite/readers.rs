@@ -24,6 +24,8 @@ pub(super) struct Readers {
     number: u32,
     idle: Mutex<Vec<Connection>>,
     policies: Mutex<HashMap<PolicyHash, Arc<Policy>>>,
+    /// Whether all requests see the same picture, that of the opening.
+    is_frozen: bool,
 }
 
 /// One consistent picture of the database.
@@ -37,7 +39,17 @@ impl Readers {
         let number = number.max(1);
         let idle = (0..number).map(|_| schema::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         let permits = Semaphore::new(idle.len());
-        Ok(Self { permits, number, idle: Mutex::new(idle), policies: Mutex::default() })
+        Ok(Self { permits, number, idle: Mutex::new(idle), policies: Mutex::default(), is_frozen: false })
+    }
+
+    /// One connection, on which everything that is read is as it is now. The schema has to be that of this program.
+    pub(super) fn frozen(path: &Path) -> Result<Self, Error> {
+        let sql = schema::open_reader(path)?;
+        // A transaction sees what there is when it reads for the first time.
+        sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema;").map_err(|error| translate(&error, false))?;
+        schema::require(&sql, path)?;
+        let permits = Semaphore::new(1);
+        Ok(Self { permits, number: 1, idle: Mutex::new(vec![sql]), policies: Mutex::default(), is_frozen: true })
     }
 
     /// Reads on a connection of its own.
@@ -77,6 +89,9 @@ struct Lent {
 impl Lent {
     fn snapshot<T>(&self, request: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Error> {
         let Some(sql) = &self.sql else { return Err(Error::unavailable("the connection is gone")) };
+        if self.readers.is_frozen {
+            return request(&Snapshot { sql, readers: &self.readers }).map_err(Error::from);
+        }
         let tx = sql.unchecked_transaction().map_err(|error| translate(&error, false))?;
         let answer = request(&Snapshot { sql: &tx, readers: &self.readers });
         // Nothing was written, so how the transaction ends makes no difference to the answer.

@@ -117,6 +117,6 @@ impl ReadSize for Sqlite {
     }
 
     fn trouble(&self) -> Option<Error> {
-        self.writer.trouble()
+        self.keeper.as_ref().and_then(|keeper| keeper.writer.trouble())
     }
 }

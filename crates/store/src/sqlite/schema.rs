@@ -104,16 +104,47 @@ fn opening(path: &Path, error: &rusqlite::Error) -> Error {
 pub(super) fn migrate(sql: &mut Connection, path: &Path) -> Result<(), Error> {
     claim(sql, path)?;
     let applied = applied(sql).map_err(|error| opening(path, &error))?;
-    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
-    if let Some((found, _)) = applied.iter().find(|(version, _)| *version > known) {
-        return Err(Error::NewerSchema { path: path.to_owned(), found: *found, known });
-    }
+    refuse_unknown(&applied, path)?;
     for migration in MIGRATIONS {
-        let checksum = checksum(migration.sql);
-        match applied.iter().find(|(version, _)| *version == migration.version) {
-            Some((_, recorded)) if *recorded == checksum => {}
-            Some(_) => return Err(Error::ChangedMigration { path: path.to_owned(), version: migration.version }),
-            None => apply(sql, migration, &checksum).map_err(|error| opening(path, &error))?,
+        if applied.iter().all(|(version, _)| *version != migration.version) {
+            apply(sql, migration, &checksum(migration.sql)).map_err(|error| opening(path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that a database that is only read has the schema of this program.
+pub(super) fn require(sql: &Connection, path: &Path) -> Result<(), Error> {
+    let unusable = |detail: String| Error::Unusable { path: path.to_owned(), detail };
+    let id: i32 =
+        sql.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|error| opening(path, &error))?;
+    if id != APPLICATION_ID {
+        return Err(unusable("it is no database of Fanfold".to_owned()));
+    }
+    let applied = applied(sql).map_err(|error| opening(path, &error))?;
+    refuse_unknown(&applied, path)?;
+    let missing = MIGRATIONS.iter().find(|migration| applied.iter().all(|(version, _)| *version != migration.version));
+    match missing {
+        None => Ok(()),
+        Some(missing) => Err(unusable(format!(
+            "it was written by an older version (schema version {} is missing): start the server of this version on it once",
+            missing.version
+        ))),
+    }
+}
+
+/// Refuses what another program than this one has set up.
+fn refuse_unknown(applied: &[(u32, String)], path: &Path) -> Result<(), Error> {
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    for (version, recorded) in applied {
+        match MIGRATIONS.iter().find(|migration| migration.version == *version) {
+            None if *version > known => {
+                return Err(Error::NewerSchema { path: path.to_owned(), found: *version, known });
+            }
+            Some(migration) if checksum(migration.sql) != *recorded => {
+                return Err(Error::ChangedMigration { path: path.to_owned(), version: *version });
+            }
+            Some(_) | None => {}
         }
     }
     Ok(())

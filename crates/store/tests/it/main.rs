@@ -1,5 +1,6 @@
 //! The stores of this crate against the contract of all stores.
 
+mod export;
 mod model;
 mod postgres;
 mod sqlite;

@@ -6,6 +6,7 @@ mod list;
 mod retry;
 mod show;
 mod watch;
+mod which;
 
 use fanfold_core::OperationId;
 use fanfold_core::operation::WaitingFor;
@@ -17,6 +18,7 @@ use crate::output::{Format, print_line, printable, say};
 
 pub(super) use list::print_json;
 pub(super) use show::{print_operation, time};
+pub(super) use which::Which;
 
 /// `fanfold ops`
 #[derive(Debug, clap::Args)]

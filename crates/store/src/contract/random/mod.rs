@@ -17,8 +17,9 @@ use async_trait::async_trait;
 use self::generator::Generator;
 use self::picture::Picture;
 use self::requests::{Kind, Request};
+use crate::export::Export;
 use crate::model::Model;
-use crate::{Limits, Store};
+use crate::{Filter, Limits, ReadAll, Store};
 
 /// The bounds for a comparison, small enough to be met by it. A store to be compared has to be opened with them.
 pub fn limits() -> Limits {
@@ -41,6 +42,23 @@ pub trait Subject: Send {
 
     /// Closes it and opens it again.
     async fn reopen(&mut self);
+
+    /// What [`exported`] gives of it, where it can be exported.
+    async fn exported(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// Everything in a store as an export.
+pub async fn exported(store: &dyn ReadAll) -> String {
+    let mut text = String::new();
+    for tenant in picture::tenants() {
+        let mut lines = Export::new(store, Filter { tenant, ..Filter::default() });
+        while let Some(line) = lines.next().await.unwrap() {
+            text += std::str::from_utf8(&line).unwrap();
+        }
+    }
+    text
 }
 
 /// How long a history is, and which.
@@ -95,6 +113,9 @@ pub async fn compare(subject: &mut dyn Subject, plan: Plan) -> Report {
         if step % plan.picture_every == 0 {
             let expected = Picture::take(&model, generator.operations()).await;
             Picture::take(&*subject.store(), generator.operations()).await.expect(&expected, plan.seed, step);
+            if let Some(found) = subject.exported().await {
+                assert!(found == exported(&model).await, "seed {}, step {step}: the exports differ", plan.seed);
+            }
             subject.reopen().await;
             Picture::take(&*subject.store(), generator.operations()).await.expect(&expected, plan.seed, step);
         }

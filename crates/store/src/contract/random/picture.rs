@@ -7,6 +7,11 @@ use fanfold_core::{OperationId, Slot, StepIndex, TenantId};
 use crate::contract::fixtures::at;
 use crate::{AttentionId, DueNotices, EventNumber, Filter, LIST_MAX, NoteFilter, NoticeFilter, Order, Page, Store};
 
+/// Those whose operations are in a history.
+pub(super) fn tenants() -> [TenantId; 2] {
+    [TenantId::default(), TenantId::from("other")]
+}
+
 /// Everything that can be read of a store, line by line.
 pub(super) struct Picture {
     lines: Vec<String>,
@@ -19,7 +24,7 @@ impl Picture {
         for id in operations {
             picture.add_operation(store, *id).await;
         }
-        for tenant in [TenantId::default(), TenantId::from("other")] {
+        for tenant in tenants() {
             picture.add_tenant(store, &tenant).await;
         }
         picture.add("holds", store.holds().await.unwrap());

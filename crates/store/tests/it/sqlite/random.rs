@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfold_store::Store;
-use fanfold_store::contract::random::{Plan, Subject, compare, limits};
+use fanfold_store::contract::random::{Plan, Subject, compare, exported, limits};
 use fanfold_store::sqlite::Sqlite;
 use tempfile::TempDir;
 
@@ -27,6 +27,12 @@ impl Subject for Reopened {
         store.close().await.expect("nothing stands in the way of closing");
         drop(store);
         self.store = Some(open(&self.directory, limits()));
+    }
+
+    /// Read past the open store, as another process does.
+    async fn exported(&mut self) -> Option<String> {
+        let store = Sqlite::open_to_read(self.directory.path().join("fanfold.db")).expect("it is there");
+        Some(exported(store.as_ref()).await)
     }
 }
 

@@ -1,0 +1,60 @@
+//! A file that is there whole and on the disk, or not at all: it is written under another name beside it first.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, PersistError};
+
+use crate::failure::Failure;
+
+/// A file that is being written. Only its owner can read it. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct WholeFile {
+    path: PathBuf,
+    draft: NamedTempFile,
+}
+
+impl WholeFile {
+    /// Begins to write `path`.
+    pub(super) fn begin(path: &Path) -> Result<Self, Failure> {
+        let draft = tempfile::Builder::new().prefix(".fanfold-").suffix(".new").tempfile_in(folder(path));
+        Ok(Self { path: path.to_owned(), draft: draft.map_err(|error| failed(path, error))? })
+    }
+
+    /// Makes it appear, in place of what was there.
+    pub(super) fn replace(self) -> Result<(), Failure> {
+        self.finish(|draft, path| draft.persist(path))
+    }
+
+    fn finish(self, persist: impl FnOnce(NamedTempFile, &Path) -> Result<File, PersistError>) -> Result<(), Failure> {
+        let Self { path, draft } = self;
+        let finished = draft
+            .as_file()
+            .sync_all()
+            .and_then(|()| persist(draft, &path).map_err(|error| error.error))
+            .and_then(|_| File::open(folder(&path))?.sync_all());
+        finished.map_err(|error| failed(&path, error))
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.draft.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.flush()
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> Failure {
+    Failure::File { path: path.to_owned(), error }
+}
