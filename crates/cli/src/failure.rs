@@ -22,6 +22,9 @@ pub(crate) enum Failure {
     /// A file is there that would be overwritten.
     #[error("{} is there already; --force overwrites it", .0.display())]
     Exists(PathBuf),
+    /// A file is there whose place nothing may take.
+    #[error("{} is there already, and is not overwritten", .0.display())]
+    Taken(PathBuf),
     /// The body of a request cannot be read.
     #[error("cannot read the body to send from {}: {error}{}", .path.display(), file_advice(.error))]
     Body {
@@ -103,6 +106,9 @@ pub(crate) enum Failure {
     /// The store cannot be read.
     #[error("cannot read the store: {0}")]
     Read(#[source] fanfold_store::Error),
+    /// The store cannot be backed up.
+    #[error("cannot back the store up: {0}")]
+    BackUp(#[source] fanfold_store::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}{}", listen_advice(.error))]
     Listen {
@@ -176,12 +182,14 @@ impl Failure {
             Self::Refused { .. } => Exit::Refused,
             Self::NotAll { worst, .. } => *worst,
             Self::Exists(_)
+            | Self::Taken(_)
             | Self::Body { .. }
             | Self::File { .. }
             | Self::NotUnderstood { .. }
             | Self::NotAsAsked(_)
             | Self::Store(_)
             | Self::Read(_)
+            | Self::BackUp(_)
             | Self::Listen { .. }
             | Self::Close(_)
             | Self::Target(_)

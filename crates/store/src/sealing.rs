@@ -92,6 +92,6 @@ fn place(tenant: &TenantId, id: OperationId, slot: Slot) -> Vec<u8> {
     [id.as_bytes().as_slice(), slot.to_string().as_bytes(), &[0], tenant.as_str().as_bytes()].concat()
 }
 
-fn key_id(key: &[u8]) -> String {
+pub(crate) fn key_id(key: &[u8]) -> String {
     Sha256::digest(key).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

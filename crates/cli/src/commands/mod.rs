@@ -6,6 +6,7 @@
 //! [`crate::assemble`].
 
 mod attention;
+mod backup;
 mod check;
 mod drain;
 mod export;
@@ -78,6 +79,8 @@ enum Command {
     Status(status::Status),
     /// Send a change request and follow its operation to the end
     Send(send::Send),
+    /// Back the database up into one file, also while the server runs
+    Backup(backup::Backup),
     /// Write operations out as lines of JSON, also while the server runs
     Export(Box<export::Export>),
     /// Print a script that completes commands in a shell
@@ -122,6 +125,17 @@ impl StoreOption {
         match &self.database {
             Some(path) => Ok(StoreUrl::Sqlite { path: path.clone() }),
             None => Ok(serve::load(self.config.path())?.store.url),
+        }
+    }
+
+    /// The file, where only a database in a file will do.
+    fn sqlite(&self) -> Result<PathBuf, Failure> {
+        match self.url()? {
+            StoreUrl::Sqlite { path } => Ok(path),
+            StoreUrl::Postgres { .. } => Err(Failure::Usage(
+                "this is about a database in a file, and operations are kept in PostgreSQL, which has means of its own"
+                    .to_owned(),
+            )),
         }
     }
 }
@@ -197,6 +211,7 @@ impl Command {
             Self::Routes(routes) => ask(routes::run(routes)),
             Self::Status(status) => ask(status::run(status)),
             Self::Send(send) => ask(send::run(send)),
+            Self::Backup(backup) => backup::run(&backup),
             Self::Export(export) => ask(export::run(*export)),
         }
     }

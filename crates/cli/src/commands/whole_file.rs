@@ -22,6 +22,16 @@ impl WholeFile {
         Ok(Self { path: path.to_owned(), draft: draft.map_err(|error| failed(path, error))? })
     }
 
+    /// Where it stands until it appears.
+    pub(super) fn draft(&self) -> &Path {
+        self.draft.path()
+    }
+
+    /// Makes it appear where nothing was.
+    pub(super) fn appear(self) -> Result<(), Failure> {
+        self.finish(|draft, path| draft.persist_noclobber(path))
+    }
+
     /// Makes it appear, in place of what was there.
     pub(super) fn replace(self) -> Result<(), Failure> {
         self.finish(|draft, path| draft.persist(path))

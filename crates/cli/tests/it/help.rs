@@ -65,7 +65,7 @@ async fn help_of_attention() {
 
 #[tokio::test]
 async fn help_of_moving_house() {
-    insta::assert_snapshot!(help(&["export", "--help"]).await);
+    insta::assert_snapshot!(format!("{}\n{}", help(&["export", "--help"]).await, help(&["backup", "--help"]).await));
 }
 
 #[tokio::test]

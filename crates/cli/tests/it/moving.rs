@@ -44,3 +44,35 @@ async fn operations_are_exported_while_the_server_runs_and_when_it_does_not() {
     assert_eq!(nothing.code, Some(1));
     assert!(nothing.stderr.contains("there is no such file"), "{}", nothing.stderr);
 }
+
+#[tokio::test]
+async fn a_backup_is_made_beside_a_busy_server_and_never_in_place_of_another() {
+    let (_tokyo, home, server) = one_target().await;
+    let url = server.url.clone();
+    let mut load = tokio::task::JoinSet::new();
+    load.spawn(async move {
+        let http = fanfold_testkit::Http::new(&url);
+        for number in 0.. {
+            let answer = http.put(&format!("/things/{number}"), &serde_json::json!({})).await;
+            assert_eq!(answer.status, 202, "{}", answer.text());
+        }
+    });
+    let first = server.put("/things/first").await;
+    server.end_of(&first).await;
+    let made = run(home.path(), &["backup", "--to", "copy.db"]).await;
+    assert_eq!((made.code, made.stdout.as_str()), (Some(0), ""), "{}", made.stderr);
+    assert!(made.stderr.contains("checked") && made.stderr.contains("the sealing key is not in it"), "{}", made.stderr);
+    let taken = run(home.path(), &["backup", "--to", "copy.db"]).await;
+    assert_eq!(taken.code, Some(1));
+    assert!(taken.stderr.contains("is not overwritten"), "{}", taken.stderr);
+    let with_key = run(home.path(), &["backup", "--to", "other.db", "--with-key"]).await;
+    assert_eq!(with_key.code, Some(0), "{}", with_key.stderr);
+    assert!(with_key.stderr.contains("WARNING: other.db.key"), "{}", with_key.stderr);
+    load.abort_all();
+    let key = |name: &str| std::fs::read(home.path().join(name)).unwrap();
+    assert_eq!(key("other.db.key"), key("fanfold.db.key"));
+    let exported = export(&home, &["--database", "copy.db"]).await;
+    assert!(exported.iter().any(|line| line["id"] == first.as_str()), "what had been answered is in it");
+    let left = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")), "nothing is left lying about");
+}

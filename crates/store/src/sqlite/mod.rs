@@ -13,6 +13,7 @@
 
 mod accept;
 mod attention;
+mod backup;
 mod commit;
 mod failure;
 mod files;
@@ -33,6 +34,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::backup::{BackedUp, back_up, read_key};
 use self::failure::Failure;
 use self::files::ProcessLock;
 use self::readers::{Readers, Snapshot};
@@ -56,6 +58,11 @@ pub struct Config {
     pub queue_max: usize,
     /// Connections that read, and so reads that run at the same time at the most.
     pub readers: u32,
+}
+
+/// Where the sealing key of a database stands unless it is configured elsewhere: beside it, with `.key` after its name.
+pub fn key_beside(database: &Path) -> PathBuf {
+    files::beside(database, "key")
 }
 
 impl Config {
@@ -117,7 +124,7 @@ impl Sqlite {
             return Err(Error::Unusable { path, detail });
         }
         let lock = ProcessLock::take(&path)?;
-        let key_path = config.key_path.unwrap_or_else(|| files::beside(&path, "key"));
+        let key_path = config.key_path.unwrap_or_else(|| key_beside(&path));
         refuse_lost_database(&path, &key_path)?;
         files::create_database(&path)?;
         let bytes_max = config.limits.size_hard.map(|bound| bound.saturating_add(config.size_reserve));

@@ -1,5 +1,6 @@
 //! SQLite against the contract, and what only a store in files has to do.
 
+mod backup;
 mod crash;
 mod full;
 mod opening;
