@@ -23,11 +23,14 @@ pub enum Resolution {
     RollBack,
     /// End the operation as it is.
     EndAsItIs,
+    /// Let the operation, which came from a backup, go on from where that has it.
+    Release,
 }
 
 impl Resolution {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Applied, Self::NotApplied, Self::Retry, Self::RollBack, Self::EndAsItIs];
+    pub const ALL: [Self; 6] =
+        [Self::Applied, Self::NotApplied, Self::Retry, Self::RollBack, Self::EndAsItIs, Self::Release];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Resolution {
             Self::Retry => "retry",
             Self::RollBack => "roll_back",
             Self::EndAsItIs => "end_as_it_is",
+            Self::Release => "release",
         }
     }
 
@@ -49,6 +53,7 @@ impl Resolution {
         match (note.attention.reason, note.attention.step) {
             (AttentionReason::OutcomeUnknown, Some(_)) => &[Self::Applied, Self::NotApplied],
             (AttentionReason::ChoiceNeeded, _) => &[Self::Retry, Self::RollBack, Self::EndAsItIs],
+            (AttentionReason::Restored, _) => &[Self::Release],
             (
                 AttentionReason::OutcomeUnknown
                 | AttentionReason::UndoFailed
@@ -71,6 +76,7 @@ impl Resolution {
             (Self::Retry, _) => choice(Choice::Retry, by, remark),
             (Self::RollBack, _) => choice(Choice::RollBack, by, remark),
             (Self::EndAsItIs, _) => choice(Choice::EndAsItIs, by, remark),
+            (Self::Release, _) => Some(Event::RestoreReleased { by, remark }),
         }
     }
 }
@@ -140,7 +146,8 @@ fn what_closes(note: &Note) -> String {
         | AttentionReason::UndoFailed
         | AttentionReason::NoUndo
         | AttentionReason::NotConsistent
-        | AttentionReason::ChoiceNeeded => "the operation is about to end; acknowledge the note then".to_owned(),
+        | AttentionReason::ChoiceNeeded
+        | AttentionReason::Restored => "the operation is about to end; acknowledge the note then".to_owned(),
     }
 }
 

@@ -38,6 +38,7 @@ fn event(event: &Event) -> String {
     match event {
         Event::LockGranted | Event::Dispatched | Event::ResponseComposed { .. } => name.to_owned(),
         Event::CancelRequested { .. } | Event::DeadlineExtended { .. } => name.to_owned(),
+        Event::Restored { .. } | Event::RestoreReleased { .. } => name.to_owned(),
         Event::TimeCame { timer } => format!("{name} {timer:?}"),
         Event::PersonResolved { step, applied, .. } => format!("{name} {step} {applied}"),
         Event::PersonChose { choice, .. } => format!("{name} {choice:?}"),

@@ -158,7 +158,7 @@ pub struct Commit {
     /// Notices to send, in this order after those of the operation that are there.
     pub notices: Vec<NewNotice>,
     /// When the dispatcher takes it up again; `None`: never by itself. While its state wants a lock this counts for nothing:
-    /// it is due at once if it holds the lock, and not due if not.
+    /// it is due at once if it holds the lock, and not due if not. Nor is one due that was restored and not released.
     pub wake_at: Option<Timestamp>,
     /// Whether its idempotency key is free from now on.
     pub free_idempotency_key: bool,
@@ -184,7 +184,8 @@ impl Commit {
 pub struct Committed {
     /// The operation as it is recorded: large bodies stand apart now. Go on with this one.
     pub operation: Box<Operation>,
-    /// The operation that this commit gave the released lock to. It is due from now on, in its lane.
+    /// The operation that this commit gave the released lock to. It is due from now on, in its lane, unless it was restored and
+    /// nobody has released it.
     pub granted: Option<OperationId>,
 }
 

@@ -130,9 +130,12 @@ pub(crate) fn check(operation: &Operation) -> Result<(), String> {
     }
 }
 
-/// When an operation is due: never once it has ended; while it queues for a lock as soon as it holds it, so that a lock granted
+/// When an operation is due: never once it has ended, or while a person has not released it after a restore; while it queues for a lock as soon as it holds it, so that a lock granted
 /// by somebody else's commit is noticed even if the process ends right after; otherwise as the caller asks.
 pub(crate) fn wake_at(operation: &Operation, holds_lock: bool, asked: Option<Timestamp>) -> Option<Timestamp> {
+    if operation.restored.is_some() {
+        return None;
+    }
     match &operation.stage {
         Stage::Ended { .. } => None,
         Stage::Unexecuted { start_at: None, lock: LockState::Wanted } => holds_lock.then_some(operation.updated_at),
@@ -172,7 +175,9 @@ pub(crate) fn history_form(mut event: Event, inline_max: usize) -> Event {
         | Event::ResourceRead { .. }
         | Event::PollsChanged { .. }
         | Event::AttemptBroke { .. }
-        | Event::UndoNotRendered { .. } => None,
+        | Event::UndoNotRendered { .. }
+        | Event::Restored { .. }
+        | Event::RestoreReleased { .. } => None,
     };
     if let Some(body) = body {
         // The octets are dropped on purpose: the latest body of each message stands in the record.

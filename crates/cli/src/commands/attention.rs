@@ -46,7 +46,7 @@ enum Command {
     Resolve {
         /// The number of the note
         id: u64,
-        /// The answer: applied, not_applied, retry, roll_back or end_as_it_is
+        /// The answer: applied, not_applied, retry, roll_back, end_as_it_is or release
         #[arg(value_parser = answer)]
         answer: Resolution,
         /// Why, for whoever looks

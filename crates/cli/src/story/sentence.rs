@@ -42,6 +42,11 @@ impl Teller {
             "deadline_extended" => (Tone::Plain, format!("{} moves its deadline", by())),
             "person_resolved" => (Tone::Plain, format!("{} says that it was {}", by(), spaced(meaning))),
             "person_chose" => (Tone::Plain, format!("{} chooses: {}", by(), spaced(meaning))),
+            "restored" => {
+                let as_of = entry.as_of.map(|at| format!(" as of {at}")).unwrap_or_default();
+                (Tone::Doubtful, format!("it was restored from a backup{as_of}, and waits to be released"))
+            }
+            "restore_released" => (Tone::Plain, format!("{} releases it: it goes on from there", by())),
             "gate_changed" => gate(meaning),
             "resource_read" => read(entry, meaning),
             "attempt_started" => (Tone::Busy, self.started(entry)),

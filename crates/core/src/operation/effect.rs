@@ -137,6 +137,8 @@ pub enum AttentionReason {
     ChoiceNeeded,
     /// A target of the operation is no longer configured.
     TargetMissing,
+    /// The operation came from a backup, and nothing is sent for it until a person releases it.
+    Restored,
 }
 
 impl AttentionReason {
@@ -149,6 +151,7 @@ impl AttentionReason {
             Self::NotConsistent => "not_consistent",
             Self::ChoiceNeeded => "choice_needed",
             Self::TargetMissing => "target_missing",
+            Self::Restored => "restored",
         }
     }
 }

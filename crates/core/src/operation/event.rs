@@ -153,11 +153,23 @@ pub enum Event {
         /// The response.
         response: Answer,
     },
+    /// The operation came from a backup that was restored. Nothing is sent for it until a person releases it.
+    Restored {
+        /// When the backup was made.
+        as_of: Timestamp,
+    },
+    /// A person let an operation that was restored go on from where the backup has it.
+    RestoreReleased {
+        /// Who.
+        by: String,
+        /// Their reason.
+        remark: Option<String>,
+    },
 }
 
 impl Event {
     /// All names, in the order of the alphabet.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 19] = [
         "attempt_answered",
         "attempt_broke",
         "attempt_started",
@@ -173,6 +185,8 @@ impl Event {
         "probe_answered",
         "resource_read",
         "response_composed",
+        "restore_released",
+        "restored",
         "time_came",
         "undo_not_rendered",
     ];
@@ -197,6 +211,8 @@ impl Event {
             Self::LowerEnded { .. } => "lower_ended",
             Self::UndoNotRendered { .. } => "undo_not_rendered",
             Self::ResponseComposed { .. } => "response_composed",
+            Self::Restored { .. } => "restored",
+            Self::RestoreReleased { .. } => "restore_released",
         }
     }
 }
@@ -209,6 +225,7 @@ impl Event {
             Self::DeadlineExtended { .. } => "moving the deadline",
             Self::PersonResolved { .. } => "saying what became of a request",
             Self::PersonChose { .. } => "choosing how to go on",
+            Self::RestoreReleased { .. } => "releasing",
             Self::LockGranted
             | Self::Dispatched
             | Self::TimeCame { .. }
@@ -221,7 +238,8 @@ impl Event {
             | Self::ProbeAnswered { .. }
             | Self::LowerEnded { .. }
             | Self::UndoNotRendered { .. }
-            | Self::ResponseComposed { .. } => self.name(),
+            | Self::ResponseComposed { .. }
+            | Self::Restored { .. } => self.name(),
         }
     }
 }

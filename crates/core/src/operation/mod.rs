@@ -20,8 +20,8 @@ pub use gate::{Closed, Gate};
 pub use lower::{Lower, LowerTime, Unclear};
 pub use phase::{Call, Phase, WaitingFor, phase, waiting_for};
 pub use state::{
-    Cause, Consistency, Course, Deadline, End, Image, LockState, Operation, Outcome, Probing, RollbackResult, Send,
-    Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
+    Cause, Consistency, Course, Deadline, End, Image, LockState, Operation, Outcome, Probing, Restored, RollbackResult,
+    Send, Stage, Status, Step, StepPhase, Undo, UndoEnd, UndoPhase,
 };
 #[cfg(test)]
 pub(crate) use transition::fixtures;

@@ -12,7 +12,7 @@ use super::event::{Leg, Purpose};
 use super::gate::Gate;
 use super::lower::{Lower, LowerTime, Unclear};
 use super::state::{
-    Cause, End, LockState, Operation, Probing, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
+    Cause, End, LockState, Operation, Probing, Restored, RollbackResult, Send, Stage, Status, StepPhase, UndoPhase,
 };
 use crate::{OperationId, StepIndex, TargetName};
 
@@ -173,6 +173,13 @@ pub enum WaitingFor {
     },
     /// Its final response to be composed.
     Response,
+    /// A person to release it: it came from a backup.
+    Release {
+        /// Since when.
+        since: Timestamp,
+        /// When the backup was made.
+        as_of: Timestamp,
+    },
 }
 
 /// One of the requests of an operation.
@@ -186,8 +193,12 @@ pub struct Call {
     pub leg: Leg,
 }
 
-/// What an executing operation is doing; `None` before it executes and after it has ended.
+/// What an executing operation is doing; `None` before it executes and after it has ended. One that was restored needs
+/// attention, whether it executes or not.
 pub fn phase(operation: &Operation) -> Option<Phase> {
+    if operation.restored.is_some() {
+        return Some(Phase::NeedsAttention);
+    }
     if operation.status() != Status::Executing {
         return None;
     }
@@ -198,6 +209,9 @@ pub fn phase(operation: &Operation) -> Option<Phase> {
 
 /// Everything that an operation waits for, in the order of its steps; empty once it has ended.
 pub fn waiting_for(operation: &Operation) -> Vec<WaitingFor> {
+    if let Some(Restored { since, as_of }) = operation.restored {
+        return vec![WaitingFor::Release { since, as_of }];
+    }
     match &operation.stage {
         Stage::Unexecuted { start_at, lock } => unexecuted_waits(operation, *start_at, *lock),
         Stage::Forward | Stage::Closing(_) | Stage::RollingBack { .. } => step_waits(operation),

@@ -37,6 +37,18 @@ pub struct Operation {
     pub steps: Vec<Step>,
     /// Until when forward work may go on.
     pub deadline: Deadline,
+    /// That it came from a backup and nobody has released it: until then nothing is sent for it, whatever its stage is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+}
+
+/// An operation came from a backup, which does not know what has happened since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When it was restored.
+    pub since: Timestamp,
+    /// When the backup was made. What it waited for stands still from then on.
+    pub as_of: Timestamp,
 }
 
 impl Operation {
@@ -53,6 +65,7 @@ impl Operation {
             stage: Stage::Unexecuted { start_at: plan.start_at, lock },
             steps: vec![Step::default(); plan.steps.len()],
             deadline: Deadline::From(plan.policy.deadline),
+            restored: None,
             plan,
         }
     }
@@ -94,6 +107,9 @@ impl Operation {
 
     /// The state in words, for an error message.
     pub fn in_words(&self) -> String {
+        if self.restored.is_some() {
+            return "the operation came from a backup; release it, so that it goes on, or cancel it".to_owned();
+        }
         match &self.stage {
             Stage::Unexecuted { .. } => "the operation has not begun".to_owned(),
             Stage::Forward => "the operation is being carried out".to_owned(),

@@ -11,6 +11,9 @@ use crate::StepIndex;
 impl Operation {
     /// Everything that is to be done or awaited now, attempts on the wire excepted ([`Operation::calling`]).
     pub fn work(&self) -> Vec<Work> {
+        if self.restored.is_some() {
+            return vec![Work::AwaitPerson { step: None }];
+        }
         let mut work = Vec::new();
         match &self.stage {
             // Before its start it does not queue for its lock: it would keep others waiting, and do nothing.
@@ -43,8 +46,12 @@ impl Operation {
         work
     }
 
-    /// Whether it is to stand in the queue of its lock, or to hold it: from its start time on, not before.
+    /// Whether it is to stand in the queue of its lock, or to hold it: from its start time on, not before. One that was restored
+    /// keeps the place that it has.
     pub fn queues_for_lock(&self) -> bool {
+        if self.restored.is_some() {
+            return false;
+        }
         match &self.stage {
             Stage::Unexecuted { start_at: None, lock: LockState::Wanted } => true,
             Stage::Unexecuted { .. }
@@ -71,9 +78,13 @@ impl Operation {
         }
     }
 
-    /// The attempts on the wire, as far as the record knows: after a restart each of them has broken.
+    /// The attempts on the wire, as far as the record knows: after a restart each of them has broken. Those of one that was
+    /// restored have too, as soon as it is released.
     pub fn calling(&self) -> Vec<(StepIndex, Leg)> {
         let mut calling = Vec::new();
+        if self.restored.is_some() {
+            return calling;
+        }
         for (index, _, step) in self.indexed_steps() {
             match &step.phase {
                 StepPhase::Sending(Send::Calling { .. }) => calling.push((index, Leg::Forward)),

@@ -65,6 +65,8 @@ fn events() -> Vec<Event> {
         },
         Event::UndoNotRendered { step: STEP, trouble: trouble(TroubleKind::Template, "`cp_id` is undefined") },
         Event::ResponseComposed { response: answer(200, "done") },
+        Event::Restored { as_of: at(60) },
+        Event::RestoreReleased { by: by(), remark: Some("nothing was sent since".to_owned()) },
     ]
 }
 

@@ -31,7 +31,8 @@ fn next(before: Option<&WaitingFor>) -> Option<WaitingFor> {
         Some(WaitingFor::LowerOperation { .. }) => WaitingFor::Probe { call: call(), until: Some(until) },
         Some(WaitingFor::Probe { .. }) => WaitingFor::Person { target: Some(call().target), since: until },
         Some(WaitingFor::Person { .. }) => WaitingFor::Response,
-        Some(WaitingFor::Response) => return None,
+        Some(WaitingFor::Response) => WaitingFor::Release { since: until, as_of: at(0) },
+        Some(WaitingFor::Release { .. }) => return None,
     })
 }
 

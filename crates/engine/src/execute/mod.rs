@@ -312,8 +312,15 @@ impl Actor {
             drop(command.reply.send(Ok(Arc::clone(&self.op))));
             return;
         }
+        let was_restored = self.op.restored.is_some();
         match self.decide(command.event) {
-            Ok(()) => self.draft.reply_when_recorded(command.reply),
+            Ok(()) => {
+                // What the backup has on the wire broke when its process ended.
+                if was_restored {
+                    self.take_over();
+                }
+                self.draft.reply_when_recorded(command.reply);
+            }
             // Nobody may be listening any more; then there is nobody to tell.
             Err(illegal) => drop(command.reply.send(Err(illegal))),
         }
@@ -321,6 +328,10 @@ impl Actor {
 
     /// Whether a request to cancel would change nothing.
     fn is_cancel_idle(&self) -> bool {
+        // One that was restored is given up by it.
+        if self.op.restored.is_some() {
+            return false;
+        }
         match &self.op.stage {
             Stage::Closing(Cause::Canceled { .. } | Cause::RequirementMet)
             | Stage::RollingBack { .. }

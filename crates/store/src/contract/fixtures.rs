@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfold_core::operation::{Attention, AttentionReason, Consistency, End, LockState, Stage, Status};
+use fanfold_core::operation::{Attention, AttentionReason, Consistency, End, LockState, Restored, Stage, Status};
 use fanfold_core::plan::{
     DialectName, Front, Limits as StepLimits, Lock, Monitor, OnFailure, OnLocked, OnUndoFailure, OnUnknown, Order,
     Policy, Redaction, Require, StepPlan, TargetPolicy, Verb,
@@ -168,6 +168,17 @@ pub fn begun(operation: &Operation, now: Timestamp) -> Operation {
 pub fn lock_noticed(operation: &Operation, now: Timestamp) -> Operation {
     let stage = Stage::Unexecuted { start_at: None, lock: LockState::Held };
     Operation { revision: operation.revision.next(), updated_at: now, stage, ..operation.clone() }
+}
+
+/// The next revision of an operation, come from a backup at this time.
+pub fn restored(operation: &Operation, now: Timestamp) -> Operation {
+    let restored = Some(Restored { since: now, as_of: now });
+    Operation { revision: operation.revision.next(), updated_at: now, restored, ..operation.clone() }
+}
+
+/// The next revision of an operation that came from a backup, released at this time.
+pub fn released(operation: &Operation, now: Timestamp) -> Operation {
+    Operation { revision: operation.revision.next(), updated_at: now, restored: None, ..operation.clone() }
 }
 
 /// The next revision of an operation, ended at this time.

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::Factory;
-use super::fixtures::{LANE, accept, acceptance, at, begun, commit, end, ended, lock_noticed, locked_plan};
+use super::fixtures::{
+    LANE, accept, acceptance, at, begun, commit, end, ended, lock_noticed, locked_plan, released, restored,
+};
 use crate::{Acceptance, Accepted, Commit, Limits, LockOutcome, LockPlace, Store};
 
 async fn queue_up(store: &dyn Store, number: u64) -> (Operation, LockOutcome) {
@@ -124,6 +126,19 @@ pub(super) async fn a_granted_lock_is_not_overslept(fresh: Factory<'_>) {
     commit(&*store, noticed).await;
     assert!(store.due(LANE, at(59), 10).await.unwrap().is_empty());
     assert_eq!(store.due(LANE, at(60), 10).await.unwrap(), [second.id]);
+}
+
+pub(super) async fn a_lock_wakes_nothing_that_was_restored(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let (first, _) = queue_up(&*store, 1).await;
+    let (second, _) = queue_up(&*store, 2).await;
+    let second = *commit(&*store, Commit::new(restored(&second, at(3)))).await.operation;
+    assert_eq!(store.lock_place(second.id).await.unwrap(), Some(LockPlace::Waiting { position: 1 }));
+    assert_eq!(end(&*store, &first, at(4)).await.granted, Some(second.id));
+    assert_eq!(holder(&*store).await, Some(second.id));
+    assert!(store.due(LANE, at(99), 10).await.unwrap().is_empty());
+    commit(&*store, Commit::new(released(&second, at(5)))).await;
+    assert_eq!(store.due(LANE, at(99), 10).await.unwrap(), [second.id]);
 }
 
 pub(super) async fn the_queue_of_a_lock_is_bounded(fresh: Factory<'_>) {

@@ -119,6 +119,7 @@ suite! {
         the_queue_of_a_lock_is_bounded,
         a_lock_is_queued_for_from_the_start_time_on,
         a_free_lock_is_taken_at_the_start_time,
+        a_lock_wakes_nothing_that_was_restored,
 }
 
 suite! {
@@ -128,6 +129,7 @@ suite! {
         lanes_are_those_with_due_operations,
         wake_times_are_never_early,
         open_operations_are_found_page_by_page,
+        what_was_restored_is_not_due,
 }
 
 suite! {

@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Factory;
-use super::fixtures::{LANE, accept, accept_plain, acceptance, at, begun, commit, end, plan};
+use super::fixtures::{LANE, accept, accept_plain, acceptance, at, begun, commit, end, plan, released, restored};
 use crate::{Acceptance, Commit, Limits, Store};
 
 async fn accept_in(store: &dyn Store, number: u64, lane: &str, wake_at: Option<Timestamp>) -> fanfold_core::Operation {
@@ -27,6 +27,18 @@ pub(super) async fn due_operations_come_in_order(fresh: Factory<'_>) {
     assert_eq!(store.due(LANE, at(99), 10).await.unwrap(), [late.id, early.id]);
     end(&*store, &late, at(50)).await;
     assert_eq!(store.due(LANE, at(99), 10).await.unwrap(), [early.id]);
+}
+
+pub(super) async fn what_was_restored_is_not_due(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let new = accept_in(&*store, 1, LANE, Some(at(10))).await;
+    let asked = Commit { wake_at: Some(at(12)), ..Commit::new(restored(&new, at(11))) };
+    let waiting = *commit(&*store, asked).await.operation;
+    assert!(store.due(LANE, at(99), 10).await.unwrap().is_empty());
+    assert_eq!(store.open_operations(None, 10).await.unwrap(), [new.id]);
+    assert_eq!(store.operation(new.id).await.unwrap().unwrap().restored, waiting.restored);
+    commit(&*store, Commit { wake_at: Some(at(20)), ..Commit::new(released(&waiting, at(13))) }).await;
+    assert_eq!(store.due(LANE, at(20), 10).await.unwrap(), [new.id]);
 }
 
 pub(super) async fn lanes_are_those_with_due_operations(fresh: Factory<'_>) {

@@ -209,7 +209,7 @@ impl State {
         if !was_holder {
             return None;
         }
-        if let Some(row) = self.operations.get_mut(&next) {
+        if let Some(row) = self.operations.get_mut(&next).filter(|row| row.operation.restored.is_none()) {
             row.wake_at = Some(time::ceil(operation.updated_at));
         }
         Some(next)

@@ -40,7 +40,8 @@ pub(super) fn waiting(tx: &Tx<'_>, tenant: &TenantId, key: &str, bound: u64) -> 
     Ok(queued.saturating_sub(1))
 }
 
-/// Takes an operation out of the queue. If it was the holder, the next one holds the lock now, is due, and is answered.
+/// Takes an operation out of the queue. If it was the holder, the next one holds the lock now, is due, and is answered. One that
+/// was restored has the lock then, and is not due.
 pub(super) fn release(
     tx: &Tx<'_>,
     tenant: &TenantId,
@@ -67,7 +68,8 @@ pub(super) fn release(
         }
     }
     let Some((_, next)) = first()? else { return Ok(None) };
-    let wake = "UPDATE operations SET wake_at = ?2 WHERE serial = ?1 RETURNING id";
+    let wake = "UPDATE operations SET wake_at = iif(json_extract(state, '$.restored') IS NULL, ?2, wake_at)
+                WHERE serial = ?1 RETURNING id";
     let mut statement = tx.sql().prepare_cached(wake)?;
     Ok(Some(statement.query_row([next, due_at], |row| operation_id(row, 0))?))
 }

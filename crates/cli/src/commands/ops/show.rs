@@ -164,5 +164,8 @@ fn waiting_words(waiting: &WaitingFor) -> String {
         }
         WaitingFor::Person { target: None, since } => format!("a person, since {}", time(*since)),
         WaitingFor::Response => "its final response to be composed".to_owned(),
+        WaitingFor::Release { since, as_of } => {
+            format!("a person to release it: it was restored at {}, from a backup as of {}", time(*since), time(*as_of))
+        }
     }
 }

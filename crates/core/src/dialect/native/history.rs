@@ -57,6 +57,9 @@ pub struct HistoryEntry {
     /// What the target asked to wait, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// When the backup was made that the operation came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 /// One entry in a stream of events: as in the history, and which operation it belongs to.
@@ -97,6 +100,7 @@ impl HistoryEntry {
             reference: None,
             until: None,
             retry_after_ms: None,
+            as_of: None,
         }
     }
 }
@@ -147,6 +151,12 @@ impl Writer<'_> {
             }
             Event::UndoNotRendered { step, trouble } => self.leg(*step, Leg::Undo).trouble(Some(trouble)),
             Event::ResponseComposed { response } => self.answer(response).body_of_step(response),
+            Event::Restored { as_of } => {
+                let mut writer = self;
+                writer.entry.as_of = Some(*as_of);
+                writer
+            }
+            Event::RestoreReleased { by, remark } => self.person(by, remark.as_deref()),
         }
     }
 

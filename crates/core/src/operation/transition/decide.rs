@@ -14,6 +14,9 @@ use super::{Change, Illegal};
 impl Change {
     /// Draws all that follows without a further event. Every round either changes the stage or starts something, so it ends.
     pub(super) fn advance(&mut self) {
+        if self.op.restored.is_some() {
+            return;
+        }
         loop {
             let moved = match &self.op.stage {
                 Stage::Forward => self.advance_forward(),
@@ -33,7 +36,7 @@ impl Change {
         }
     }
 
-    fn indices(&self) -> impl Iterator<Item = StepIndex> + use<> {
+    pub(super) fn indices(&self) -> impl Iterator<Item = StepIndex> + use<> {
         let steps =
             u16::try_from(self.op.steps.len()).expect("a plan has at most 65,536 steps, `targets_max` sees to it");
         (0..steps).map(StepIndex)
@@ -157,12 +160,16 @@ impl Change {
         let hold = self.plan.policy.on_failure == OnFailure::Hold && !canceled;
         if hold && to_undo > 0 {
             self.op.stage = Stage::Deciding { cause, since: self.now };
-            let detail = "some targets are changed and some are not; choose: retry, roll back, or end as it is";
-            self.open_attention(None, AttentionReason::ChoiceNeeded, detail.to_owned());
+            self.ask_for_choice();
         } else {
             self.roll_back(cause);
         }
         true
+    }
+
+    pub(super) fn ask_for_choice(&mut self) {
+        let detail = "some targets are changed and some are not; choose: retry, roll back, or end as it is";
+        self.open_attention(None, AttentionReason::ChoiceNeeded, detail.to_owned());
     }
 
     fn wants_undo(&self, index: StepIndex) -> bool {
@@ -212,7 +219,7 @@ impl Change {
         moved
     }
 
-    fn rollback_result(&self) -> RollbackResult {
+    pub(super) fn rollback_result(&self) -> RollbackResult {
         let ends = self.op.steps.iter().flat_map(|step| &step.undo).map(|undo| &undo.phase);
         let all_undone = ends.into_iter().all(|phase| *phase == UndoPhase::Ended(UndoEnd::Undone));
         if all_undone { RollbackResult::Completed } else { RollbackResult::Failed }
@@ -349,6 +356,9 @@ impl Change {
     }
 
     fn awaits_person(&self) -> bool {
+        if self.op.restored.is_some() {
+            return true;
+        }
         match &self.op.stage {
             Stage::Deciding { .. } => true,
             Stage::Forward | Stage::Closing(_) => self.indices().any(|index| {
@@ -361,7 +371,7 @@ impl Change {
     }
 }
 
-fn end_status(cause: &Cause) -> Status {
+pub(super) fn end_status(cause: &Cause) -> Status {
     match cause {
         Cause::Canceled { .. } => Status::Canceled,
         Cause::StepsFailed | Cause::DeadlinePassed => Status::Failed,

@@ -35,6 +35,8 @@ pub(crate) struct Sketch {
     pub(crate) gates: bool,
     /// Polls of lower operations may tell nothing.
     pub(crate) polls: bool,
+    /// It may come from a backup at any time.
+    pub(crate) restored: bool,
 }
 
 impl Default for Sketch {
@@ -58,6 +60,7 @@ impl Default for Sketch {
             undo_attempts: 0,
             gates: false,
             polls: false,
+            restored: true,
         }
     }
 }

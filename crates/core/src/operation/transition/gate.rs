@@ -92,7 +92,7 @@ impl Change {
     }
 
     /// How long a poll may take, as far as a lower operation may be followed at all.
-    fn time_for_a_poll(&self, index: StepIndex, leg: Leg) -> Duration {
+    pub(super) fn time_for_a_poll(&self, index: StepIndex, leg: Leg) -> Duration {
         let policy = self.policy(index);
         let limits = match leg {
             Leg::Undo => &policy.undo_limits,

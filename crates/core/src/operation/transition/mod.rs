@@ -5,6 +5,7 @@ mod course;
 mod decide;
 mod gate;
 mod person;
+mod restored;
 mod step;
 mod undo;
 
@@ -18,6 +19,8 @@ pub(crate) mod fixtures;
 mod hold_tests;
 #[cfg(test)]
 mod restore_tests;
+#[cfg(test)]
+mod restored_tests;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -77,6 +80,9 @@ impl Change {
         if matches!(self.op.stage, Stage::Ended { .. }) {
             return Err(Illegal);
         }
+        if self.op.restored.is_some() {
+            return self.take_while_restored(event);
+        }
         match event {
             Event::LockGranted => self.lock_granted(),
             Event::Dispatched => self.dispatched(),
@@ -116,6 +122,11 @@ impl Change {
             },
             Event::UndoNotRendered { step, trouble } => self.undo_not_rendered(step, trouble),
             Event::ResponseComposed { response } => self.end(response),
+            Event::Restored { as_of } => {
+                self.restored(as_of);
+                Ok(())
+            }
+            Event::RestoreReleased { .. } => Err(Illegal),
         }
     }
 

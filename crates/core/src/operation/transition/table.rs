@@ -19,8 +19,11 @@ type Rows = BTreeMap<(String, &'static str), BTreeSet<String>>;
 
 impl Table {
     pub(super) fn record(&mut self, before: &Operation, event: &Event, after: &Operation) {
-        let name = event.name();
-        note(&mut self.stages, stage(&before.stage), name, stage(&after.stage));
+        let name = match (event, before.restored) {
+            (Event::CancelRequested { .. }, Some(_)) => "cancel_requested` while it is `restored",
+            _ => event.name(),
+        };
+        note(&mut self.stages, stage(before), name, stage(after));
         for (old, new) in before.steps.iter().zip(&after.steps) {
             note(&mut self.steps, step(&old.phase), name, step(&new.phase));
             note(&mut self.undos, undo(old), name, undo(new));
@@ -62,8 +65,11 @@ fn note(rows: &mut Rows, before: String, event: &'static str, after: String) {
     }
 }
 
-fn stage(stage: &Stage) -> String {
-    match stage {
+fn stage(operation: &Operation) -> String {
+    if operation.restored.is_some() {
+        return "restored, waits to be released".into();
+    }
+    match &operation.stage {
         Stage::Unexecuted { start_at: Some(_), .. } => "unexecuted, waits for its start".into(),
         Stage::Unexecuted { lock: LockState::Wanted, .. } => "unexecuted, waits for its lock".into(),
         Stage::Unexecuted { .. } => "unexecuted".into(),

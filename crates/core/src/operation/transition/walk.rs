@@ -40,7 +40,7 @@ impl Node {
         let mut op = self.op.clone();
         op.updated_at = at(0);
         let mut hasher = DefaultHasher::new();
-        format!("{:?}{:?}{:?}", op.stage, op.steps, op.deadline).hash(&mut hasher);
+        format!("{:?}{:?}{:?}{:?}", op.stage, op.steps, op.deadline, op.restored).hash(&mut hasher);
         self.worlds.hash(&mut hasher);
         self.acts_until.hash(&mut hasher);
         hasher.finish()
@@ -58,6 +58,13 @@ fn now(seconds: i64) -> Context {
 /// Every event that can happen in this state, and when.
 fn possible(op: &Operation, sketch: &Sketch) -> Vec<(Event, Context)> {
     let mut events = vec![(Event::CancelRequested { by: "walk".into() }, now(0))];
+    if op.restored.is_some() {
+        events.push((Event::RestoreReleased { by: "walk".into(), remark: None }, now(0)));
+        return events;
+    }
+    if sketch.restored {
+        events.push((Event::Restored { as_of: at(0) }, now(0)));
+    }
     for work in op.work() {
         work_events(op, sketch, &work, &mut events);
     }
@@ -261,6 +268,14 @@ fn worlds_after(node: &Node, event: &Event, next: &Operation) -> Vec<Worlds> {
         }
         _ => {}
     }
+    // What is given up may have gone on after the backup was made.
+    if node.op.restored.is_some() && matches!(event, Event::CancelRequested { .. }) {
+        for (index, (before, after)) in node.op.steps.iter().zip(&next.steps).enumerate() {
+            if before != after {
+                worlds[index] = BTreeSet::from([World::Old, World::New, World::Neither]);
+            }
+        }
+    }
     // A conflict leaves somebody else's representation in place.
     for (index, step) in next.steps.iter().enumerate() {
         let conflict = step.undo.as_ref().is_some_and(|undo| undo.phase == UndoPhase::Ended(UndoEnd::Conflict));
@@ -371,6 +386,7 @@ fn walk(sketch: &Sketch, table: &mut Table) -> Seen {
         let stuck = node.op.work().is_empty() && node.op.calling().is_empty();
         assert!(!stuck, "stuck: {}: {:#?}", sketch.name, node.op);
         check_no_forward_in_rollback(&node.op);
+        check_nothing_follows_while_restored(&node.op, sketch);
         for (event, context) in possible(&node.op, sketch) {
             seen.transitions += 1;
             check_start(&node, &event);
@@ -387,6 +403,20 @@ fn walk(sketch: &Sketch, table: &mut Table) -> Seen {
         }
     }
     seen
+}
+
+/// Whatever could happen to the operation if it had not been restored cannot happen to it now.
+fn check_nothing_follows_while_restored(op: &Operation, sketch: &Sketch) {
+    if op.restored.is_none() {
+        return;
+    }
+    assert_eq!((op.work(), op.calling()), (vec![Work::AwaitPerson { step: None }], Vec::new()));
+    let as_in_the_backup = Operation { restored: None, ..op.clone() };
+    for (event, context) in possible(&as_in_the_backup, sketch) {
+        if !matches!(event, Event::CancelRequested { .. }) {
+            assert!(transition(op, event, context).is_err(), "it is carried on before it is released: {op:#?}");
+        }
+    }
 }
 
 fn check_no_forward_in_rollback(op: &Operation) {
@@ -438,7 +468,17 @@ fn sketches() -> Vec<Sketch> {
     vec![
         Sketch { name: "parallel POST", ..base.clone() },
         Sketch { name: "no undo", undo: None, ..base.clone() },
-        Sketch { name: "one target", targets: 1, probe: true, lower: true, gates: true, attempts: 3, ..base.clone() },
+        Sketch {
+            name: "one target",
+            targets: 1,
+            probe: true,
+            lower: true,
+            gates: true,
+            attempts: 3,
+            restored: false,
+            ..base.clone()
+        },
+        Sketch { name: "gates", targets: 1, lower: true, gates: true, attempts: 1, ..base.clone() },
         Sketch { name: "PUT, repeated", method: put.clone(), undo: Some(post_undo), ..base.clone() },
         Sketch { name: "DELETE", method: http::Method::DELETE, ..base.clone() },
         Sketch { name: "unknown: undo", on_unknown: OnUnknown::Undo, attempts: 1, ..base.clone() },
@@ -474,6 +514,7 @@ fn sketches() -> Vec<Sketch> {
             order: Order::Sequence,
             attempts: 1,
             undo_attempts: 2,
+            restored: false,
             ..base.clone()
         },
         Sketch {

@@ -97,7 +97,8 @@ fn known_end(wait: &WaitingFor) -> Option<Timestamp> {
         | WaitingFor::LowerOperation { .. }
         | WaitingFor::Probe { until: None, .. }
         | WaitingFor::Person { .. }
-        | WaitingFor::Response => None,
+        | WaitingFor::Response
+        | WaitingFor::Release { .. } => None,
     }
 }
 

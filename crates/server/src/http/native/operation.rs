@@ -155,7 +155,8 @@ impl Beside {
                 | WaitingFor::LowerOperation { .. }
                 | WaitingFor::Probe { .. }
                 | WaitingFor::Person { .. }
-                | WaitingFor::Response => {}
+                | WaitingFor::Response
+                | WaitingFor::Release { .. } => {}
             }
         }
         Ok(beside)
