@@ -109,6 +109,12 @@ pub(crate) enum Failure {
     /// The store cannot be backed up.
     #[error("cannot back the store up: {0}")]
     BackUp(#[source] fanfold_store::Error),
+    /// The backup cannot be restored.
+    #[error("cannot restore: {0}")]
+    Restore(#[source] fanfold_store::Error),
+    /// Not every operation of it could be kept from going on.
+    #[error("cannot restore: {0}; run it again to go on with it")]
+    Mark(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}{}", listen_advice(.error))]
     Listen {
@@ -190,6 +196,8 @@ impl Failure {
             | Self::Store(_)
             | Self::Read(_)
             | Self::BackUp(_)
+            | Self::Restore(_)
+            | Self::Mark(_)
             | Self::Listen { .. }
             | Self::Close(_)
             | Self::Target(_)

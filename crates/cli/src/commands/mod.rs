@@ -14,6 +14,7 @@ mod init;
 mod notices;
 mod open_files;
 mod ops;
+mod restore;
 mod routes;
 mod send;
 mod serve;
@@ -81,6 +82,8 @@ enum Command {
     Send(send::Send),
     /// Back the database up into one file, also while the server runs
     Backup(backup::Backup),
+    /// Put a backup in place of a database that is not there
+    Restore(restore::Restore),
     /// Write operations out as lines of JSON, also while the server runs
     Export(Box<export::Export>),
     /// Print a script that completes commands in a shell
@@ -212,6 +215,7 @@ impl Command {
             Self::Status(status) => ask(status::run(status)),
             Self::Send(send) => ask(send::run(send)),
             Self::Backup(backup) => backup::run(&backup),
+            Self::Restore(restore) => ask(restore::run(restore)),
             Self::Export(export) => ask(export::run(*export)),
         }
     }

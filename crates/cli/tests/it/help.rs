@@ -65,7 +65,13 @@ async fn help_of_attention() {
 
 #[tokio::test]
 async fn help_of_moving_house() {
-    insta::assert_snapshot!(format!("{}\n{}", help(&["export", "--help"]).await, help(&["backup", "--help"]).await));
+    insta::assert_snapshot!(format!(
+        "{}\n{}\n{}\n{}",
+        help(&["export", "--help"]).await,
+        help(&["backup", "--help"]).await,
+        help(&["restore", "--help"]).await,
+        help(&["ops", "release", "--help"]).await
+    ));
 }
 
 #[tokio::test]

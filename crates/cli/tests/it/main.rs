@@ -23,6 +23,7 @@ mod program;
 mod readme;
 mod refusals;
 mod reload;
+mod restore;
 mod retry;
 mod send;
 mod serve;

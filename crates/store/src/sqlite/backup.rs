@@ -19,10 +19,10 @@ use crate::sealing::key_id;
 use crate::{Error, time};
 
 /// Names when a backup was made, in microseconds, in the table of single values.
-const BACKUP_AT: &str = "backup_at";
+pub(super) const BACKUP_AT: &str = "backup_at";
 
 /// Names what the backup knew last, in microseconds, in a database whose restore has not been finished.
-const RESTORING: &str = "restoring";
+pub(super) const RESTORING: &str = "restoring";
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,24 +43,28 @@ pub struct BackedUp {
 /// # Errors
 /// Those of [`super::Sqlite::open_to_read`]; [`Error::Full`]; [`Error::Corrupt`] if the database is damaged.
 pub fn back_up(database: &Path, to: &Path, now: Timestamp) -> Result<BackedUp, Error> {
-    let unusable = |path: &Path, detail: &str| Error::Unusable { path: path.to_owned(), detail: detail.to_owned() };
     if !database.is_file() {
-        return Err(unusable(database, "there is no such file"));
+        return Err(Error::Unusable { path: database.to_owned(), detail: "there is no such file".to_owned() });
     }
-    let into = to.to_str().ok_or_else(|| unusable(to, "its name is not UTF-8"))?;
     let sql = schema::open_reader(database)?;
     schema::require(&sql, database)?;
-    if single(&sql, RESTORING)?.is_some() {
-        return Err(unusable(database, "it is being restored itself; finish that first"));
-    }
-    sql.execute("VACUUM INTO ?1", [into]).map_err(|error| translate(&error, false))?;
+    super::restore::refuse_unfinished(&sql, database)?;
+    copy(&sql, to)?;
     drop(sql);
-    let copy = open_file(to)?;
-    set_single(&copy, BACKUP_AT, now)?;
-    let found = check(&copy, to)?;
-    close(copy)?;
+    let made = open_file(to)?;
+    set_single(&made, BACKUP_AT, time::floor(now))?;
+    let found = check(&made, to)?;
+    close(made)?;
     sync(to)?;
     Ok(BackedUp { bytes: fs::metadata(to).map_or(0, |file| file.len()), ..found })
+}
+
+/// Copies everything into an empty file, as of now.
+pub(super) fn copy(sql: &Connection, to: &Path) -> Result<(), Error> {
+    let into = to
+        .to_str()
+        .ok_or_else(|| Error::Unusable { path: to.to_owned(), detail: "its name is not UTF-8".to_owned() })?;
+    sql.execute("VACUUM INTO ?1", [into]).map(drop).map_err(|error| translate(&error, false))
 }
 
 /// The sealing key of a database, if it is the one of this id.
@@ -79,13 +83,13 @@ pub fn read_key(path: &Path, id: Option<&str>) -> Result<Vec<u8>, Error> {
 }
 
 /// Opens a database of which no process makes use.
-fn open_file(path: &Path) -> Result<Connection, Error> {
+pub(super) fn open_file(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags).map_err(|error| translate(&error, false))
 }
 
 /// Looks through a whole database, and counts.
-fn check(sql: &Connection, path: &Path) -> Result<BackedUp, Error> {
+pub(super) fn check(sql: &Connection, path: &Path) -> Result<BackedUp, Error> {
     let failed = |error: rusqlite::Error| translate(&error, false);
     let found: String = sql.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if found != "ok" {
@@ -110,24 +114,24 @@ fn check(sql: &Connection, path: &Path) -> Result<BackedUp, Error> {
     Ok(BackedUp { operations, open, bytes: 0, key_id: single(sql, "sealing_key")? })
 }
 
-fn close(sql: Connection) -> Result<(), Error> {
+pub(super) fn close(sql: Connection) -> Result<(), Error> {
     sql.close().map_err(|(_, error)| translate(&error, false))
 }
 
-fn sync(path: &Path) -> Result<(), Error> {
+pub(super) fn sync(path: &Path) -> Result<(), Error> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|error| Error::unavailable(format!("{} cannot be synced: {error}", path.display())))
 }
 
 /// A single value.
-fn single(sql: &Connection, name: &str) -> Result<Option<String>, Error> {
+pub(super) fn single(sql: &Connection, name: &str) -> Result<Option<String>, Error> {
     let select = "SELECT value FROM meta WHERE name = ?1";
     let found = sql.query_row(select, [name], |row| row.get(0)).optional();
     found.map_err(|error| translate(&error, false))
 }
 
-fn set_single(sql: &Connection, name: &str, at: Timestamp) -> Result<(), Error> {
+pub(super) fn set_single(sql: &Connection, name: &str, micros: i64) -> Result<(), Error> {
     let upsert = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
-    let set = sql.execute(upsert, [name.to_owned(), time::floor(at).to_string()]);
+    let set = sql.execute(upsert, [name.to_owned(), micros.to_string()]);
     set.map(drop).map_err(|error| translate(&error, false))
 }

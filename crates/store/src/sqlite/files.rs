@@ -86,7 +86,7 @@ pub(super) fn create_private(path: &Path, octets: &[u8]) -> std::io::Result<()> 
     sync_directory(path)
 }
 
-fn sync_directory(file: &Path) -> std::io::Result<()> {
+pub(super) fn sync_directory(file: &Path) -> std::io::Result<()> {
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

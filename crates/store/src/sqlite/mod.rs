@@ -26,6 +26,7 @@ mod notices;
 mod operations;
 mod queue;
 mod readers;
+mod restore;
 mod retention;
 mod schema;
 mod sealing;
@@ -34,10 +35,13 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::Connection;
+
 pub use self::backup::{BackedUp, back_up, read_key};
 use self::failure::Failure;
 use self::files::ProcessLock;
 use self::readers::{Readers, Snapshot};
+pub use self::restore::Restoring;
 use self::writer::{Write, WriterHandle};
 use crate::policies::PolicyHashes;
 use crate::sealing::Sealer;
@@ -118,18 +122,33 @@ impl Sqlite {
     /// [`Error::Locked`], [`Error::ReadOnly`], [`Error::Unusable`], [`Error::Corrupt`], [`Error::NewerSchema`],
     /// [`Error::ChangedMigration`], [`Error::Key`], [`Error::Full`], [`Error::Unavailable`].
     pub fn open(config: Config) -> Result<Arc<Self>, Error> {
-        let path = config.path;
+        let lock = Self::lock(&config.path)?;
+        Self::open_locked(config, lock, restore::refuse_unfinished)
+    }
+
+    /// Keeps other processes out. The directory has to be there.
+    fn lock(path: &Path) -> Result<ProcessLock, Error> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
             let detail = format!("the directory {} is not there", parent.display());
-            return Err(Error::Unusable { path, detail });
+            return Err(Error::Unusable { path: path.to_owned(), detail });
         }
-        let lock = ProcessLock::take(&path)?;
+        ProcessLock::take(path)
+    }
+
+    /// `admit`: whether the database may be opened as it is.
+    fn open_locked(
+        config: Config,
+        lock: ProcessLock,
+        admit: impl FnOnce(&Connection, &Path) -> Result<(), Error>,
+    ) -> Result<Arc<Self>, Error> {
+        let path = config.path;
         let key_path = config.key_path.unwrap_or_else(|| key_beside(&path));
         refuse_lost_database(&path, &key_path)?;
         files::create_database(&path)?;
         let bytes_max = config.limits.size_hard.map(|bound| bound.saturating_add(config.size_reserve));
         let mut sql = schema::open_writer(&path, bytes_max)?;
         schema::migrate(&mut sql, &path)?;
+        admit(&sql, &path)?;
         let sealer = Arc::new(sealing::open_sealer(&sql, &key_path)?);
         let readers = Arc::new(Readers::open(&path, config.readers)?);
         let writer = WriterHandle::start(sql, config.limits.clone(), config.queue_max, lock)?;

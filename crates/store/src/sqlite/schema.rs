@@ -113,8 +113,8 @@ pub(super) fn migrate(sql: &mut Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes sure that a database that is only read has the schema of this program.
-pub(super) fn require(sql: &Connection, path: &Path) -> Result<(), Error> {
+/// Makes sure that a database is Fanfold's, and not that of a later version. Gives the first migration that is missing.
+pub(super) fn known(sql: &Connection, path: &Path) -> Result<Option<u32>, Error> {
     let unusable = |detail: String| Error::Unusable { path: path.to_owned(), detail };
     let id: i32 =
         sql.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|error| opening(path, &error))?;
@@ -124,13 +124,16 @@ pub(super) fn require(sql: &Connection, path: &Path) -> Result<(), Error> {
     let applied = applied(sql).map_err(|error| opening(path, &error))?;
     refuse_unknown(&applied, path)?;
     let missing = MIGRATIONS.iter().find(|migration| applied.iter().all(|(version, _)| *version != migration.version));
-    match missing {
-        None => Ok(()),
-        Some(missing) => Err(unusable(format!(
-            "it was written by an older version (schema version {} is missing): start the server of this version on it once",
-            missing.version
-        ))),
-    }
+    Ok(missing.map(|missing| missing.version))
+}
+
+/// Makes sure that a database that is only read has the schema of this program.
+pub(super) fn require(sql: &Connection, path: &Path) -> Result<(), Error> {
+    let Some(missing) = known(sql, path)? else { return Ok(()) };
+    let detail = format!(
+        "it was written by an older version (schema version {missing} is missing): start the server of this version on it once"
+    );
+    Err(Error::Unusable { path: path.to_owned(), detail })
 }
 
 /// Refuses what another program than this one has set up.

@@ -3,6 +3,7 @@
 mod extend;
 mod history;
 mod list;
+mod release;
 mod retry;
 mod show;
 mod watch;
@@ -42,6 +43,8 @@ enum Command {
     Extend(extend::Extend),
     /// Retry a failed or canceled operation: call the targets again that are not in the requested state
     Retry(retry::Retry),
+    /// Let operations go on that were restored from a backup
+    Release(Box<release::Release>),
     /// Show everything that was recorded about an operation
     History(history::History),
 }
@@ -64,6 +67,7 @@ pub(super) async fn run(ops: Ops) -> Result<(), Failure> {
         Command::Cancel(one) => cancel(one).await,
         Command::Extend(extend) => extend::run(extend).await,
         Command::Retry(retry) => retry::run(retry).await,
+        Command::Release(release) => release::run(*release).await,
         Command::History(history) => history::run(history).await,
     }
 }

@@ -134,7 +134,8 @@ fn resolution(text: &str) -> Result<Resolution, Refusal> {
     })
 }
 
-fn check_remark(remark: Option<&str>) -> Result<(), Refusal> {
+/// Refuses a remark that is too long.
+pub(super) fn check_remark(remark: Option<&str>) -> Result<(), Refusal> {
     if remark.is_none_or(|remark| remark.chars().count() <= REMARK_CHARACTERS_MAX) {
         return Ok(());
     }

@@ -14,6 +14,7 @@ mod notices;
 mod operation;
 mod operations;
 mod query;
+mod release;
 mod retry;
 mod routes;
 mod status;
@@ -73,6 +74,8 @@ enum Deed<'a> {
     Cancel(&'a str),
     Extend(&'a str),
     Retry(&'a str),
+    ReleaseRestored(&'a str),
+    ReleaseAllRestored,
     Hold(&'a str),
     Release(&'a str),
 }
@@ -120,6 +123,8 @@ async fn change(shared: &Shared, visit: Visit, deed: Deed<'_>) -> Result<Respons
         Deed::Cancel(id) => operation::cancel(shared, visit, operation_id(id)?).await,
         Deed::Extend(id) => extend::extend(shared, visit, operation_id(id)?).await,
         Deed::Retry(id) => retry::retry(shared, visit, operation_id(id)?).await,
+        Deed::ReleaseRestored(id) => release::one(shared, visit, operation_id(id)?).await,
+        Deed::ReleaseAllRestored => release::all(shared, visit).await,
         Deed::Hold(name) => targets::hold(shared, visit, name).await,
         Deed::Release(name) => targets::release(shared, visit, name).await,
     }
@@ -139,11 +144,13 @@ impl<'a> Asked<'a> {
             ["notices", id] => Read(Page::Notice(id)),
             ["notices", id, "replay"] => Change(Deed::Replay(id)),
             ["operations"] => Read(Page::Operations),
+            ["operations", "release"] => Change(Deed::ReleaseAllRestored),
             ["operations", id] => Read(Page::Operation(id)),
             ["operations", id, "cancel"] => Change(Deed::Cancel(id)),
             ["operations", id, "events"] => Read(Page::EventsOfOne(id)),
             ["operations", id, "extend"] => Change(Deed::Extend(id)),
             ["operations", id, "history"] => Read(Page::History(id)),
+            ["operations", id, "release"] => Change(Deed::ReleaseRestored(id)),
             ["operations", id, "retry"] => Change(Deed::Retry(id)),
             ["resume"] => Change(Deed::Resume),
             ["routes"] => Read(Page::Routes),

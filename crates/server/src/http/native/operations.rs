@@ -17,7 +17,8 @@ use crate::http::page::{self, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
-const KNOWN: [&str; 14] = [
+/// What may stand in the query of a list.
+pub(super) const KNOWN: [&str; 14] = [
     "attention",
     "dialect",
     "limit",
@@ -45,7 +46,8 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     Ok(entity::page(visit, &query, "operations", &entries, more.map(Token::Operation)))
 }
 
-fn filter(query: &Query, caller: &Caller) -> Result<Filter, Refusal> {
+/// The filter that a query asks for.
+pub(super) fn filter(query: &Query, caller: &Caller) -> Result<Filter, Refusal> {
     let text = |name: &str| query.one(name).map(|value| value.map(str::to_owned));
     let time = |name: &str| {
         query.parsed(name, "a time as in RFC 3339 before the year 9999, for instance 2026-12-01T04:00:00Z", |text| {

@@ -1,13 +1,15 @@
 //! Backups of a database that is in use.
 
 use std::fs;
+use std::path::Path;
 
 use fanfold_core::Slot;
 use fanfold_core::operation::Status;
-use fanfold_store::contract::fixtures::{accept, accept_plain, acceptance, at, commit, ended, large, plan};
+use fanfold_store::contract::fixtures::{accept, accept_plain, acceptance, at, commit, ended, large, notice, plan};
 use fanfold_store::contract::random::exported;
-use fanfold_store::sqlite::{Sqlite, back_up, key_beside, read_key};
-use fanfold_store::{Acceptance, Commit, Error, Limits};
+use fanfold_store::sqlite::{Config, Sqlite, back_up, key_beside, read_key};
+use fanfold_store::{Acceptance, Commit, Error, Limits, NoticeId, NoticeState, ReadNotices as _};
+use jiff::Timestamp;
 
 use super::{directory, open};
 
@@ -51,4 +53,65 @@ async fn what_cannot_be_backed_up_is_refused() {
     fs::write(&to, "something").unwrap();
     assert!(back_up(&database, &to, at(1)).is_err(), "what is there is not overwritten");
     assert!(matches!(read_key(&key_beside(&database), Some("another")), Err(Error::Key { .. })));
+}
+
+/// What a restore has left to be done once it is in place.
+async fn restore(path: &Path, from: &Path) -> (Timestamp, u64) {
+    let restoring = Sqlite::restore(path, from, at(99)).expect("nothing stands in its way");
+    let as_of = restoring.as_of();
+    assert!(matches!(Sqlite::open(Config::new(path)), Err(Error::Locked { .. })));
+    (as_of, restoring.finish(at(100)).await.expect("nothing stands in its way"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_leaves_no_notice_to_be_sent_and_knows_when_the_backup_was_made() {
+    let root = directory();
+    let store = open(&root, Limits::default());
+    let first = accept_plain(&*store, 1).await;
+    let end = Commit { notices: vec![notice("n", at(5))], ..Commit::new(ended(&first, Status::Completed, at(3))) };
+    commit(&*store, end).await;
+    let (database, to) = (root.path().join("fanfold.db"), root.path().join("copy.db"));
+    back_up(&database, &to, at(4)).unwrap();
+    fs::copy(key_beside(&database), key_beside(&to)).unwrap();
+    store.close().await.unwrap();
+
+    let restored = root.path().join("restored.db");
+    assert_eq!(restore(&restored, &to).await, (at(4), 1));
+    let store = Sqlite::open(Config::new(&restored)).unwrap();
+    let found = store.notice(&NoticeId("n".to_owned())).await.unwrap().unwrap();
+    assert_eq!((found.state, found.settled_at), (NoticeState::Dead, Some(at(100))));
+    store.close().await.unwrap();
+    // Of a mere copy it is only known when the latest of it was recorded.
+    let copied = root.path().join("copied.db");
+    fs::copy(key_beside(&database), key_beside(&copied)).unwrap();
+    assert_eq!(restore(&copied, &database).await.0, at(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_takes_the_place_of_nothing() {
+    let root = directory();
+    let store = open(&root, Limits::default());
+    let (database, to) = (root.path().join("fanfold.db"), root.path().join("copy.db"));
+    back_up(&database, &to, at(1)).unwrap();
+    let refused = |path: &Path, what: &str| {
+        let error = Sqlite::restore(path, &to, at(2)).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused(&database, "locked");
+    store.close().await.unwrap();
+    refused(&database, "takes the place of no database");
+    fs::remove_file(&database).unwrap();
+    fs::write(root.path().join("fanfold.db-wal"), "what a crash has left").unwrap();
+    refused(&database, "the log of a database that was there before");
+    fs::remove_file(root.path().join("fanfold.db-wal")).unwrap();
+    let restoring = Sqlite::restore(&database, &to, at(2)).unwrap();
+    assert!(!restoring.is_resumed());
+    // Broken off, it is not to be used, and is gone on with.
+    drop(restoring);
+    let error = Sqlite::open(Config::new(&database)).unwrap_err().to_string();
+    assert!(error.contains("is not finished"), "{error}");
+    let restoring = Sqlite::restore(&database, &to, at(3)).unwrap();
+    assert!(restoring.is_resumed() && restoring.as_of() == at(1));
+    restoring.finish(at(4)).await.unwrap();
+    assert!(Sqlite::open(Config::new(&database)).is_ok());
 }
