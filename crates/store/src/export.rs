@@ -5,9 +5,11 @@
 //! Not here, since it is nobody's to be shown: originals of redacted messages, idempotency keys and fingerprints. The policy of
 //! a plan is named by its hash: its templates are configuration, which is not redacted.
 
+use std::sync::Arc;
+
 use fanfold_core::dialect::native::Content;
 use fanfold_core::operation::Attention;
-use fanfold_core::plan::Redaction;
+use fanfold_core::plan::{Policy, Redaction};
 use fanfold_core::{Event, Headers, Operation, OperationId, Plan, PolicyHash, Slot};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -31,12 +33,21 @@ pub struct Export<'a> {
     after: Option<OperationId>,
     page: std::vec::IntoIter<Operation>,
     is_last: bool,
+    /// The policy that was hashed last: operations of a route follow each other.
+    hashed: Option<(Arc<Policy>, PolicyHash)>,
 }
 
 impl<'a> Export<'a> {
     /// Begins with the first one.
     pub fn new(store: &'a dyn ReadAll, filter: Filter) -> Self {
-        Self { store, filter, after: None, page: Vec::new().into_iter(), is_last: false }
+        Self { store, filter, after: None, page: Vec::new().into_iter(), is_last: false, hashed: None }
+    }
+
+    fn hash(&mut self, policy: &Arc<Policy>) -> PolicyHash {
+        match &self.hashed {
+            Some((last, hash)) if Arc::ptr_eq(last, policy) => hash.clone(),
+            Some(_) | None => self.hashed.insert((Arc::clone(policy), policy.hash())).1.clone(),
+        }
     }
 
     /// The line of the next operation, its line feed included; `None` after the last. In memory are a page of records, and one
@@ -48,7 +59,8 @@ impl<'a> Export<'a> {
         loop {
             if let Some(operation) = self.page.next() {
                 // In a store that goes on meanwhile it may have been deleted since the page was read.
-                match line(self.store, &operation).await? {
+                let policy = self.hash(&operation.plan.policy);
+                match line(self.store, &operation, policy).await? {
                     Some(line) => return Ok(Some(line)),
                     None => continue,
                 }
@@ -135,7 +147,7 @@ struct NoticeForm {
     settled_at: Option<Timestamp>,
 }
 
-async fn line(store: &dyn ReadAll, operation: &Operation) -> Result<Option<Vec<u8>>, Error> {
+async fn line(store: &dyn ReadAll, operation: &Operation, policy: PolicyHash) -> Result<Option<Vec<u8>>, Error> {
     let id = operation.id;
     let Some(Filing { lane, owner, has_idempotency_key, wake_at }) = store.filing(id).await? else { return Ok(None) };
     let lock = store.lock_place(id).await?.map(|place| match place {
@@ -146,7 +158,7 @@ async fn line(store: &dyn ReadAll, operation: &Operation) -> Result<Option<Vec<u
         format: FORMAT,
         id,
         operation,
-        policy: operation.plan.policy.hash(),
+        policy,
         plan: public_plan(&operation.plan),
         lane,
         owner,
