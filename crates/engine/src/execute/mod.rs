@@ -206,7 +206,8 @@ impl Actor {
         self.take_over().await?;
         loop {
             let work = self.op.work();
-            if work.contains(&Work::Dispatch) {
+            // Where there is no room it is taken up when there is: its deadline runs from then on.
+            if work.contains(&Work::Dispatch) && !self.is_beyond_bounds {
                 self.take(Event::Dispatched);
             } else if work.contains(&Work::Compose) {
                 self.compose().await?;

@@ -11,6 +11,7 @@ mod monitors;
 mod nodes;
 mod operations;
 mod patrol;
+mod released;
 mod repeated;
 mod restore;
 mod retry;
