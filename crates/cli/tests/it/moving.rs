@@ -4,6 +4,7 @@ use fanfold_testkit::{FakeTarget, Home};
 use serde_json::Value;
 
 use crate::program::{Server, config, run, text, things};
+use crate::restore::apart_from_the_mark;
 
 async fn one_target() -> (FakeTarget, Home, Server) {
     let tokyo = FakeTarget::start().await;
@@ -73,6 +74,14 @@ async fn a_backup_is_made_beside_a_busy_server_and_never_in_place_of_another() {
     assert_eq!(key("other.db.key"), key("fanfold.db.key"));
     let exported = export(&home, &["--database", "copy.db"]).await;
     assert!(exported.iter().any(|line| line["id"] == first.as_str()), "what had been answered is in it");
+    // What is made under load can be restored, and holds the same.
+    let restored = run(home.path(), &["restore", "--from", "other.db", "--database", "elsewhere.db"]).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    let (before, after) =
+        (export(&home, &["--database", "other.db"]).await, export(&home, &["--database", "elsewhere.db"]).await);
+    assert!(before.len() >= exported.len());
+    let bare = |lines: Vec<Value>| lines.into_iter().map(apart_from_the_mark).collect::<Vec<_>>();
+    assert_eq!(bare(after), bare(before));
     let left = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")), "nothing is left lying about");
 }

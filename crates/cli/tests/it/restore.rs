@@ -30,7 +30,7 @@ async fn exported(home: &Home, database: &str) -> Vec<Value> {
 }
 
 /// An exported operation without what a restore adds and changes.
-fn apart_from_the_mark(mut line: Value) -> Value {
+pub(crate) fn apart_from_the_mark(mut line: Value) -> Value {
     let operation = line["operation"].as_object_mut().unwrap();
     for member in ["restored", "deadline", "revision", "updated_at"] {
         operation.remove(member);

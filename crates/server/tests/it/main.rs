@@ -11,5 +11,6 @@ mod operation;
 mod pass;
 mod prefer;
 mod refusals;
+mod release;
 mod rig;
 mod stop;
