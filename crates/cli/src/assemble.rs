@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use fanfold_core::TargetName;
 use fanfold_engine::target::{self, PassLimits, TargetConfig, Targets};
-use fanfold_engine::{Clock, Engine, NoticeRules, SystemClock};
+use fanfold_engine::{Clock, Engine, Membership, NoticeRules, SystemClock};
 use fanfold_server::{Front, Parts, Server, ServerConfig};
-use fanfold_store::sqlite::{self, Sqlite};
-use fanfold_store::{Read, Store};
+use fanfold_store::NewNode;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{NoticeSettings, ServerSettings, Settings, StoreSettings, StoreUrl, TargetSettings};
+use crate::config::{NoticeSettings, ServerSettings, Settings, TargetSettings};
 use crate::failure::Failure;
+use crate::opened::OpenStore;
 
 /// What the key of idempotency fingerprints is derived for. Never to be changed: repeated requests would not be recognised.
 const FINGERPRINTS: &str = "fanfold idempotency fingerprints";
@@ -34,34 +35,17 @@ pub(crate) struct Running {
     address: SocketAddr,
     engine: Engine,
     server: Server,
-    store: Arc<Sqlite>,
+    store: OpenStore,
     shutdown: oneshot::Sender<()>,
     /// The one task of the front doors; it gives the number of connections that were cut off at the end.
     serving: JoinSet<usize>,
-}
-
-/// Opens the store, and so locks it for this process. Blocks for as long as the disk takes.
-///
-/// # Errors
-/// If it is locked, damaged, not writable, or not one.
-pub(crate) fn open_store(settings: &StoreSettings) -> Result<Arc<Sqlite>, fanfold_store::Error> {
-    match &settings.url {
-        StoreUrl::Sqlite { path } => {
-            Sqlite::open(sqlite::Config { limits: settings.limits.clone(), ..sqlite::Config::new(path) })
-        }
-        // The configuration refuses it with a better hint; this is for settings that come from elsewhere.
-        StoreUrl::Postgres { .. } => Err(fanfold_store::Error::Unavailable {
-            detail: "this version keeps operations in SQLite only".to_owned(),
-            may_have_committed: false,
-        }),
-    }
 }
 
 /// Starts targets, engine and front doors, and takes up what an ended process left behind in the store.
 ///
 /// # Errors
 /// If something cannot be set up as configured, or the store cannot be read.
-pub(crate) async fn start(settings: &Settings, store: Arc<Sqlite>, listener: TcpListener) -> Result<Running, Failure> {
+pub(crate) async fn start(settings: &Settings, store: OpenStore, listener: TcpListener) -> Result<Running, Failure> {
     let address = listener.local_addr()?;
     let front = front(settings)?;
     let mut registry = Registry::default();
@@ -73,17 +57,16 @@ pub(crate) async fn start(settings: &Settings, store: Arc<Sqlite>, listener: Tcp
     // Everything that this process records is later.
     let started_at = clock.now();
     let engine = Engine::start(
-        Arc::clone(&store) as Arc<dyn Store>,
+        store.store(),
         targets,
         Arc::clone(&clock),
         settings.mounts.clone(),
         engine_config(settings, store.derive_key(FINGERPRINTS)),
-        None,
+        membership(settings, &store, started_at),
     )
     .await?;
     engine.metrics().register(&mut registry);
-    let parts =
-        Parts { engine: engine.clone(), store: Arc::clone(&store) as Arc<dyn Read>, clock, started_at, registry };
+    let parts = Parts { engine: engine.clone(), store: store.read(), clock, started_at, registry };
     let server = Server::new(server_config(&settings.server), parts, front);
     let (shutdown, stopped) = oneshot::channel::<()>();
     let mut serving = JoinSet::new();
@@ -200,6 +183,18 @@ fn engine_config(settings: &Settings, fingerprint_key: [u8; 32]) -> fanfold_engi
         callback: settings.server.callback,
         ..fanfold_engine::Config::new(fingerprint_key)
     }
+}
+
+/// As one of several nodes, where the store may have some.
+fn membership(settings: &Settings, store: &OpenStore, joined_at: Timestamp) -> Option<Membership> {
+    let (nodes, node) = store.nodes().zip(settings.store.node.as_ref())?;
+    let said = NewNode {
+        name: node.name.clone(),
+        configuration: settings.work_hash(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        joined_at,
+    };
+    Some(Membership { nodes, node: said, lease: node.lease })
 }
 
 fn notice_rules(settings: &NoticeSettings) -> NoticeRules {

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod exit;
 mod failure;
+mod opened;
 mod output;
 mod story;
 mod telemetry;

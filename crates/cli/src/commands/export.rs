@@ -11,8 +11,9 @@ use fanfold_store::{Filter, ReadAll, export};
 use super::StoreOption;
 use super::ops::Which;
 use super::whole_file::WholeFile;
-use crate::config::StoreUrl;
+use crate::config::{StoreSettings, StoreUrl};
 use crate::failure::Failure;
+use crate::opened::OpenStore;
 use crate::output::say;
 
 /// `fanfold export`
@@ -38,7 +39,7 @@ pub(crate) struct Export {
 }
 
 pub(super) async fn run(export: Export) -> Result<(), Failure> {
-    let store = open(&export.store.url()?)?;
+    let store = open(&export.store.settings()?).await?;
     let tenant = export.tenant.map(TenantId::from).unwrap_or_default();
     let filter = Filter { tenant, ..export.which.filter() };
     let count = match &export.output {
@@ -61,13 +62,11 @@ pub(super) async fn run(export: Export) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open(url: &StoreUrl) -> Result<Arc<dyn ReadAll>, Failure> {
-    match url {
-        StoreUrl::Sqlite { path } => Sqlite::open_to_read(path).map_err(Failure::Store),
-        StoreUrl::Postgres { .. } => {
-            Err(Failure::Usage("this version exports what is kept in SQLite only; --database names a file".to_owned()))
-        }
+async fn open(settings: &StoreSettings) -> Result<Arc<dyn ReadAll>, Failure> {
+    if let StoreUrl::Sqlite { path } = &settings.url {
+        return Sqlite::open_to_read(path).map_err(Failure::Store);
     }
+    Ok(OpenStore::open(settings).await.map_err(Failure::Store)?.read_all())
 }
 
 async fn write(store: &dyn ReadAll, filter: Filter, out: &mut impl Write) -> Result<u64, Failure> {

@@ -29,7 +29,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::ServerUrl;
-use crate::config::{self, StoreUrl};
+use crate::config::{self, StoreSettings, StoreUrl};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::output::{self, Format};
@@ -124,16 +124,16 @@ pub(crate) struct StoreOption {
 }
 
 impl StoreOption {
-    fn url(&self) -> Result<StoreUrl, Failure> {
+    fn settings(&self) -> Result<StoreSettings, Failure> {
         match &self.database {
-            Some(path) => Ok(StoreUrl::Sqlite { path: path.clone() }),
-            None => Ok(serve::load(self.config.path())?.store.url),
+            Some(path) => Ok(StoreSettings::of_file(path.clone())),
+            None => Ok(serve::load(self.config.path())?.store),
         }
     }
 
     /// The file, where only a database in a file will do.
     fn sqlite(&self) -> Result<PathBuf, Failure> {
-        match self.url()? {
+        match self.settings()?.url {
             StoreUrl::Sqlite { path } => Ok(path),
             StoreUrl::Postgres { .. } => Err(Failure::Usage(
                 "this is about a database in a file, and operations are kept in PostgreSQL, which has means of its own"

@@ -12,6 +12,7 @@ use super::{ConfigOption, open_files};
 use crate::assemble::{self, Running};
 use crate::config::{self, Settings};
 use crate::failure::Failure;
+use crate::opened::OpenStore;
 use crate::output::{printable, say};
 
 /// How long background threads may take to end once everything is closed.
@@ -89,7 +90,7 @@ impl Signals {
 async fn serve_until_stopped(file: &Path, settings: Settings) -> Result<(), Failure> {
     // Before anything else, so that no signal ends a server that is starting half-way.
     let mut signals = Signals::new()?;
-    let store = assemble::open_store(&settings.store).map_err(Failure::Store)?;
+    let store = OpenStore::open(&settings.store).await.map_err(Failure::Store)?;
     let address = settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| Failure::Listen { address, error })?;
     let mut running = assemble::start(&settings, store, listener).await?;

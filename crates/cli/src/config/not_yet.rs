@@ -10,24 +10,13 @@ use super::finding::{Findings, Wrong};
 struct Rule {
     /// The keys that lead to it.
     keys: &'static [&'static str],
-    /// With which values.
-    when: When,
     /// What to do instead.
     instead: &'static str,
 }
 
-/// With which values a setting is refused.
-enum When {
-    /// With every value.
-    Set,
-    /// With text that begins like this.
-    Begins(&'static str),
-}
-
 const NOT_YET: &[Rule] = &[
-    Rule { keys: &["auth"], when: When::Set, instead: "listen on 127.0.0.1, behind a proxy that authenticates" },
-    Rule { keys: &["server", "tls"], when: When::Set, instead: "let a proxy on this machine speak TLS" },
-    Rule { keys: &["store", "url"], when: When::Begins("postgres"), instead: "use \"sqlite:fanfold.db\"" },
+    Rule { keys: &["auth"], instead: "listen on 127.0.0.1, behind a proxy that authenticates" },
+    Rule { keys: &["server", "tls"], instead: "let a proxy on this machine speak TLS" },
 ];
 
 /// Refuses everything in the file that is on the list.
@@ -36,19 +25,13 @@ pub(crate) fn refuse(findings: &mut Findings<'_>) {
     refuse_below(root, &Place::default(), findings);
 }
 
-/// Refuses `text` as the value at `place`, if that is on the list: for values that do not come from the file.
-pub(crate) fn refusal(place: &Place, text: &str) -> Option<Wrong> {
-    let value = Value::Text(text.to_owned());
-    NOT_YET.iter().find(|rule| rule.is_at(place) && rule.fits(&value)).map(|rule| rule.wrong(place))
-}
-
 /// Whether every value at `place` is refused.
 pub(crate) fn is_refused(place: &Place) -> bool {
-    NOT_YET.iter().any(|rule| matches!(rule.when, When::Set) && rule.is_at(place))
+    NOT_YET.iter().any(|rule| rule.is_at(place))
 }
 
 fn refuse_below(node: &Node, place: &Place, findings: &mut Findings<'_>) {
-    if let Some(rule) = NOT_YET.iter().find(|rule| rule.is_at(place) && rule.fits(&node.value)) {
+    if let Some(rule) = NOT_YET.iter().find(|rule| rule.is_at(place)) {
         findings.mistake(place, rule.wrong(place));
         return;
     }
@@ -73,21 +56,8 @@ impl Rule {
         self.keys.len() == place.parts().len() && self.keys.iter().zip(place.parts()).all(fits)
     }
 
-    fn fits(&self, value: &Value) -> bool {
-        match (&self.when, value) {
-            (When::Set, _) => true,
-            (When::Begins(start), Value::Text(text)) => text.starts_with(start),
-            (When::Begins(_), _) => false,
-        }
-    }
-
     fn wrong(&self, place: &Place) -> Wrong {
-        let key = place.last_key();
-        let what = match self.when {
-            When::Set => key.to_owned(),
-            When::Begins(start) => format!("{key} = \"{start}...\""),
-        };
-        Wrong::new(format!("this version does not perform {what} yet")).hint(self.instead)
+        Wrong::new(format!("this version does not perform {} yet", place.last_key())).hint(self.instead)
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fanfold_engine::SigningSecret;
 use http::HeaderValue;
 
@@ -39,6 +41,24 @@ fn filled(text: &str, surroundings: &Surroundings<'_>) -> Result<String, Wrong> 
 pub(crate) fn signing_secret(text: &str, surroundings: &Surroundings<'_>) -> Result<SigningSecret, Wrong> {
     let hint = "make one with: echo whsec_$(openssl rand -base64 32)";
     SigningSecret::read(&filled(text, surroundings)?).map_err(|bad| Wrong::new(bad.to_string()).hint(hint))
+}
+
+/// The key that secrets in requests are encrypted with; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SealingKey(pub(crate) [u8; 32]);
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealingKey(..)")
+    }
+}
+
+/// The same as it is written: 32 octets in base64.
+pub(crate) fn sealing_key(text: &str, surroundings: &Surroundings<'_>) -> Result<SealingKey, Wrong> {
+    let hint = "make one with: openssl rand -base64 32";
+    let octets = STANDARD.decode(filled(text, surroundings)?).ok();
+    let key = octets.and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+    key.map(SealingKey).ok_or_else(|| Wrong::new("the key is not 32 bytes in base64").hint(hint))
 }
 
 /// The value of a header field.

@@ -113,7 +113,7 @@ fn the_environment_goes_before_the_file() {
     for (name, value, expected) in [
         ("FANFOLD_LISTEN", "80", "FANFOLD_LISTEN: \"80\" is not an IP address with a port"),
         ("FANFOLD_LISTEN", "0.0.0.0:80", "FANFOLD_LISTEN: listening on 0.0.0.0:80 would let everybody"),
-        ("FANFOLD_STORE_URL", "postgres://a:s3cret@b/c", "FANFOLD_STORE_URL: this version does not perform url"),
+        ("FANFOLD_STORE_URL", "postgres://a:s3cret@b/c", "FANFOLD_STORE_URL: a PostgreSQL store needs a key"),
     ] {
         let mistakes = with(name, value).unwrap_err();
         assert!(mistakes[0].to_string().starts_with(expected), "{mistakes:?}");

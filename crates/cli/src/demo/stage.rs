@@ -12,6 +12,7 @@ use super::site::Site;
 use crate::assemble::{self, Running};
 use crate::config::{self, Settings};
 use crate::failure::Failure;
+use crate::opened::OpenStore;
 use crate::output::{printable, say};
 
 /// The configuration, with names in place of addresses.
@@ -48,7 +49,7 @@ impl Stage {
         let folder = TempDir::with_prefix("fanfold-demo-")
             .map_err(|error| Failure::File { path: std::env::temp_dir(), error })?;
         let settings = configure(folder.path(), &listener, &sites)?;
-        let store = assemble::open_store(&settings.store).map_err(Failure::Store)?;
+        let store = OpenStore::open(&settings.store).await.map_err(Failure::Store)?;
         let running = assemble::start(&settings, store, listener).await?;
         Ok(Self { sites, running, grace: settings.server.shutdown_grace, folder })
     }

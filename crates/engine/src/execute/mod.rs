@@ -318,7 +318,7 @@ impl Actor {
             Ok(()) => {
                 // What the backup has on the wire broke when its process ended.
                 if was_restored {
-                    self.take_over();
+                    self.take_released();
                 }
                 self.draft.reply_when_recorded(command.reply);
             }

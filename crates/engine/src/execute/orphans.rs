@@ -36,7 +36,8 @@ impl Actor {
         if self.orphans.found {
             return Ok(());
         }
-        let calling = self.op.calling();
+        // What came from a backup is taken in once a person has released it.
+        let calling = if self.op.restored.is_some() { Vec::new() } else { self.op.calling() };
         let adopted_at = match &self.shared.members {
             Some(members) if !calling.is_empty() => members.nodes.adopted_at(self.op.id).await?,
             Some(_) | None => None,
@@ -47,6 +48,13 @@ impl Actor {
         self.take_orphans();
         self.shared.residents.settle(self.op.id, !self.orphans.waiting.is_empty());
         Ok(())
+    }
+
+    /// A person has released what came from a backup: what that has on the wire broke long ago.
+    pub(super) fn take_released(&mut self) {
+        let now = Instant::now();
+        self.orphans.waiting = self.op.calling().into_iter().map(|(step, leg)| (step, leg, now)).collect();
+        self.take_orphans();
     }
 
     /// How long the target may still act on what the old node sent. A clock that was set back does not make it longer.

@@ -16,6 +16,7 @@ mod batch;
 mod columns;
 mod connect;
 mod failure;
+mod filing;
 mod history;
 mod holds;
 mod list;

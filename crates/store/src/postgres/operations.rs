@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
 use fanfold_core::{Operation, OperationId, Slot, TenantId};
+use tokio_postgres::{Client, Row};
 
 use super::Postgres;
 use super::batch::{AcceptWrite, CommitWrite};
 use super::columns::{escaped, get, operation_id, slot, status, unsigned, uuid};
+use super::failure::Failure;
+use super::session::{Alone, BoxFuture};
 use crate::{
     Acceptance, Accepted, Commit, Committed, Counts, Error, Filter, IdempotencyKey, KeyUse, Operations, Page,
     ReadOperations, Sealed,
@@ -59,14 +62,47 @@ impl ReadOperations for Postgres {
         counts.filter(|count| !matches!(count, Ok((_, 0)))).collect()
     }
 
+    /// A node that confirms an operation by this claims it, which nobody else may write in between.
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
-        let select = "SELECT id, fingerprint FROM operations WHERE tenant = $1 AND idempotency_key = $2";
-        let row = self.readers.query_opt(select, &[&tenant.as_str(), &escaped(&idempotency.key)]).await?;
-        row.map(|row| {
-            let (id, fingerprint) = (operation_id(&row, 0)?, get::<&[u8]>(&row, 1)?);
-            Ok(if fingerprint == idempotency.fingerprint { KeyUse::Same(id) } else { KeyUse::Other(id) })
+        let wanted = FindKey { tenant: tenant.clone(), idempotency: idempotency.clone() };
+        if self.epoch().0 != 0 {
+            return self.writer.alone(wanted).await;
+        }
+        let row = self.readers.query_opt(FIND_KEY, &[&tenant.as_str(), &escaped(&idempotency.key)]).await?;
+        row.map(|row| wanted.used(&row)).transpose()
+    }
+}
+
+const FIND_KEY: &str =
+    "SELECT id, fingerprint, status = 'unexecuted' FROM operations WHERE tenant = $1 AND idempotency_key = $2";
+
+struct FindKey {
+    tenant: TenantId,
+    idempotency: IdempotencyKey,
+}
+
+impl FindKey {
+    fn used(&self, row: &Row) -> Result<KeyUse, Error> {
+        let (id, fingerprint) = (operation_id(row, 0)?, get::<&[u8]>(row, 1)?);
+        Ok(if fingerprint == self.idempotency.fingerprint { KeyUse::Same(id) } else { KeyUse::Other(id) })
+    }
+}
+
+impl Alone for FindKey {
+    type Answer = Option<KeyUse>;
+
+    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Option<KeyUse>, Failure>> {
+        Box::pin(async move {
+            let values: super::readers::Values<'_> = &[&self.tenant.as_str(), &escaped(&self.idempotency.key)];
+            let Some(row) = sql.query_opt(FIND_KEY, values).await? else { return Ok(None) };
+            let used = self.used(&row)?;
+            if let KeyUse::Same(id) = used
+                && get::<bool>(&row, 2)?
+            {
+                sql.execute("UPDATE operations SET claimed = true WHERE id = $1 AND NOT claimed", &[&uuid(id)]).await?;
+            }
+            Ok(Some(used))
         })
-        .transpose()
     }
 }
 

@@ -81,6 +81,18 @@ pub(crate) struct Token {
 pub(crate) struct Store {
     /// Where operations are kept. Default: "sqlite:fanfold.db", in the folder of the configuration file.
     pub(crate) url: Option<Text<StoreUrl>>,
+    /// PostgreSQL only, and needed there: what secrets in requests are encrypted with, 32 bytes in base64, put in with
+    /// ${env:NAME} or ${file:PATH}; the same on every node. (The embedded store makes a key of its own beside its file.)
+    pub(crate) key: Option<SecretText>,
+    /// PostgreSQL only: what this node is called, where nodes are shown. Default: the name of the machine.
+    pub(crate) node: Option<String>,
+    /// PostgreSQL only: how long the others leave a node alone that they do not hear of, before they take its operations over.
+    /// The same on every node. Default: 10 s.
+    #[schemars(extend("x-range" = ["1s", "10m"]))]
+    pub(crate) lease: Option<Text<Span>>,
+    /// PostgreSQL only: connections of this node that read. It has two more. Default: 8.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) readers: Option<u32>,
     /// From this size of the store on, operations that ended go before their retention is over, oldest first, but none
     /// younger than `keep_min`. Default: no such bound.
     #[schemars(extend("x-range" = ["16MiB", "1024TiB"]))]

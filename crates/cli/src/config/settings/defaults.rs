@@ -11,6 +11,8 @@ use crate::config::value::{Size, Span, Text};
 pub(super) const REQUEST_HEAD_MAX: u64 = 32 * 1024;
 pub(super) const REQUEST_BODY_MAX: u64 = 1024 * 1024;
 pub(super) const CONNECTIONS_MAX: u32 = 16_384;
+pub(super) const LEASE: Duration = Duration::from_secs(10);
+pub(super) const READERS: u32 = 8;
 pub(super) const RESPONSE_BODY_MAX: u64 = 1024 * 1024;
 /// What a graceful stop waits beyond the longest attempt, for its answer to be recorded.
 pub(super) const GRACE_MARGIN: Duration = Duration::from_secs(2);

@@ -8,6 +8,7 @@ mod notices;
 mod redaction;
 mod route;
 mod server;
+mod store;
 mod table;
 mod target;
 
@@ -24,10 +25,12 @@ use fanfold_core::route::spec::{RouteSpec, TargetSpec};
 use fanfold_engine::target::{TargetConfig, Tls};
 use fanfold_engine::{AllowRule, RouteCallback, SigningSecret};
 
+use sha2::{Digest as _, Sha256};
+
 use super::document::Place;
 use super::file::File;
 use super::finding::{Findings, Wrong};
-use super::secret::Surroundings;
+use super::secret::{SealingKey, Surroundings};
 use super::value::StoreUrl;
 
 /// All settings of a server.
@@ -49,6 +52,16 @@ pub(crate) struct Settings {
     pub(crate) routes: Vec<RouteSpec>,
     /// The same, compiled.
     pub(crate) table: Arc<RouteTable>,
+}
+
+impl Settings {
+    /// Tells settings apart by what they make of requests: mounts, targets and routes. All nodes of a store should have the same.
+    /// No secret goes into it.
+    pub(crate) fn work_hash(&self) -> String {
+        let targets: Vec<_> = self.targets.iter().map(|(name, target)| (name, &target.spec)).collect();
+        let work = format!("{:?}", (&self.mounts, targets, &self.routes));
+        Sha256::digest(work).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// `[server]`
@@ -97,6 +110,28 @@ pub(crate) struct StoreSettings {
     pub(crate) url: StoreUrl,
     /// How much it keeps.
     pub(crate) limits: fanfold_store::Limits,
+    /// Where nodes share it.
+    pub(crate) node: Option<NodeSettings>,
+}
+
+impl StoreSettings {
+    /// A database in a file, with everything else as it is built in.
+    pub(crate) fn of_file(path: PathBuf) -> Self {
+        Self { url: StoreUrl::Sqlite { path }, limits: fanfold_store::Limits::default(), node: None }
+    }
+}
+
+/// What a node is, and how it shares a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeSettings {
+    /// What secrets are encrypted with.
+    pub(crate) key: SealingKey,
+    /// What it is called.
+    pub(crate) name: String,
+    /// How long the others leave it alone when they do not hear of it.
+    pub(crate) lease: Duration,
+    /// Connections that read.
+    pub(crate) readers: usize,
 }
 
 /// `[notices]`
@@ -141,7 +176,7 @@ pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findi
     let auth = file.auth.as_ref().map(|auth| server::auth(auth, findings));
     let server = server::server(&file, routes.longest_attempt(&targets), around, findings);
     let notices = notices::notices(&file, &routes.names, around, findings);
-    let store = server::store(file.store.unwrap_or_default(), around, findings);
+    let store = store::store(file.store.unwrap_or_default(), around, findings);
     if file.routes.is_empty() {
         let wrong = Wrong::new("there are no routes, so that nothing would be accepted");
         let hint = "add a [[routes]] table; \"fanfold init\" writes a file to start from";

@@ -1,26 +1,22 @@
-//! The settings of the server itself: `[server]`, `[auth]`, `[store]`, `[notices]`, `[[mounts]]`.
+//! The settings of the server itself: `[server]`, `[auth]`, `[[mounts]]`.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::path::Path;
 use std::time::Duration;
 
 use fanfold_core::dialect::{self, Mount};
 use fanfold_core::plan::DialectName;
 
 use super::defaults::{self, span};
-use super::{AuthSettings, ServerSettings, ServerTls, StoreSettings};
+use super::{AuthSettings, ServerSettings, ServerTls};
 use crate::config::document::Place;
 use crate::config::file::{self, MountDialect};
 use crate::config::finding::{Findings, Wrong};
-use crate::config::not_yet;
 use crate::config::secret::Surroundings;
-use crate::config::value::{StoreUrl, TextForm};
+use crate::config::value::TextForm;
 
 /// Goes before `[server] listen`.
 pub(crate) const LISTEN_VARIABLE: &str = "FANFOLD_LISTEN";
-/// Goes before `[store] url`.
-pub(crate) const STORE_URL_VARIABLE: &str = "FANFOLD_STORE_URL";
 
 /// Fanfold's own paths, which go before every mount and route.
 const OWN_PATHS: [&str; 6] = ["/api/v1", "/ui", "/metrics", "/healthz", "/readyz", "/openapi.json"];
@@ -57,7 +53,7 @@ pub(super) fn server(
     }
 }
 
-fn count(number: u32) -> usize {
+pub(super) fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -123,7 +119,11 @@ fn listen(
 }
 
 /// The value of an environment variable that goes before a key of the file.
-fn from_variable<T: TextForm>(name: &str, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> Option<T> {
+pub(super) fn from_variable<T: TextForm>(
+    name: &str,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
     let text = (around.variable)(name)?;
     match T::read(&text) {
         Ok(value) => Some(value),
@@ -168,81 +168,6 @@ pub(super) fn auth(auth: &file::Auth, findings: &mut Findings<'_>) -> AuthSettin
         }
     }
     AuthSettings { tokens }
-}
-
-/// `[store]`
-pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> StoreSettings {
-    let place = Place::of(["store"]);
-    let from_environment = from_variable::<StoreUrl>(STORE_URL_VARIABLE, around, findings);
-    if from_environment.is_some()
-        && let Some(wrong) =
-            (around.variable)(STORE_URL_VARIABLE).and_then(|text| not_yet::refusal(&place.key("url"), &text))
-    {
-        findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong);
-    }
-    let is_from_environment = from_environment.is_some();
-    let url = from_environment.or(store.url.map(|url| url.0));
-    if let Some(wrong) = url.as_ref().and_then(|url| unfit_folder(url, &around.folder)) {
-        match is_from_environment {
-            true => findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong),
-            false => findings.mistake(&place.key("url"), wrong),
-        }
-    }
-    let (soft, hard) = (store.size_soft.map(|size| size.0), store.size_hard.map(|size| size.0));
-    if let (Some(soft), Some(hard)) = (soft, hard)
-        && soft >= hard
-    {
-        findings.mistake(
-            &place.key("size_hard"),
-            Wrong::new("size_hard is not larger than size_soft").hint(
-                "make room between them: up to size_soft nothing is removed, from size_hard on nothing is accepted",
-            ),
-        );
-    }
-    let built_in = fanfold_store::Limits::default();
-    StoreSettings {
-        url: resolve(url.unwrap_or(StoreUrl::Sqlite { path: "fanfold.db".into() }), &around.folder),
-        limits: fanfold_store::Limits {
-            inline_max: store.inline_max.map_or(built_in.inline_max, |size| to_usize(size.0)),
-            waiting_max: store.waiting_max.map_or(built_in.waiting_max, u64::from),
-            lock_queue_max: store.lock_queue_max.map_or(built_in.lock_queue_max, u64::from),
-            size_soft: soft,
-            size_hard: hard,
-            keep_min: span(&store.keep_min).unwrap_or(built_in.keep_min),
-        },
-    }
-}
-
-/// What is wrong with the folder of a store's file. The folder of the configuration itself needs no look.
-fn unfit_folder(url: &StoreUrl, folder: &Path) -> Option<Wrong> {
-    let StoreUrl::Sqlite { path } = url else { return None };
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
-    let parent = folder.join(parent);
-    let shown = parent.display();
-    match std::fs::metadata(&parent) {
-        Ok(found) if found.is_dir() => None,
-        Ok(_) => Some(Wrong::new(format!("{shown} is not a folder")).hint("name a file in a folder")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(
-            Wrong::new(format!("there is no folder {shown}"))
-                .hint("make it first: the file of the store is made by itself, its folder is not"),
-        ),
-        Err(error) => Some(
-            Wrong::new(format!("the folder {shown} cannot be reached: {error}"))
-                .hint("the user that runs Fanfold must be able to write there"),
-        ),
-    }
-}
-
-fn to_usize(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// A relative path counts from the folder of the file, so that a start from elsewhere does not open an empty store.
-fn resolve(url: StoreUrl, folder: &Path) -> StoreUrl {
-    match url {
-        StoreUrl::Sqlite { path } => StoreUrl::Sqlite { path: folder.join(path) },
-        StoreUrl::Postgres { url } => StoreUrl::Postgres { url },
-    }
 }
 
 /// `[[mounts]]`

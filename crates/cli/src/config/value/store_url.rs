@@ -1,33 +1,25 @@
 //! Where the store is.
 
-use std::fmt;
 use std::path::PathBuf;
+
+use fanfold_store::postgres;
 
 use super::TextForm;
 use crate::config::finding::Wrong;
 
 /// Where operations are kept.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StoreUrl {
     /// A file of the embedded database.
     Sqlite {
         /// The file.
         path: PathBuf,
     },
-    /// A PostgreSQL server. The address may hold a password.
+    /// A PostgreSQL database. The address may hold a password, and shows none.
     Postgres {
-        /// The whole address.
-        url: String,
+        /// The address.
+        url: Box<postgres::Url>,
     },
-}
-
-impl fmt::Debug for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite { path } => f.debug_struct("Sqlite").field("path", path).finish(),
-            Self::Postgres { .. } => f.debug_struct("Postgres").finish_non_exhaustive(),
-        }
-    }
 }
 
 impl TextForm for StoreUrl {
@@ -36,7 +28,9 @@ impl TextForm for StoreUrl {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres { url: text.to_owned() });
+            let bad =
+                |bad: postgres::BadUrl| Wrong::new(format!("this is not the address of a PostgreSQL database: {bad}"));
+            return Ok(Self::Postgres { url: Box::new(text.parse().map_err(bad)?) });
         }
         let hint = "write \"sqlite:fanfold.db\", or \"sqlite:/var/lib/fanfold/fanfold.db\"";
         let path = text.strip_prefix("sqlite:").ok_or_else(|| {
@@ -74,6 +68,8 @@ mod tests {
             "sqlite://host/f.db",
             "sqlite:f.db?mode=ro",
             "mysql://a:b@c",
+            "postgres://u@db",
+            "postgres://u@db/d?sslmode=prefer",
         ] {
             assert!(StoreUrl::read(bad).is_err(), "{bad}");
         }
@@ -83,7 +79,11 @@ mod tests {
     fn a_password_is_never_shown() {
         let url = StoreUrl::read("postgres://fanfold:s3cret@db/fanfold").unwrap();
         assert!(!format!("{url:?}").contains("s3cret"));
-        let wrong = StoreUrl::read("mysql://fanfold:s3cret@db/fanfold").unwrap_err();
-        assert!(!format!("{wrong:?}").contains("s3cret"));
+        for bad in
+            ["mysql://fanfold:s3cret@db/fanfold", "postgres://fanfold:s3cret@db", "postgres://fanfold:s3cret@db:x/y"]
+        {
+            let wrong = StoreUrl::read(bad).unwrap_err();
+            assert!(!format!("{wrong:?}").contains("s3cret"), "{bad}");
+        }
     }
 }

@@ -165,6 +165,7 @@ impl CommitWrite {
             status: operation.status().as_str(),
             updated_at: time::floor(operation.updated_at),
             wake_at: wake_at.map(time::ceil),
+            restored: operation.restored.is_some(),
             ended_at: operation.end().map(|end| time::floor(end.at)),
             expires_at: record::expires_at(operation).map(time::floor),
             attention,

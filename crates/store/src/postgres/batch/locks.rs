@@ -88,8 +88,11 @@ impl Picture<'_> {
     /// Makes an operation due, whatever else this batch records of it.
     fn wake(&mut self, operation: OperationId, at: i64) {
         let new = self.changes.operations.iter_mut().find(|new| new.id == operation).map(|new| &mut new.wake_at);
-        let next = self.changes.states.iter_mut().find(|next| next.id == operation).map(|next| &mut next.wake_at);
-        match new.or(next) {
+        let next = self.changes.states.iter_mut().find(|next| next.id == operation);
+        if next.as_ref().is_some_and(|next| next.restored) {
+            return;
+        }
+        match new.or(next.map(|next| &mut next.wake_at)) {
             Some(wake_at) => *wake_at = Some(at),
             None => drop(self.changes.wakes.insert(operation, at)),
         }

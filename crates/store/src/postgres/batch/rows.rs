@@ -45,6 +45,8 @@ pub(super) struct NextState {
     pub(super) status: &'static str,
     pub(super) updated_at: i64,
     pub(super) wake_at: Option<i64>,
+    /// It came from a backup, and waits for a person.
+    pub(super) restored: bool,
     pub(super) ended_at: Option<i64>,
     pub(super) expires_at: Option<i64>,
     /// By how much the number of open notes changes.

@@ -36,8 +36,9 @@ const STATES: &str = "UPDATE operations o SET revision = n.revision, status = n.
     WHERE o.id = n.id AND o.epoch = $1 AND o.revision = n.revision - 1 AND NOT (n.free_key AND o.claimed)
     RETURNING 1";
 
+/// What was restored has the lock then, and is not due.
 const WAKES: &str = "UPDATE operations o SET wake_at = n.wake_at FROM unnest($1::uuid[], $2::bigint[]) n (id, wake_at)
-    WHERE o.id = n.id AND o.ended_at IS NULL";
+    WHERE o.id = n.id AND o.ended_at IS NULL AND (o.state::json -> 'restored') IS NULL";
 
 const CLAIMED: &str = "UPDATE operations SET claimed = true WHERE id = ANY($1) AND NOT claimed";
 

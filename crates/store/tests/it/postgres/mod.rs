@@ -4,26 +4,18 @@ mod random;
 
 use std::sync::Arc;
 
-use fanfold_store::contract;
+use fanfold_store::contract::{self, Handle};
 use fanfold_store::postgres::{Config, Postgres};
 use fanfold_store::{Limits, Store};
+use fanfold_testkit::postgres::Cluster;
 
 /// A key for tests.
 const KEY: [u8; 32] = [7; 32];
 
 /// An empty database of its own; `None` where there is no PostgreSQL to be had.
-#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
 fn database() -> Option<String> {
-    let admin = std::env::var("FANFOLD_PG").ok()?;
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
-    let made = std::process::Command::new("psql")
-        .arg(format!("{admin}/postgres"))
-        .arg("-qc")
-        .arg(format!("CREATE DATABASE {name}"))
-        .status();
-    assert!(made.unwrap().success());
-    Some(format!("{admin}/{name}"))
+    let cluster = Cluster::shared()?;
+    Some(cluster.url(&cluster.create_database()))
 }
 
 async fn open(url: &str, limits: Limits) -> Arc<Postgres> {
@@ -31,14 +23,33 @@ async fn open(url: &str, limits: Limits) -> Arc<Postgres> {
     Postgres::open(config).await.expect("the database is there")
 }
 
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
 fn fresh(limits: Limits) -> Arc<dyn Store> {
+    wait(open(&database().expect("this was looked at before"), limits))
+}
+
+fn handles(limits: Limits, count: usize) -> Vec<Handle> {
     let url = database().expect("this was looked at before");
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(open(&url, limits)))
+    let handle = |_| {
+        let store = wait(open(&url, limits.clone()));
+        Handle { store: Arc::<Postgres>::clone(&store), nodes: store }
+    };
+    (0..count).map(handle).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract() {
-    if database().is_some() {
+    if Cluster::shared().is_some() {
         contract::run_all(&fresh).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_the_contract_of_nodes() {
+    if Cluster::shared().is_some() {
+        contract::nodes(&handles).await;
     }
 }

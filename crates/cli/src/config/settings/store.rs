@@ -1,0 +1,144 @@
+//! The settings of the store: `[store]`.
+
+use std::path::Path;
+
+use super::defaults::{self, span};
+use super::server::{count, from_variable};
+use super::{NodeSettings, StoreSettings};
+use crate::config::document::Place;
+use crate::config::file;
+use crate::config::finding::{Findings, Wrong};
+use crate::config::secret::{Surroundings, sealing_key};
+use crate::config::value::StoreUrl;
+
+/// Goes before `[store] url`.
+pub(crate) const STORE_URL_VARIABLE: &str = "FANFOLD_STORE_URL";
+
+/// `[store]`
+pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> StoreSettings {
+    let place = Place::of(["store"]);
+    let from_environment = from_variable::<StoreUrl>(STORE_URL_VARIABLE, around, findings);
+    let is_from_environment = from_environment.is_some();
+    let url = from_environment.or(store.url.as_ref().map(|url| url.0.clone()));
+    if let Some(wrong) = url.as_ref().and_then(|url| unfit_folder(url, &around.folder)) {
+        match is_from_environment {
+            true => findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong),
+            false => findings.mistake(&place.key("url"), wrong),
+        }
+    }
+    let (soft, hard) = (store.size_soft.map(|size| size.0), store.size_hard.map(|size| size.0));
+    if let (Some(soft), Some(hard)) = (soft, hard)
+        && soft >= hard
+    {
+        findings.mistake(
+            &place.key("size_hard"),
+            Wrong::new("size_hard is not larger than size_soft").hint(
+                "make room between them: up to size_soft nothing is removed, from size_hard on nothing is accepted",
+            ),
+        );
+    }
+    let built_in = fanfold_store::Limits::default();
+    let url = resolve(url.unwrap_or(StoreUrl::Sqlite { path: "fanfold.db".into() }), &around.folder);
+    if matches!(url, StoreUrl::Postgres { .. }) && store.key.is_none() {
+        let wrong =
+            Wrong::new("a PostgreSQL store needs a key, the same on every node, and none is given").hint(KEY_HINT);
+        match is_from_environment {
+            true => findings.mistake_elsewhere(STORE_URL_VARIABLE, wrong),
+            false => findings.mistake(&place.key("url"), wrong),
+        }
+    }
+    StoreSettings {
+        node: node(&store, &url, &place, around, findings),
+        url,
+        limits: fanfold_store::Limits {
+            inline_max: store.inline_max.map_or(built_in.inline_max, |size| to_usize(size.0)),
+            waiting_max: store.waiting_max.map_or(built_in.waiting_max, u64::from),
+            lock_queue_max: store.lock_queue_max.map_or(built_in.lock_queue_max, u64::from),
+            size_soft: soft,
+            size_hard: hard,
+            keep_min: span(&store.keep_min).unwrap_or(built_in.keep_min),
+        },
+    }
+}
+
+/// What concerns a store that nodes share: needed with PostgreSQL, refused with the embedded one.
+fn node(
+    store: &file::Store,
+    url: &StoreUrl,
+    place: &Place,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<NodeSettings> {
+    match url {
+        StoreUrl::Sqlite { .. } => {
+            let given = [
+                ("key", store.key.is_some()),
+                ("node", store.node.is_some()),
+                ("lease", store.lease.is_some()),
+                ("readers", store.readers.is_some()),
+            ];
+            for (key, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+                let wrong = Wrong::new(format!("{key} means nothing to the embedded store"));
+                findings.mistake(&place.key(key), wrong.hint("leave it out, or use url = \"postgres://...\""));
+            }
+            None
+        }
+        StoreUrl::Postgres { .. } => {
+            let text = store.key.as_ref()?;
+            if !text.0.contains("${") {
+                let wrong = Wrong::new("a secret stands in this file");
+                findings
+                    .warning(&place.key("key"), wrong.hint("keep it elsewhere, and write ${env:NAME} or ${file:PATH}"));
+            }
+            let key =
+                sealing_key(&text.0, around).map_err(|wrong| findings.bad_value(&place.key("key"), wrong)).ok()?;
+            Some(NodeSettings {
+                key,
+                name: store.node.clone().unwrap_or_else(machine),
+                lease: span(&store.lease).unwrap_or(defaults::LEASE),
+                readers: count(store.readers.unwrap_or(defaults::READERS)),
+            })
+        }
+    }
+}
+
+/// What to do about a missing key.
+const KEY_HINT: &str =
+    "make one with: openssl rand -base64 32, and write key = \"${env:FANFOLD_STORE_KEY}\" in [store]";
+
+/// The name of the machine.
+fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What is wrong with the folder of a store's file. The folder of the configuration itself needs no look.
+fn unfit_folder(url: &StoreUrl, folder: &Path) -> Option<Wrong> {
+    let StoreUrl::Sqlite { path } = url else { return None };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
+    let parent = folder.join(parent);
+    let shown = parent.display();
+    match std::fs::metadata(&parent) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(Wrong::new(format!("{shown} is not a folder")).hint("name a file in a folder")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(
+            Wrong::new(format!("there is no folder {shown}"))
+                .hint("make it first: the file of the store is made by itself, its folder is not"),
+        ),
+        Err(error) => Some(
+            Wrong::new(format!("the folder {shown} cannot be reached: {error}"))
+                .hint("the user that runs Fanfold must be able to write there"),
+        ),
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A relative path counts from the folder of the file, so that a start from elsewhere does not open an empty store.
+fn resolve(url: StoreUrl, folder: &Path) -> StoreUrl {
+    match url {
+        StoreUrl::Sqlite { path } => StoreUrl::Sqlite { path: folder.join(path) },
+        StoreUrl::Postgres { url } => StoreUrl::Postgres { url },
+    }
+}

@@ -1,0 +1,96 @@
+//! The store that is configured, opened.
+
+use std::sync::Arc;
+
+use fanfold_store::postgres::{self, Postgres};
+use fanfold_store::sqlite::{self, Sqlite};
+use fanfold_store::{Error, Nodes, Read, ReadAll, Store};
+
+use crate::config::{StoreSettings, StoreUrl};
+
+/// An open store, whichever it is.
+#[derive(Debug, Clone)]
+pub(crate) enum OpenStore {
+    /// A file that belongs to this process.
+    Sqlite(Arc<Sqlite>),
+    /// A database that nodes share.
+    Postgres(Arc<Postgres>),
+}
+
+impl OpenStore {
+    /// Opens the store; a file is locked for this process by that. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// If it is locked, damaged, not writable, not reachable, or not one.
+    pub(crate) async fn open(settings: &StoreSettings) -> Result<Self, Error> {
+        let limits = settings.limits.clone();
+        match (&settings.url, &settings.node) {
+            (StoreUrl::Sqlite { path }, _) => {
+                Ok(Self::Sqlite(Sqlite::open(sqlite::Config { limits, ..sqlite::Config::new(path) })?))
+            }
+            (StoreUrl::Postgres { url }, Some(node)) => {
+                let config = postgres::Config::new(url.as_ref().clone(), node.key.0);
+                let config = postgres::Config { limits, readers: node.readers, ..config };
+                Ok(Self::Postgres(Postgres::open(config).await?))
+            }
+            // The configuration refuses it with a better hint.
+            (StoreUrl::Postgres { .. }, None) => {
+                Err(Error::Unavailable { detail: "the store has no key".to_owned(), may_have_committed: false })
+            }
+        }
+    }
+
+    /// What the engine gets.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => Arc::clone(store) as Arc<dyn Store>,
+            Self::Postgres(store) => Arc::clone(store) as Arc<dyn Store>,
+        }
+    }
+
+    /// What the front doors get.
+    pub(crate) fn read(&self) -> Arc<dyn Read> {
+        match self {
+            Self::Sqlite(store) => Arc::clone(store) as Arc<dyn Read>,
+            Self::Postgres(store) => Arc::clone(store) as Arc<dyn Read>,
+        }
+    }
+
+    /// What whoever moves operations gets.
+    pub(crate) fn read_all(&self) -> Arc<dyn ReadAll> {
+        match self {
+            Self::Sqlite(store) => Arc::clone(store) as Arc<dyn ReadAll>,
+            Self::Postgres(store) => Arc::clone(store) as Arc<dyn ReadAll>,
+        }
+    }
+
+    /// The other nodes, where there may be some.
+    pub(crate) fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(store) => Some(Arc::clone(store) as Arc<dyn Nodes>),
+        }
+    }
+
+    /// A secret key for this purpose.
+    pub(crate) fn derive_key(&self, purpose: &str) -> [u8; 32] {
+        match self {
+            Self::Sqlite(store) => store.derive_key(purpose),
+            Self::Postgres(store) => store.derive_key(purpose),
+        }
+    }
+
+    /// Finishes what is queued and closes it.
+    ///
+    /// # Errors
+    /// If it was not closed cleanly. Nothing is lost then.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => {
+                store.close().await;
+                Ok(())
+            }
+        }
+    }
+}
