@@ -16,6 +16,7 @@ mod full_disk;
 mod help;
 mod locks;
 mod moving;
+mod nodes;
 mod notices;
 mod operating;
 mod ops;
