@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
 use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
-use fanfold_store::{Error as StoreError, Hold, NoticeId, Store};
+use fanfold_store::{Epoch, Error as StoreError, Hold, Node, NoticeId, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -86,6 +86,13 @@ impl Engine {
     /// The metrics of the engine; its targets have their own.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// The nodes that share the store, as of this one's latest beat, and which of them this one is; `None` where it is alone by
+    /// its making.
+    pub fn nodes(&self) -> Option<(Epoch, Vec<Node>)> {
+        let members = self.shared.members.as_ref()?;
+        Some((self.shared.lease.term().epoch(), members.seen()))
     }
 
     /// Operations in memory now.

@@ -24,6 +24,7 @@ pub struct Metrics {
     overdue: Gauge,
     clock_jumps: Counter,
     nodes: Gauge,
+    nodes_differing: Gauge,
     adopted: Counter,
     leases_lost: Counter,
 }
@@ -84,6 +85,7 @@ impl Default for Metrics {
             overdue: Gauge::default(),
             clock_jumps: Counter::default(),
             nodes: Gauge::default(),
+            nodes_differing: Gauge::default(),
             adopted: Counter::default(),
             leases_lost: Counter::default(),
         }
@@ -120,6 +122,11 @@ impl Metrics {
             "fanfold_nodes",
             "Nodes on the store that have neither left nor been fenced off, as this one sees it; 0 without nodes",
             self.nodes.clone(),
+        );
+        registry.register(
+            "fanfold_nodes_differing",
+            "Nodes whose mounts, targets or routes are configured otherwise than this one's",
+            self.nodes_differing.clone(),
         );
         registry.register(
             "fanfold_operations_adopted",
@@ -168,8 +175,9 @@ impl Metrics {
         u64::try_from(self.nodes.get()).unwrap_or(0)
     }
 
-    pub(crate) fn nodes_alive(&self, number: usize) {
+    pub(crate) fn nodes_alive(&self, number: usize, differing: usize) {
         self.nodes.set(i64::try_from(number).unwrap_or(i64::MAX));
+        self.nodes_differing.set(i64::try_from(differing).unwrap_or(i64::MAX));
     }
 
     /// Operations that were taken over from other nodes.

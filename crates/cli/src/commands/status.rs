@@ -31,6 +31,19 @@ struct Form {
     running: u64,
     operations: BTreeMap<String, u64>,
     store: Store,
+    #[serde(default)]
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    name: String,
+    epoch: u64,
+    this: bool,
+    standing: String,
+    version: String,
+    configuration: String,
+    beat_at: Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,7 +93,24 @@ fn table(url: &str, form: &Form) -> Table {
     let Store { used_bytes, free_bytes, log_bytes, .. } = form.store;
     let store = format!("{} used{bound}, {} free, {} in the log", size(used_bytes), size(free_bytes), size(log_bytes));
     fact("store", Cell::plain(store));
+    let own = form.nodes.iter().find(|node| node.this).map(|node| node.configuration.as_str());
+    for node in &form.nodes {
+        fact("node", node_cell(node, own));
+    }
     table
+}
+
+/// A server on the same store. `own`: how the one that answers is configured.
+fn node_cell(node: &Node, own: Option<&str>) -> Cell {
+    let Node { name, epoch, standing, version, beat_at, .. } = node;
+    let this = if node.this { ", this one" } else { "" };
+    let text = format!("{name} ({epoch}){this}, {standing}, version {version}, last beat {}", time(*beat_at));
+    match own {
+        Some(own) if own != node.configuration => {
+            Cell::toned(Tone::Doubtful, format!("{text}; its mounts, targets or routes are configured otherwise"))
+        }
+        _ => Cell::plain(text),
+    }
 }
 
 /// A number of octets with a unit, to one decimal.

@@ -4,11 +4,11 @@
 mod lease;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfold_store::{NewNode, Nodes};
+use fanfold_store::{NewNode, Node, Nodes, Standing};
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::Clock;
@@ -49,6 +49,8 @@ pub(crate) struct Members {
     pub(crate) lease: Duration,
     /// How many others there are, as of the last beat.
     others: AtomicUsize,
+    /// All of them, as of the last beat.
+    seen: Mutex<Vec<Node>>,
     /// There may be something to adopt.
     pub(crate) gone: Notify,
     /// There may be news.
@@ -72,6 +74,7 @@ impl Members {
             node,
             lease,
             others: AtomicUsize::new(0),
+            seen: Mutex::default(),
             gone: Notify::new(),
             look: Notify::new(),
             news: Notify::new(),
@@ -107,9 +110,24 @@ impl Members {
         self.lease / BEATS
     }
 
-    /// So many others were alive at the last beat.
-    pub(crate) fn note_others(&self, others: usize) {
-        self.others.store(others, Ordering::Relaxed);
+    /// These nodes there were at the last beat; gives how many of them were alive, this one included.
+    pub(crate) fn note_seen(&self, nodes: &[Node]) -> usize {
+        let alive = nodes.iter().filter(|node| node.standing == Standing::Member).count();
+        self.others.store(alive.saturating_sub(1), Ordering::Relaxed);
+        nodes.clone_into(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        alive
+    }
+
+    /// All nodes, as of the last beat.
+    pub(crate) fn seen(&self) -> Vec<Node> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of them have another configuration than this one.
+    pub(crate) fn differing(&self, nodes: &[Node]) -> usize {
+        let differs =
+            |node: &&Node| node.standing == Standing::Member && node.node.configuration != self.node.configuration;
+        nodes.iter().filter(differs).count()
     }
 
     /// Whether there are other nodes, as far as is known.

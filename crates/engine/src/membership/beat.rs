@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_store::{Change, Error, Node, Standing};
+use fanfold_store::{Change, Error, Node};
 
 use super::watch::Watch;
 use crate::clock::jitter;
@@ -70,9 +70,8 @@ fn too_slow() -> Error {
 }
 
 fn note_others(shared: &Shared, members: &Members, nodes: &[Node]) {
-    let alive = nodes.iter().filter(|node| node.standing == Standing::Member).count();
-    members.note_others(alive.saturating_sub(1));
-    shared.metrics.nodes_alive(alive);
+    let alive = members.note_seen(nodes);
+    shared.metrics.nodes_alive(alive, members.differing(nodes));
     if alive < nodes.len() {
         members.gone.notify_one();
     }

@@ -67,7 +67,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: 1,024 queued writes, 8 readers, 3 s to connect, 5 s for a statement.
+    /// The defaults: 1,024 queued writes, 8 readers, 3 s to connect, 3 s for a statement.
     pub fn new(url: Url, key: [u8; 32]) -> Self {
         Self {
             url,
@@ -76,7 +76,7 @@ impl Config {
             queue_max: 1_024,
             readers: 8,
             connect: Duration::from_secs(3),
-            patience: Duration::from_secs(5),
+            patience: Duration::from_secs(3),
         }
     }
 }

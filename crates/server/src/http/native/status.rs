@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fanfold_core::operation::Status;
+use fanfold_store::{Node, Standing};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -28,6 +29,46 @@ struct StatusForm {
     /// The caller's operations by status, those that have ended and are still kept included.
     operations: BTreeMap<&'static str, u64>,
     store: StoreForm,
+    /// The servers that share the store; left out where only one can have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<Vec<NodeForm>>,
+}
+
+/// One of the servers that share a store.
+#[derive(Debug, Serialize)]
+struct NodeForm {
+    name: String,
+    /// Tells its lives apart.
+    epoch: u64,
+    /// Whether it is the one that answers.
+    this: bool,
+    /// `member`, `left` or `fenced`.
+    standing: &'static str,
+    version: String,
+    /// A hash of mounts, targets and routes.
+    configuration: String,
+    joined_at: Timestamp,
+    /// By its own clock.
+    beat_at: Timestamp,
+}
+
+fn nodes(shared: &Shared) -> Option<Vec<NodeForm>> {
+    let (own, nodes) = shared.engine.nodes()?;
+    let form = |node: Node| NodeForm {
+        this: node.epoch == own,
+        epoch: node.epoch.0,
+        standing: match node.standing {
+            Standing::Member => "member",
+            Standing::Left => "left",
+            Standing::Fenced => "fenced",
+        },
+        name: node.node.name,
+        version: node.node.version,
+        configuration: node.node.configuration,
+        joined_at: node.node.joined_at,
+        beat_at: node.beat_at,
+    };
+    Some(nodes.into_iter().map(form).collect())
 }
 
 /// In octets.
@@ -64,5 +105,6 @@ pub(super) async fn show(shared: &Shared, visit: &Visit) -> Result<Response, Sto
             hard_bound_bytes: size.hard,
             trouble: shared.store.trouble().as_ref().map(trouble_in_words),
         },
+        nodes: nodes(shared),
     }))
 }
