@@ -1,5 +1,6 @@
 //! Developer commands, and the rules of the house that a program can check.
 
+pub mod adoption;
 pub mod defects;
 pub mod followers;
 pub mod tidy;

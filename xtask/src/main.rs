@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{defects, followers, tidy, torn, torture};
+use xtask::{adoption, defects, followers, tidy, torn, torture};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  adoption [OPTIONS]       measures how long until other nodes own what a killed one had waiting (needs PostgreSQL)
+      --operations N       how many wait (100000)
+      --lease S            the lease of the nodes, in seconds (10)
   followers [OPTIONS]      measures what an idle follower costs in memory, by streams of events and by ?wait=
       --count N            how many follow (10000)
       --kib-max K          fails if one costs more than so many KiB (32)
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
     let done = match command.as_deref() {
+        Some("adoption") => Options::read(arguments).and_then(|options| measure_adoption(&options)),
         Some("defects") => {
             let given: Vec<String> = arguments.collect();
             let command = if given.is_empty() { words(TESTS) } else { given };
@@ -182,6 +187,16 @@ fn measure_followers(options: &Options) -> Result<ExitCode> {
         is_good &= cost.each_kib() <= kib_max as f64;
     }
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure_adoption(options: &Options) -> Result<ExitCode> {
+    options.only(&["--operations", "--lease"])?;
+    let lease = Duration::from_secs(options.number("--lease", 10));
+    let program = program()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let adoption = runtime.block_on(adoption::measure(&program, options.number("--operations", 100_000), lease))?;
+    say(&format!("adoption: {adoption}"));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Builds the program under test, and tells where it is.
