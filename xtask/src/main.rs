@@ -30,6 +30,8 @@ usage: cargo xtask COMMAND
   torture [OPTIONS]        kills the server under load, and judges what became of every operation
       --seed S             what clients and targets do is drawn from it (1)
       --kills N            kill -9s (20)
+      --nodes N            servers; more than one share a PostgreSQL of their own (1)
+      --pauses N           how often one of several is paused (SIGSTOP), mostly for longer than its lease (0)
 ";
 
 fn main() -> ExitCode {
@@ -168,8 +170,16 @@ fn torn_writes(options: &Options) -> Result<ExitCode> {
 }
 
 fn tortured(options: &Options) -> Result<ExitCode> {
-    options.only(&["--seed", "--kills"])?;
-    let effort = torture::Effort { seed: options.number("--seed", 1), kills: options.count("--kills", 20) };
+    options.only(&["--seed", "--kills", "--nodes", "--pauses"])?;
+    let effort = torture::Effort {
+        seed: options.number("--seed", 1),
+        kills: options.count("--kills", 20),
+        nodes: options.count("--nodes", 1),
+        pauses: options.count("--pauses", 0),
+    };
+    if effort.pauses > 0 && (effort.nodes < 2 || effort.kills == 0) {
+        bail!("--pauses come between --kills of several --nodes");
+    }
     let report = torture::run(&program()?, effort)?;
     say(&report.to_string());
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

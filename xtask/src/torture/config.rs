@@ -18,6 +18,15 @@ pub(super) const ANSWERED: Duration = Duration::from_millis(CONNECT_MS + RESPONS
 /// How long after that a target may still act.
 pub(super) const SETTLE: Duration = Duration::from_millis(SETTLE_MS);
 
+/// How long nodes leave each other alone.
+pub(super) const LEASE: Duration = Duration::from_secs(2);
+
+/// What secrets are encrypted with where nodes share a database.
+const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+/// How long after its recorded start an attempt may leave.
+pub(super) const CONNECT: Duration = Duration::from_millis(CONNECT_MS);
+
 const CONNECT_MS: u64 = 500;
 const RESPONSE_MS: u64 = 400;
 const SETTLE_MS: u64 = 150;
@@ -34,7 +43,12 @@ pub(super) enum Form {
 
 /// Where everything listens.
 pub(super) struct Places {
+    /// Where clients and lower controllers go: the server, or what stands in front of several.
     pub(super) server: String,
+    /// Where each server listens.
+    pub(super) nodes: Vec<String>,
+    /// The database that several share; `None`: one server with a file.
+    pub(super) database: Option<String>,
     /// Names and URLs.
     pub(super) targets: Vec<(&'static str, String)>,
     /// The URL of who is told.
@@ -42,16 +56,18 @@ pub(super) struct Places {
 }
 
 /// The configuration: everything is quick, so that a kill meets all of it.
-pub(super) fn config(places: &Places, form: Form) -> String {
+pub(super) fn config(places: &Places, node: usize, form: Form) -> String {
     let reduced = form == Form::Reduced;
     let secrets = if reduced { format!("{:?}", &SECRETS[..1]) } else { format!("{SECRETS:?}") };
     let mut text = format!(
-        "[server]\nlisten = \"{0}\"\ncallback = \"{0}\"\nshutdown_grace = \"3s\"\n\n\
-         [store]\nurl = \"sqlite:fanfold.db\"\n\n\
+        "[server]\nlisten = \"{}\"\ncallback = \"{}\"\nshutdown_grace = \"3s\"\n\n\
+         [store]\n{}\n\
          [notices]\nallow = [\"127.0.0.0/8\"]\nsecrets = {secrets}\nattempts = {NOTICE_TRIES}\nbackoff = \"50ms\"\n\
          backoff_max = \"400ms\"\ntimeouts = {{ connect = \"500ms\", response = \"400ms\" }}\n\n\
          [[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n\n",
-        places.server
+        places.nodes[node],
+        places.server,
+        store(places, node)
     );
     for (name, url) in places.targets.iter().filter(|(name, _)| !(reduced && REMOVED.contains(name))) {
         text.push_str(&target(name, url));
@@ -63,6 +79,15 @@ pub(super) fn config(places: &Places, form: Form) -> String {
         text.push_str("[[routes]]\nmatch = \"POST /bad\"\ntargets = [\"nobody\"]\n");
     }
     text
+}
+
+fn store(places: &Places, node: usize) -> String {
+    match &places.database {
+        None => "url = \"sqlite:fanfold.db\"\n".to_owned(),
+        Some(url) => {
+            format!("url = \"{url}\"\nkey = \"{KEY}\"\nnode = \"node-{node}\"\nlease = \"{}s\"\n", LEASE.as_secs())
+        }
+    }
 }
 
 fn target(name: &str, url: &str) -> String {
@@ -98,12 +123,17 @@ mod tests {
 
     #[test]
     fn every_route_is_a_table_with_targets() {
-        let places =
-            Places { server: "127.0.0.1:0".into(), targets: Vec::new(), receiver: "http://127.0.0.1:1".into() };
+        let places = Places {
+            server: "127.0.0.1:0".into(),
+            nodes: vec!["127.0.0.1:0".into()],
+            database: None,
+            targets: Vec::new(),
+            receiver: "http://127.0.0.1:1".into(),
+        };
         for (form, count) in
             [(Form::Whole, PLANS.len()), (Form::Reduced, PLANS.len() - 2), (Form::Bad, PLANS.len() + 1)]
         {
-            let text = config(&places, form);
+            let text = config(&places, 0, form);
             let file: toml::Table = text.parse().unwrap();
             let routes = file["routes"].as_array().unwrap();
             assert_eq!(routes.len(), count);

@@ -12,6 +12,7 @@ mod announce;
 mod clients;
 mod config;
 mod coverage;
+mod front;
 mod journal;
 mod lower;
 mod oracle;
@@ -30,6 +31,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use fanfold_testkit::postgres::Cluster;
 use fanfold_testkit::{FakeTarget, Http};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -75,6 +77,15 @@ const REPLAY_MAX: usize = 1_000;
 /// How long targets are away where they come back in the same life.
 const AWAY: Duration = Duration::from_millis(200);
 
+/// How long a server is paused so that the others take over: its lease, and then some.
+const LONG_PAUSE: Duration = Duration::from_millis(3_500);
+
+/// The same so that nobody notices.
+const SHORT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What several servers need.
+const NEEDED: &str = "several servers need PostgreSQL; on Debian: apt-get install postgresql-15";
+
 /// How often the world looks at its clock.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -85,6 +96,10 @@ pub struct Effort {
     pub seed: u64,
     /// `kill -9`s.
     pub kills: usize,
+    /// Servers; more than one share a PostgreSQL of their own.
+    pub nodes: usize,
+    /// How often one of several is stopped in its tracks, mostly for longer than its lease.
+    pub pauses: usize,
 }
 
 /// Tortures `program`. The folder of the run is kept if something was wrong, and the report names it.
@@ -108,19 +123,28 @@ pub fn run(program: &Path, effort: Effort) -> Result<Report> {
 
 async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report> {
     let journal = Journal::create(&folder.join("journal.jsonl"))?;
-    let (world, errands) = World::new(journal, Random::new(effort.seed));
+    let (world, errands) = World::new(journal, Random::new(effort.seed), effort.nodes);
     let world = Arc::new(world);
     let shelves: Vec<Arc<Shelf>> = PLAIN.iter().map(|_| Arc::default()).collect();
     let targets = targets(&world, &shelves).await;
     let receiver = Receiver::start(Arc::clone(&world)).await;
+    let cluster = (effort.nodes > 1).then(|| Cluster::start().context(NEEDED)).transpose()?;
+    let database = cluster.as_ref().map(|cluster| cluster.url(&cluster.create_database()));
+    let server = free_address()?;
+    let nodes = match effort.nodes {
+        0 | 1 => vec![server.clone()],
+        several => (0..several).map(|_| free_address()).collect::<Result<_>>()?,
+    };
     let places = Places {
-        server: free_address()?,
+        server,
+        nodes,
+        database,
         targets: targets.iter().map(|(name, target)| (*name, target.url())).collect(),
         receiver: receiver.url(),
     };
     let http = Http::new(&places.server);
     let book = Arc::new(Book::default());
-    let mut server = Server::new(program, folder, http.clone(), Arc::clone(&world), places);
+    let mut server = Server::new(program, folder, http.clone(), Arc::clone(&world), places).await?;
     let (stop, stopped) = watch::channel(false);
 
     let mut crowd = JoinSet::new();
@@ -161,7 +185,7 @@ async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report
     calm.send_replace(true);
     let report = report::of(&server, &world, &book, &receiver).await?;
     staff.shutdown().await;
-    server.stop().await?;
+    server.stop_all().await?;
     Ok(report)
 }
 
@@ -178,8 +202,12 @@ async fn turns(server: &mut Server, effort: Effort, world: &World, book: &Book) 
             server.start_again(Before::Stop).await?;
             tokio::time::sleep(Duration::from_millis(world.draw(AFTER_STOP_MS) as u64)).await;
         }
-        server.kill();
+        server.kill()?;
         server.start_again(Before::Kill).await?;
+        // Spread evenly over the kills.
+        if turn * effort.pauses / effort.kills > (turn - 1) * effort.pauses / effort.kills {
+            server.pause(if world.draw(4) == 0 { SHORT_PAUSE } else { LONG_PAUSE }).await?;
+        }
         if turn % 50 == 0 {
             report::progress(&format!("{turn} kills, {accepted} accepted"));
         }

@@ -1,6 +1,7 @@
 //! Judges one operation: what Fanfold says of it, against what the targets truly did.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -60,8 +61,13 @@ pub(super) enum Before {
     Stop,
 }
 
-/// The starts of the server, oldest first, by its own clock.
-pub(super) type Starts = Vec<(Timestamp, Before)>;
+/// The starts of servers, oldest first, by their own clock.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    pub(super) all: Vec<(Timestamp, Before)>,
+    /// Where several nodes share the work, what one of them left behind is recorded by the others this much later at the most.
+    pub(super) adopted_within: Option<Duration>,
+}
 
 /// Everything about one operation.
 pub(super) struct Case<'a> {
@@ -302,7 +308,14 @@ fn time(entry: &Value) -> Option<Timestamp> {
 /// How the process ended before the start that recorded this entry.
 pub(super) fn before(starts: &Starts, entry: &Value) -> Before {
     let Some(at) = time(entry) else { return Before::Nothing };
-    starts.iter().rev().find(|(start, _)| *start <= at).map_or(Before::Nothing, |(_, before)| *before)
+    let ended = |before: &&(Timestamp, Before)| before.0 <= at;
+    if let Some(within) = starts.adopted_within {
+        let lately = |(start, before): &(Timestamp, Before)| *before == Before::Kill && *start + within >= at;
+        if starts.all.iter().filter(ended).any(lately) {
+            return Before::Kill;
+        }
+    }
+    starts.all.iter().rev().find(ended).map_or(Before::Nothing, |(_, before)| *before)
 }
 
 /// Operations that hold the same lock take turns: their requests never interleave. `by_lock`: for each lock and target, the

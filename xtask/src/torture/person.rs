@@ -42,7 +42,8 @@ impl Person {
             let faults = self.world.has_faults();
             match if faults { self.world.draw(48) } else { usize::MAX } {
                 0..=3 => self.hold().await,
-                4 => self.drain().await,
+                // One of several says nothing of the others.
+                4 if self.world.nodes == 1 => self.drain().await,
                 5..=6 => self.acknowledge().await,
                 7..=8 => drop(self.replay(REPLAY_MAX).await),
                 9..=20 => self.retry().await,

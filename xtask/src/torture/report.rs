@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 
 use super::clients::{Accepted, Book};
+use super::config::CONNECT;
 use super::coverage::Coverage;
-use super::journal::Leg;
+use super::journal::{Entry, Leg};
 use super::oracle::{self, Before, Breach, Case};
 use super::plans::{PLANS, Plan};
 use super::receiver::Receiver;
@@ -27,6 +29,11 @@ const EVERY_ROUTE: usize = 20;
 pub struct Report {
     kills: usize,
     kills_in_flight: usize,
+    pauses: usize,
+    nodes: usize,
+    /// Requests that left later than the recorded start of their attempt allows: the process was stopped between its last look at
+    /// its lease and the write. Nobody can prevent that; what follows from it is not judged.
+    window_sends: usize,
     accepted: usize,
     by_status: BTreeMap<String, usize>,
     /// Outcomes that are unknown, in operations that ended.
@@ -46,7 +53,7 @@ impl Report {
 
     /// What had to take part and did not.
     fn lacks(&self) -> Vec<String> {
-        let mut lacks = self.coverage.lacks(self.kills);
+        let mut lacks = self.coverage.lacks(self.kills, self.nodes);
         if self.kills_in_flight * 2 <= self.kills {
             lacks.push("attempts in flight at most kills".to_owned());
         }
@@ -87,11 +94,13 @@ impl fmt::Display for Report {
         let ended = |status: &str| self.by_status.get(status).copied().unwrap_or(0);
         write!(
             f,
-            "torture: kills={} in_flight={} accepted={} completed={} failed={} canceled={} unresolved={} lost={} \
+            "torture: kills={} pauses={} in_flight={} window_sends={} accepted={} completed={} failed={} canceled={} unresolved={} lost={} \
              blind_repeats={} forward_after_undo={} wrong_consistency={} needless_unknown={} stuck={} notices_missing={} \
              unrecorded_sends={} lock_overlaps={} notices_out_of_order={} overwritten={} actions_lost={} unflagged={} twice={} wrong_answers={} changed_after_end={} broken_by_stop={}",
             self.kills,
+            self.pauses,
             self.kills_in_flight,
+            self.window_sends,
             self.accepted,
             ended("completed"),
             ended("failed"),
@@ -120,7 +129,13 @@ impl fmt::Display for Report {
 
 /// Reads and judges everything.
 pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &Receiver) -> Result<Report> {
-    let mut report = Report { kills: server.kills, coverage: Coverage(world.counts()), ..Report::default() };
+    let mut report = Report {
+        kills: server.kills,
+        pauses: server.pauses,
+        nodes: world.nodes,
+        coverage: Coverage(world.counts()),
+        ..Report::default()
+    };
     let accepted = book.all();
     report.accepted = accepted.len();
     let listed = server.all("/api/v1/operations", "operations").await?;
@@ -131,7 +146,7 @@ pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &R
     for id in book.retries().iter().filter(|id| !there.contains(id.as_str())) {
         report.note(Breach::Lost, format!("{id} (a retry)"));
     }
-    for (_, before) in &server.starts {
+    for (_, before) in &server.starts.all {
         match before {
             Before::Nothing => {}
             Before::Kill => report.coverage.add("stop", "kill", 1),
@@ -219,7 +234,9 @@ impl Judging<'_> {
             journal: &self.world.journal,
             first: first.as_ref(),
         };
-        for (wrong, what) in oracle::judge(&case) {
+        let window_sends = seen.iter().filter(|entry| self.is_late(entry, &history)).count();
+        report.window_sends += window_sends;
+        for (wrong, what) in oracle::judge(&case).into_iter().filter(|_| window_sends == 0) {
             report.note(wrong, format!("{id} ({}): {what}", plan.name));
         }
         report.coverage.operation(&case);
@@ -238,13 +255,39 @@ impl Judging<'_> {
     }
 }
 
+impl Judging<'_> {
+    /// Whether a request came to its target so long after the recorded start of its attempt that it must have left too late.
+    fn is_late(&self, entry: &Entry, history: &[Value]) -> bool {
+        if self.server.pauses == 0 {
+            return false;
+        }
+        let leg = match entry.leg {
+            Leg::Forward => "forward",
+            Leg::Undo => "undo",
+            Leg::Probe => "probe",
+        };
+        let of_it =
+            |one: &&Value| one["event"] == "attempt_started" && one["leg"] == leg && one["target"] == entry.target;
+        let Some(started) = history.iter().filter(of_it).nth(entry.attempt.saturating_sub(1) as usize) else {
+            return false;
+        };
+        let Some(started) = started["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()) else {
+            return false;
+        };
+        self.world.time_of(entry.at_ms) > started + CONNECT + LATE
+    }
+}
+
+/// How much longer than it may take to leave a request may take to be written down, on a busy machine.
+const LATE: Duration = Duration::from_millis(700);
+
 /// The number of the start after a kill that recorded this entry.
 fn start_of(server: &Server, entry: &Value) -> Option<usize> {
     if oracle::before(&server.starts, entry) != Before::Kill {
         return None;
     }
     let at: jiff::Timestamp = entry["at"].as_str()?.parse().ok()?;
-    Some(server.starts.iter().filter(|(start, _)| *start <= at).count())
+    Some(server.starts.all.iter().filter(|(start, _)| *start <= at).count())
 }
 
 /// Tells how far a long run is.

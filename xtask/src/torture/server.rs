@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::config::{self, Form, Places};
+use super::front::Front;
 use super::oracle::{Before, Breach, Starts};
 use super::world::World;
 
@@ -21,6 +22,9 @@ const STILL_MAX: Duration = Duration::from_secs(45);
 /// How long reading another configuration may take.
 const RELOAD_MAX: Duration = Duration::from_secs(20);
 
+/// How long after a server was started again the others may record what it had left behind: its lease, and then some.
+const ADOPTED_WITHIN: Duration = Duration::from_secs(15);
+
 /// How often it is looked for what it printed.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -29,48 +33,126 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) struct Server {
     program: PathBuf,
-    folder: PathBuf,
     http: Http,
     world: Arc<World>,
     places: Places,
-    process: Option<Process>,
+    nodes: Vec<Node>,
+    /// Where there are several.
+    front: Option<Front>,
     pub(super) starts: Starts,
     pub(super) kills: usize,
+    pub(super) pauses: usize,
+}
+
+/// One server.
+struct Node {
+    folder: PathBuf,
+    http: Http,
+    process: Option<Process>,
 }
 
 impl Server {
-    pub(super) fn new(program: &Path, folder: &Path, http: Http, world: Arc<World>, places: Places) -> Self {
-        let (program, folder) = (program.to_owned(), folder.to_owned());
-        Self { program, folder, http, world, places, process: None, starts: Starts::new(), kills: 0 }
+    pub(super) async fn new(
+        program: &Path,
+        folder: &Path,
+        http: Http,
+        world: Arc<World>,
+        places: Places,
+    ) -> Result<Self> {
+        let several = places.nodes.len() > 1;
+        let mut nodes = Vec::new();
+        for (number, address) in places.nodes.iter().enumerate() {
+            let folder = if several { folder.join(format!("node-{number}")) } else { folder.to_owned() };
+            std::fs::create_dir_all(&folder)?;
+            nodes.push(Node { folder, http: Http::new(address), process: None });
+        }
+        let front = if several { Some(Front::start(&places.server, nodes.len()).await?) } else { None };
+        let adopted_within = places.database.as_ref().map(|_| ADOPTED_WITHIN);
+        let starts = Starts { all: Vec::new(), adopted_within };
+        Ok(Self { program: program.to_owned(), http, world, places, nodes, front, starts, kills: 0, pauses: 0 })
     }
 
+    /// Starts every server that is not there.
     pub(super) async fn start_again(&mut self, before: Before) -> Result<()> {
         if before == Before::Nothing {
             self.configure(Form::Whole)?;
         }
-        let mut command = Command::new(&self.program);
-        command.args(["serve", "--config", "fanfold.toml"]).current_dir(&self.folder).stdin(Stdio::null());
-        let process = Process::spawn(command);
-        process.url().await;
-        self.process = Some(process);
-        self.world.lives.fetch_add(1, Ordering::SeqCst);
-        let status = self.get("/api/v1/status").await?;
-        let started: Timestamp = status["started_at"].as_str().unwrap_or_default().parse()?;
-        self.starts.push((started, before));
+        for number in 0..self.nodes.len() {
+            let node = &mut self.nodes[number];
+            if node.process.is_some() {
+                continue;
+            }
+            let mut command = Command::new(&self.program);
+            command.args(["serve", "--config", "fanfold.toml"]).current_dir(&node.folder).stdin(Stdio::null());
+            let process = Process::spawn(command);
+            process.url().await;
+            node.process = Some(process);
+            self.world.lives.fetch_add(1, Ordering::SeqCst);
+            let status = get(&node.http, "/api/v1/status").await?;
+            let started: Timestamp = status["started_at"].as_str().unwrap_or_default().parse()?;
+            self.starts.all.push((started, before));
+            self.lead_to(number, true)?;
+        }
         Ok(())
     }
 
-    pub(super) fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
+    /// Whether what stands in front leads to a node.
+    fn lead_to(&self, number: usize, leads: bool) -> Result<()> {
+        if let Some(front) = &self.front {
+            let address = self.places.nodes[number].parse()?;
+            front.set(number, leads.then_some(address));
+        }
+        Ok(())
+    }
+
+    fn drawn(&self) -> usize {
+        self.world.draw(self.nodes.len())
+    }
+
+    /// Kills one of them.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        let number = self.drawn();
+        self.lead_to(number, false)?;
+        if let Some(process) = self.nodes[number].process.take() {
             self.world.lives.fetch_add(1, Ordering::SeqCst);
             process.kill();
             self.kills += 1;
         }
+        Ok(())
     }
 
-    /// Stops it gracefully and waits for its end.
+    /// Stops one of them in its tracks for a while (SIGSTOP, SIGCONT); the others may take over meanwhile.
+    pub(super) async fn pause(&mut self, time: Duration) -> Result<()> {
+        let number = self.drawn();
+        self.lead_to(number, false)?;
+        if let Some(process) = &self.nodes[number].process {
+            self.world.lives.fetch_add(1, Ordering::SeqCst);
+            process.pause();
+            tokio::time::sleep(time).await;
+            process.resume();
+            self.world.lives.fetch_add(1, Ordering::SeqCst);
+            self.pauses += 1;
+            // What it had begun is taken over as if it had been killed.
+            self.starts.all.push((now(), Before::Kill));
+        }
+        self.lead_to(number, true)
+    }
+
+    /// Stops one of them gracefully and waits for its end.
     pub(super) async fn stop(&mut self) -> Result<()> {
-        let Some(process) = self.process.take() else { return Ok(()) };
+        self.stop_node(self.drawn()).await
+    }
+
+    pub(super) async fn stop_all(&mut self) -> Result<()> {
+        for number in 0..self.nodes.len() {
+            self.stop_node(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn stop_node(&mut self, number: usize) -> Result<()> {
+        self.lead_to(number, false)?;
+        let Some(process) = self.nodes[number].process.take() else { return Ok(()) };
         self.world.lives.fetch_add(1, Ordering::SeqCst);
         process.terminate();
         let (status, printed) = process.ended().await;
@@ -79,13 +161,14 @@ impl Server {
     }
 
     fn configure(&self, form: Form) -> Result<()> {
-        Ok(std::fs::write(self.folder.join("fanfold.toml"), config::config(&self.places, form))?)
+        for (number, node) in self.nodes.iter().enumerate() {
+            std::fs::write(node.folder.join("fanfold.toml"), config::config(&self.places, number, form))?;
+        }
+        Ok(())
     }
 
-    /// Lets it read another configuration (SIGHUP). A bad one must change nothing.
+    /// Lets all of them read another configuration (SIGHUP). A bad one must change nothing.
     pub(super) async fn reload(&mut self, form: Form) -> Result<()> {
-        let Some(process) = &self.process else { return Ok(()) };
-        let routes = self.get("/api/v1/routes").await?;
         if form == Form::Reduced {
             self.world.reduced.store(true, Ordering::SeqCst);
         }
@@ -94,21 +177,29 @@ impl Server {
             Form::Reduced => ("the configuration was reloaded", "removed"),
             Form::Bad => ("nothing has changed", "bad"),
         };
+        let mut routes = Vec::new();
+        for node in &self.nodes {
+            routes.push(get(&node.http, "/api/v1/routes").await?);
+        }
         self.configure(form)?;
-        let before = process.printed().matches(sign).count();
-        process.reload();
-        let read = async {
-            while process.printed().matches(sign).count() == before {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        tokio::time::timeout(RELOAD_MAX, read).await.with_context(|| format!("no {sign:?} after SIGHUP"))?;
+        for process in self.nodes.iter().filter_map(|node| node.process.as_ref()) {
+            let before = process.printed().matches(sign).count();
+            process.reload();
+            let read = async {
+                while process.printed().matches(sign).count() == before {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            };
+            tokio::time::timeout(RELOAD_MAX, read).await.with_context(|| format!("no {sign:?} after SIGHUP"))?;
+        }
         match form {
             Form::Whole => self.world.reduced.store(false, Ordering::SeqCst),
             Form::Reduced => {}
             Form::Bad => {
-                if self.get("/api/v1/routes").await? != routes {
-                    self.world.blame(Breach::WrongAnswer, "a bad configuration changed the routes");
+                for (node, routes) in self.nodes.iter().zip(&routes) {
+                    if get(&node.http, "/api/v1/routes").await? != *routes {
+                        self.world.blame(Breach::WrongAnswer, "a bad configuration changed the routes");
+                    }
                 }
                 self.configure(Form::Whole)?;
             }
@@ -119,9 +210,7 @@ impl Server {
 
     /// An answer in JSON.
     pub(super) async fn get(&self, path: &str) -> Result<Value> {
-        let answer = self.http.try_request("GET", path, b"").await.with_context(|| path.to_owned())?;
-        ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.text());
-        Ok(serde_json::from_slice(&answer.body)?)
+        get(&self.http, path).await
     }
 
     /// All entries of a list, page by page.
@@ -163,4 +252,15 @@ impl Server {
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
+}
+
+async fn get(http: &Http, path: &str) -> Result<Value> {
+    let answer = http.try_request("GET", path, b"").await.with_context(|| path.to_owned())?;
+    ensure!(answer.status == 200, "{path}: {} {}", answer.status, answer.text());
+    Ok(serde_json::from_slice(&answer.body)?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is compared with it is the time of day")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }

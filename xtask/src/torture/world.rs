@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfold_testkit::Latch;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -27,6 +28,9 @@ pub(super) struct World {
     /// Counts the ends and the starts of the server: who finds it unchanged talked to one and the same process.
     pub(super) lives: AtomicU64,
     pub(super) began: Instant,
+    began_at: Timestamp,
+    /// How many servers there are.
+    pub(super) nodes: usize,
     random: Mutex<Random>,
     /// Answers that are late, and changes that are made late.
     later: Mutex<Vec<(Instant, Later)>>,
@@ -66,7 +70,7 @@ pub(super) enum Kind {
 
 impl World {
     /// The world, and where its notifications come out.
-    pub(super) fn new(journal: Journal, random: Random) -> (Self, mpsc::UnboundedReceiver<Errand>) {
+    pub(super) fn new(journal: Journal, random: Random, nodes: usize) -> (Self, mpsc::UnboundedReceiver<Errand>) {
         let (errands, to_run) = mpsc::unbounded_channel();
         let world = Self {
             journal,
@@ -74,6 +78,8 @@ impl World {
             reduced: AtomicBool::new(false),
             lives: AtomicU64::new(0),
             began: Instant::now(),
+            began_at: now(),
+            nodes,
             random: Mutex::new(random),
             later: Mutex::default(),
             errands,
@@ -81,6 +87,11 @@ impl World {
             counts: Mutex::default(),
         };
         (world, to_run)
+    }
+
+    /// The time of day of an entry of the journal.
+    pub(super) fn time_of(&self, at_ms: u128) -> Timestamp {
+        self.began_at + Duration::from_millis(u64::try_from(at_ms).unwrap_or(u64::MAX))
     }
 
     /// A number below `bound`.
@@ -160,4 +171,9 @@ impl World {
             Kind::TakeBack => truth.stands = false,
         });
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the world has a clock of its own")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }

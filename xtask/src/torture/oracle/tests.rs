@@ -54,7 +54,7 @@ fn found_with(
 ) -> Vec<Breach> {
     let journal = journal(entries);
     let plan = PLANS.iter().find(|one| one.name == plan).unwrap();
-    let starts = vec![("2026-01-01T00:00:00Z".parse().unwrap(), before)];
+    let starts = Starts { all: vec![("2026-01-01T00:00:00Z".parse().unwrap(), before)], adopted_within: None };
     let seen = journal.of(ID);
     let name = detail["targets"][0]["name"].clone();
     let notes = if noted { vec![json!({ "target": name })] } else { Vec::new() };
