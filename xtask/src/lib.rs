@@ -2,6 +2,7 @@
 
 pub mod adoption;
 pub mod defects;
+pub mod failover;
 pub mod followers;
 pub mod tidy;
 pub mod torn;

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{adoption, defects, followers, tidy, torn, torture};
+use xtask::{adoption, defects, failover, followers, tidy, torn, torture};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -13,6 +13,8 @@ usage: cargo xtask COMMAND
   adoption [OPTIONS]       measures how long until other nodes own what a killed one had waiting (needs PostgreSQL)
       --operations N       how many wait (100000)
       --lease S            the lease of the nodes, in seconds (10)
+  failover [OPTIONS]       kills the leading one of three PostgreSQL servers under load (needs patroni and etcd-server)
+      --rounds N           how often (10)
   followers [OPTIONS]      measures what an idle follower costs in memory, by streams of events and by ?wait=
       --count N            how many follow (10000)
       --kib-max K          fails if one costs more than so many KiB (32)
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
             let command = if given.is_empty() { words(TESTS) } else { given };
             planted(defects::Looks { build: words(CHECK), command })
         }
+        Some("failover") => Options::read(arguments).and_then(|options| fail_over(&options)),
         Some("tidy") => tidy(),
         Some("simulate") => Options::read(arguments).and_then(|options| simulate(&options)),
         Some("torture") => Options::read(arguments).and_then(|options| tortured(&options)),
@@ -207,6 +210,15 @@ fn measure_adoption(options: &Options) -> Result<ExitCode> {
     let adoption = runtime.block_on(adoption::measure(&program, options.number("--operations", 100_000), lease))?;
     say(&format!("adoption: {adoption}"));
     Ok(ExitCode::SUCCESS)
+}
+
+fn fail_over(options: &Options) -> Result<ExitCode> {
+    options.only(&["--rounds"])?;
+    let program = program()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(failover::run(&program, options.count("--rounds", 10)))?;
+    say(&report.to_string());
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Builds the program under test, and tells where it is.
