@@ -25,6 +25,7 @@ mod holds;
 mod limits;
 mod locks;
 pub mod model;
+pub mod moving;
 mod nodes;
 mod notices;
 mod operations;

@@ -22,6 +22,7 @@ mod holds;
 mod list;
 mod listen;
 mod locks;
+mod moving;
 mod nodes;
 mod notices;
 mod operations;
@@ -41,6 +42,7 @@ use tokio::task::JoinSet;
 use self::batch::Write;
 pub use self::connect::{BadUrl, Url};
 use self::listen::Listener;
+pub use self::moving::Destination;
 use self::readers::Readers;
 use self::writer::WriterHandle;
 use crate::policies::PolicyHashes;
@@ -92,6 +94,8 @@ pub struct Postgres {
     hashes: PolicyHashes,
     /// That of this process; 0: it is no node.
     epoch: Arc<AtomicU64>,
+    /// The database, for messages.
+    shown: String,
 }
 
 impl Postgres {
@@ -101,6 +105,15 @@ impl Postgres {
     /// [`Error::Unavailable`] if no server that takes writes can be reached, [`Error::Unusable`], [`Error::Corrupt`],
     /// [`Error::NewerSchema`], [`Error::ChangedMigration`], [`Error::Key`].
     pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
+        Self::open_if(config, true).await
+    }
+
+    /// Also where a migration into it has not been finished.
+    async fn open_unasked(config: Config) -> Result<Arc<Self>, Error> {
+        Self::open_if(config, false).await
+    }
+
+    async fn open_if(config: Config, must_be_finished: bool) -> Result<Arc<Self>, Error> {
         let connector = config.url.connector(config.connect, config.patience)?;
         let (client, connection) = connector.connect_to_set_up().await?;
         let mut running = JoinSet::new();
@@ -108,6 +121,9 @@ impl Postgres {
         let sealer = Arc::new(Sealer::new(config.key));
         let set_up = async {
             schema::migrate(&client, config.url.shown()).await?;
+            if must_be_finished {
+                moving::refuse_unfinished(&client, config.url.shown()).await?;
+            }
             schema::check_key(&client, &sealer, config.url.shown()).await
         };
         let set_up = set_up.await;
@@ -118,7 +134,8 @@ impl Postgres {
         let listener = Listener::start(connector.clone());
         let writer = WriterHandle::start(connector, config.limits.clone(), config.queue_max, Arc::clone(&epoch));
         let hashes = PolicyHashes::default();
-        Ok(Arc::new(Self { limits: config.limits, writer, readers, listener, sealer, hashes, epoch }))
+        let shown = config.url.shown().to_owned();
+        Ok(Arc::new(Self { limits: config.limits, writer, readers, listener, sealer, hashes, epoch, shown }))
     }
 
     /// Finishes what is queued and closes all connections. Requests that come later are refused with [`Error::Unavailable`].

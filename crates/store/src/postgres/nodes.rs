@@ -14,6 +14,7 @@ use super::columns::{
 };
 use super::failure::Failure;
 use super::listen::{CHANNEL, written};
+use super::moving;
 use super::session::{Alone, BoxFuture};
 use crate::record::json;
 use crate::{
@@ -30,6 +31,8 @@ const ASKED_MAX_MICROS: i64 = 3_600_000_000;
 struct Join {
     node: NewNode,
     epoch: Arc<AtomicU64>,
+    /// The database, for messages.
+    shown: String,
 }
 
 impl Alone for Join {
@@ -38,6 +41,8 @@ impl Alone for Join {
 
     fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Epoch, Failure>> {
         Box::pin(async move {
+            // A migration may have begun since the database was opened.
+            moving::refuse_unfinished(sql, &self.shown).await?;
             let row = sql.query_one("UPDATE counters SET epochs = epochs + 1 RETURNING epochs", &[]).await?;
             let epoch: i64 = get(&row, 0)?;
             let insert = "INSERT INTO nodes (epoch, name, configuration, version, joined_at, beat_at, standing)
@@ -120,7 +125,7 @@ impl Alone for Adopt {
 #[async_trait]
 impl Nodes for Postgres {
     async fn join(&self, node: NewNode) -> Result<Epoch, Error> {
-        self.writer.alone(Join { node, epoch: Arc::clone(&self.epoch) }).await
+        self.writer.alone(Join { node, epoch: Arc::clone(&self.epoch), shown: self.shown.clone() }).await
     }
 
     async fn beat(&self, now: Timestamp) -> Result<Vec<Node>, Error> {

@@ -19,7 +19,7 @@ use crate::Error;
 
 /// Held by whoever writes, from the first read of a transaction to its end. Any number would do that no other program in the
 /// same database uses.
-const WRITER_LOCK: i64 = 0x464e_4644_0000_0002;
+pub(super) const WRITER_LOCK: i64 = 0x464e_4644_0000_0002;
 
 /// How much longer than one statement a whole transaction may take.
 const STATEMENTS_PER_TRANSACTION: u32 = 2;

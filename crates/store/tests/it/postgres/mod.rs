@@ -1,5 +1,6 @@
 //! The store in PostgreSQL against the contract of all stores, on a private cluster.
 
+mod moving;
 mod random;
 
 use std::sync::Arc;

@@ -1,0 +1,238 @@
+//! Moving everything from one store into another: the rows as they stand between the two. They are read from a database in a
+//! file ([`crate::sqlite::Source`]) and written to one that nodes share ([`crate::postgres::Destination`]).
+//!
+//! Operations go in the order of their ids, a batch at a time; what hangs on one goes with it. Whatever belongs to no single
+//! operation, or would have to be looked for, goes at the end ([`Rest`]).
+
+use fanfold_core::{OperationId, Slot};
+use sha2::{Digest as _, Sha256};
+
+/// Operations of one batch at the most.
+pub(crate) const BATCH_MAX: usize = 500;
+
+/// From so many octets on a batch takes no further operation.
+pub(crate) const BATCH_OCTETS: usize = 8 * 1024 * 1024;
+
+/// Some operations, with all that hangs on them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) operations: Vec<OperationRow>,
+    pub(crate) bodies: Vec<BodyRow>,
+    pub(crate) originals: Vec<OriginalRow>,
+    pub(crate) events: Vec<EventRow>,
+    pub(crate) notes: Vec<NoteRow>,
+    pub(crate) notices: Vec<NoticeRow>,
+    /// What is in memory of it, roughly.
+    pub(crate) octets: usize,
+}
+
+impl Batch {
+    /// The last operation; `None`: there are no more.
+    pub fn last(&self) -> Option<OperationId> {
+        self.operations.last().map(|row| row.id)
+    }
+
+    /// How many operations.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether there are no more.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.operations.len() >= BATCH_MAX || self.octets >= BATCH_OCTETS
+    }
+}
+
+/// Texts are as they were chosen, times are microseconds.
+#[derive(Debug)]
+pub(crate) struct OperationRow {
+    pub(crate) id: OperationId,
+    pub(crate) tenant: String,
+    pub(crate) revision: i64,
+    pub(crate) status: String,
+    pub(crate) route: String,
+    pub(crate) dialect: String,
+    pub(crate) mount: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) verb: String,
+    pub(crate) resource: String,
+    pub(crate) targets: String,
+    pub(crate) lane: String,
+    pub(crate) lock_key: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) fingerprint: Option<Vec<u8>>,
+    pub(crate) retry_of: Option<OperationId>,
+    pub(crate) accepted_at: i64,
+    pub(crate) updated_at: i64,
+    pub(crate) wake_at: Option<i64>,
+    pub(crate) ended_at: Option<i64>,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) attention: i32,
+    pub(crate) events: i32,
+    /// Octets of everything that is recorded of it.
+    pub(crate) used: i64,
+    pub(crate) apart: String,
+    pub(crate) state: String,
+    pub(crate) policy: String,
+    pub(crate) plan: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct BodyRow {
+    pub(crate) operation: OperationId,
+    pub(crate) slot: String,
+    pub(crate) octets: Vec<u8>,
+}
+
+/// The original of a redacted message, opened.
+#[derive(Debug)]
+pub(crate) struct OriginalRow {
+    pub(crate) operation: OperationId,
+    pub(crate) tenant: String,
+    pub(crate) slot: Slot,
+    pub(crate) octets: bytes::Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct EventRow {
+    pub(crate) number: i64,
+    pub(crate) operation: OperationId,
+    pub(crate) sequence: i32,
+    pub(crate) at: i64,
+    pub(crate) event: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct NoteRow {
+    pub(crate) id: i64,
+    pub(crate) tenant: String,
+    pub(crate) operation: OperationId,
+    pub(crate) step: Option<i32>,
+    pub(crate) target: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) detail: String,
+    pub(crate) opened_at: i64,
+    pub(crate) closed_at: Option<i64>,
+    pub(crate) closed_by: Option<String>,
+    pub(crate) remark: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct NoticeRow {
+    pub(crate) number: i64,
+    pub(crate) id: String,
+    pub(crate) tenant: String,
+    pub(crate) operation: OperationId,
+    pub(crate) state: String,
+    pub(crate) kind: String,
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) receiver: String,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) attempts: i32,
+    pub(crate) due_at: i64,
+    pub(crate) last_error: Option<String>,
+    pub(crate) created_at: i64,
+    pub(crate) settled_at: Option<i64>,
+}
+
+/// What goes when all operations are there.
+#[derive(Debug, Default)]
+pub struct Rest {
+    pub(crate) policies: Vec<(String, String)>,
+    pub(crate) locks: Vec<LockRow>,
+    pub(crate) holds: Vec<HoldRow>,
+    /// Tenants, and the highest number of an event that was deleted.
+    pub(crate) events_deleted: Vec<(String, i64)>,
+    /// The last numbers that were given out.
+    pub(crate) counters: Counters,
+}
+
+#[derive(Debug)]
+pub(crate) struct LockRow {
+    pub(crate) tenant: String,
+    pub(crate) key: String,
+    pub(crate) turn: i64,
+    pub(crate) operation: OperationId,
+}
+
+#[derive(Debug)]
+pub(crate) struct HoldRow {
+    pub(crate) target: String,
+    pub(crate) since: i64,
+    pub(crate) by: String,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counters {
+    pub(crate) events: i64,
+    pub(crate) notes: i64,
+    pub(crate) notices: i64,
+}
+
+/// The tables whose rows are counted in both stores.
+pub(crate) const TABLES: [&str; 11] = [
+    "operations",
+    "plans",
+    "policies",
+    "bodies",
+    "sealed",
+    "events",
+    "events_deleted",
+    "locks",
+    "attention",
+    "notices",
+    "holds",
+];
+
+/// How much there is in a store, and a checksum of what an export does not show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Rows of each table.
+    pub rows: Vec<(&'static str, u64)>,
+    /// Operations of each tenant and status, as they were counted while they changed.
+    pub counts: Vec<(String, String, u64)>,
+    /// Over idempotency keys, their fingerprints, what decides about deletion, and originals.
+    pub hidden: String,
+}
+
+/// The checksum of what an export does not show. Every part is preceded by its length, so no two contents look the same.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden(Sha256);
+
+impl Hidden {
+    pub(crate) fn operation(
+        &mut self,
+        id: OperationId,
+        (key, fingerprint): (Option<&str>, Option<&[u8]>),
+        times: [Option<i64>; 2],
+    ) {
+        self.part(id.as_bytes());
+        self.part(key.unwrap_or_default().as_bytes());
+        self.part(fingerprint.unwrap_or_default());
+        for time in times {
+            self.part(&time.map(i64::to_be_bytes).map_or(Vec::new(), Vec::from));
+        }
+    }
+
+    pub(crate) fn original(&mut self, id: OperationId, slot: Slot, octets: &[u8]) {
+        self.part(id.as_bytes());
+        self.part(slot.to_string().as_bytes());
+        self.part(octets);
+    }
+
+    fn part(&mut self, octets: &[u8]) {
+        self.0.update((octets.len() as u64).to_be_bytes());
+        self.0.update(octets);
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
