@@ -115,6 +115,12 @@ pub(crate) enum Failure {
     /// Not every operation of it could be kept from going on.
     #[error("cannot restore: {0}; run it again to go on with it")]
     Mark(String),
+    /// The store cannot be migrated.
+    #[error("cannot migrate: {0}")]
+    Migrate(#[source] fanfold_store::Error),
+    /// What was migrated is not what was there.
+    #[error("what was migrated is not the same: {0}; the new database is not to be used: empty it and begin anew")]
+    MigratedOtherwise(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}{}", listen_advice(.error))]
     Listen {
@@ -198,6 +204,8 @@ impl Failure {
             | Self::BackUp(_)
             | Self::Restore(_)
             | Self::Mark(_)
+            | Self::Migrate(_)
+            | Self::MigratedOtherwise(_)
             | Self::Listen { .. }
             | Self::Close(_)
             | Self::Target(_)

@@ -11,6 +11,7 @@ mod check;
 mod drain;
 mod export;
 mod init;
+mod migrate;
 mod notices;
 mod open_files;
 mod ops;
@@ -86,6 +87,8 @@ enum Command {
     Restore(restore::Restore),
     /// Write operations out as lines of JSON, also while the server runs
     Export(Box<export::Export>),
+    /// Move everything of a database in a file into an empty PostgreSQL database
+    Migrate(Box<migrate::Migrate>),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell
@@ -217,6 +220,7 @@ impl Command {
             Self::Backup(backup) => backup::run(&backup),
             Self::Restore(restore) => ask(restore::run(restore)),
             Self::Export(export) => ask(export::run(*export)),
+            Self::Migrate(migrate) => ask(migrate::run(*migrate)),
         }
     }
 }

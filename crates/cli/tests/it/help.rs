@@ -66,10 +66,11 @@ async fn help_of_attention() {
 #[tokio::test]
 async fn help_of_moving_house() {
     insta::assert_snapshot!(format!(
-        "{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}",
         help(&["export", "--help"]).await,
         help(&["backup", "--help"]).await,
         help(&["restore", "--help"]).await,
+        help(&["migrate", "--help"]).await,
         help(&["ops", "release", "--help"]).await
     ));
 }

@@ -15,6 +15,7 @@ mod follow;
 mod full_disk;
 mod help;
 mod locks;
+mod migrate;
 mod moving;
 mod nodes;
 mod notices;

@@ -31,7 +31,7 @@ async fn every_command_of_the_page_is_one() {
         let words: Vec<String> = words(&command.replace("ID", &id).replace("NOTE", "1"));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         // These work on the database itself, which here is there and in use.
-        if ["backup", "restore", "export"].contains(&words[0]) {
+        if ["backup", "restore", "export", "migrate"].contains(&words[0]) {
             let ended = run(home.path(), &words).await;
             assert!(matches!(ended.code, Some(0 | 1)), "{command}: {:?} {}", ended.code, ended.stderr);
             continue;

@@ -22,6 +22,13 @@ pub(crate) enum StoreUrl {
     },
 }
 
+impl StoreUrl {
+    /// As an argument of a command.
+    pub(crate) fn of_argument(text: &str) -> Result<Self, String> {
+        Self::read(text).map_err(|wrong| wrong.message)
+    }
+}
+
 impl TextForm for StoreUrl {
     const FORMAT: &'static str = "fanfold-store-url";
     const EXAMPLE: &'static str = "sqlite:fanfold.db";
