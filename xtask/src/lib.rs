@@ -4,6 +4,7 @@ pub mod adoption;
 pub mod defects;
 pub mod failover;
 pub mod followers;
+pub mod moving;
 pub mod tidy;
 pub mod torn;
 pub mod torture;

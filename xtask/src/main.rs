@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{adoption, defects, failover, followers, tidy, torn, torture};
+use xtask::{adoption, defects, failover, followers, moving, tidy, torn, torture};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -20,6 +20,9 @@ usage: cargo xtask COMMAND
       --kib-max K          fails if one costs more than so many KiB (32)
   defects [COMMAND ...]    plants each defect of crates/sim/defects in a copy of the workspace, and requires that the command
                            fails there (cargo test of core, engine and store)
+  moving [OPTIONS]         moves a large database into PostgreSQL, kills that on the way, and compares what both export
+      --operations N       how many there are (200000)
+      --optimised          with the program built as for histories, optimised
   simulate [OPTIONS]       plays histories of the whole engine with a clock, targets and a store that are made up
       --histories N        how many (20000)
       --seed S             what the first one is drawn from (1)
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         }
         Some("failover") => Options::read(arguments).and_then(|options| fail_over(&options)),
         Some("tidy") => tidy(),
+        Some("moving") => Options::read(arguments).and_then(|options| moved(&options)),
         Some("simulate") => Options::read(arguments).and_then(|options| simulate(&options)),
         Some("torture") => Options::read(arguments).and_then(|options| tortured(&options)),
         Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 /// Options that stand alone: that they are there is all they say.
-const FLAGS: [&str; 1] = ["--defects"];
+const FLAGS: [&str; 2] = ["--defects", "--optimised"];
 
 /// `--name number` pairs, and flags.
 struct Options(Vec<(String, u64)>);
@@ -188,6 +192,15 @@ fn tortured(options: &Options) -> Result<ExitCode> {
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn moved(options: &Options) -> Result<ExitCode> {
+    options.only(&["--operations", "--optimised"])?;
+    let program = if options.is_set("--optimised") { built("sim", "sim")? } else { program()? };
+    let effort = moving::Effort { operations: options.number("--operations", 200_000) };
+    let report = moving::run(&program, effort, &say)?;
+    say(&format!("moving: {report}"));
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn measure_followers(options: &Options) -> Result<ExitCode> {
     options.only(&["--count", "--kib-max"])?;
     let (count, kib_max) = (options.count("--count", 10_000), options.number("--kib-max", 32));
@@ -223,14 +236,19 @@ fn fail_over(options: &Options) -> Result<ExitCode> {
 
 /// Builds the program under test, and tells where it is.
 fn program() -> Result<PathBuf> {
+    built("dev", "debug")
+}
+
+fn built(profile: &str, folder: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = tidy::workspace_root();
-    let built = Command::new(cargo).args(["build", "--quiet", "--package", "fanfold"]).current_dir(&root).status()?;
+    let build = ["build", "--quiet", "--profile", profile, "--package", "fanfold"];
+    let built = Command::new(cargo).args(build).current_dir(&root).status()?;
     if !built.success() {
         bail!("the program cannot be built");
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("debug/fanfold"))
+    Ok(target.join(folder).join("fanfold"))
 }
 
 #[expect(clippy::print_stderr, reason = "this is a command for developers")]
