@@ -29,6 +29,7 @@ pub mod moving;
 mod nodes;
 mod notices;
 mod operations;
+mod permits;
 mod policies;
 pub mod postgres;
 mod queue;
@@ -47,7 +48,8 @@ pub use holds::{Hold, Holds, ReadHolds};
 pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};
 pub use locks::{LockOutcome, LockPlace, Locks};
 pub use nodes::{
-    ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Epoch, NEWS_MAX, NewNode, News, Node, Nodes, Standing, Word,
+    ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Epoch, NEWS_MAX, NewNode, News, Node, Nodes, Standing, WISHES_MAX,
+    Word,
 };
 pub use notices::{
     DueNotices, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, OutboxState, ReadNotices,
@@ -55,6 +57,7 @@ pub use notices::{
 pub use operations::{
     Acceptance, Accepted, Commit, Committed, Counts, Filter, IdempotencyKey, KeyUse, Operations, ReadOperations,
 };
+pub use permits::{PermitShare, PermitWish, Pool};
 pub use queue::Queue;
 pub use retention::{ReadSize, Retention, Size, Swept};
 pub use sealed::Sealed;

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use fanfold_core::{Event, OperationId};
 use jiff::Timestamp;
 
-use crate::{Error, EventNumber};
+use crate::{Error, EventNumber, PermitShare, PermitWish};
 
 /// What nodes that share a store do with each other. A store of one process has none of it.
 #[async_trait]
@@ -47,6 +47,14 @@ pub trait Nodes: Send + Sync {
 
     /// When an operation was adopted last; `None` if it never was.
     async fn adopted_at(&self, id: OperationId) -> Result<Option<Timestamp>, Error>;
+
+    /// Says what this node wants and has in use of the permits of targets, and gives what it may use from now on, in the same
+    /// order. Over all nodes that neither have left nor were fenced off no more is granted than the limits that are given, but
+    /// for what was granted before a limit was lowered. A node of which nothing was said has nothing. At most [`WISHES_MAX`].
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] unless this is a node, and not fenced off.
+    async fn share_permits(&self, wishes: Vec<PermitWish>) -> Result<Vec<PermitShare>, Error>;
 
     /// What has happened since event number `after`, on any node, and what is asked of this one. At most [`NEWS_MAX`] events and
     /// as many questions.
@@ -79,6 +87,9 @@ pub const ADOPT_MAX: usize = 1_000;
 
 /// Operations, and questions, that one look at the news gives at the most.
 pub const NEWS_MAX: usize = 1_000;
+
+/// Wishes for permits that are decided on at once at the most; further ones are not answered.
+pub const WISHES_MAX: usize = 10_000;
 
 /// Tells one life of a node from every other one, of this node or another. A later one is larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

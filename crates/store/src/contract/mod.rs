@@ -17,6 +17,7 @@ mod lossy;
 mod nodes;
 mod notices;
 mod operations;
+mod permits;
 mod queue;
 pub mod random;
 mod retention;

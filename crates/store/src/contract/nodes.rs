@@ -34,15 +34,16 @@ pub(super) async fn run(fresh: HandleFactory<'_>) {
     Box::pin(a_question_is_answered_once(fresh)).await;
     a_question_goes_with_its_operation(fresh).await;
     words_are_heard_by_the_others(fresh).await;
+    super::permits::run(fresh).await;
 }
 
-fn named(name: &str) -> NewNode {
+pub(super) fn named(name: &str) -> NewNode {
     let (configuration, version) = ("c0ffee".to_owned(), "1.0.0".to_owned());
     NewNode { name: name.to_owned(), configuration, version, joined_at: at(0) }
 }
 
 /// So many nodes on an empty store.
-async fn joined<const N: usize>(fresh: HandleFactory<'_>) -> [(Handle, Epoch); N] {
+pub(super) async fn joined<const N: usize>(fresh: HandleFactory<'_>) -> [(Handle, Epoch); N] {
     let mut nodes = Vec::new();
     for handle in fresh(Limits::default(), N) {
         let epoch = handle.nodes.join(named("node")).await.unwrap();
@@ -52,7 +53,7 @@ async fn joined<const N: usize>(fresh: HandleFactory<'_>) -> [(Handle, Epoch); N
 }
 
 /// Fences `lost` off, as seen by `by`.
-async fn fence(by: &Handle, lost: Epoch) {
+pub(super) async fn fence(by: &Handle, lost: Epoch) {
     let nodes = by.nodes.beat(at(1)).await.unwrap();
     let beat = nodes.iter().find(|node| node.epoch == lost).unwrap().beat;
     assert_eq!(by.nodes.fence(lost, beat).await, Ok(Change::Made));

@@ -9,6 +9,7 @@ mod list;
 mod nodes;
 mod notices;
 mod operations;
+mod permits;
 mod queue;
 mod retention;
 
@@ -23,9 +24,10 @@ use fanfold_core::{Event, Operation, OperationId, Slot, TargetName, TenantId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
+use crate::permits::Claim;
 use crate::{
     Answer, AskNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits, Node, Note, Notice,
-    ReadHolds, Recorded, Sealed, Standing, Word, time,
+    Pool, ReadHolds, Recorded, Sealed, Standing, Word, time,
 };
 
 /// The epoch of a handle that has never joined.
@@ -107,6 +109,7 @@ struct State {
     epochs_total: u64,
     asks: BTreeMap<AskNumber, Ask>,
     asks_total: u64,
+    permits: BTreeMap<(TargetName, Pool), BTreeMap<Epoch, Claim>>,
     holds: BTreeMap<TargetName, Hold>,
 }
 

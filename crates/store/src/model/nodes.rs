@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{Ask, Model, NO_NODE, State, cut};
 use crate::{
     ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Change, Epoch, Error, EventNumber, NEWS_MAX, NewNode, News, Node,
-    Nodes, NoticeState, Standing, Word,
+    Nodes, NoticeState, PermitShare, PermitWish, Standing, WISHES_MAX, Word,
 };
 
 #[async_trait]
@@ -63,6 +63,14 @@ impl Nodes for Model {
 
     async fn adopted_at(&self, id: OperationId) -> Result<Option<Timestamp>, Error> {
         Ok(self.state().operations.get(&id).and_then(|row| row.adopted_at))
+    }
+
+    async fn share_permits(&self, wishes: Vec<PermitWish>) -> Result<Vec<PermitShare>, Error> {
+        let (mut state, epoch) = self.to_write()?;
+        if epoch == NO_NODE {
+            return Err(Error::Fenced);
+        }
+        Ok(wishes.iter().take(WISHES_MAX).map(|wish| state.share_out(wish, epoch)).collect())
     }
 
     async fn news(&self, after: EventNumber) -> Result<News, Error> {
@@ -165,6 +173,7 @@ impl State {
         let more = operations == limit || taken == limit;
         if !more {
             self.nodes.retain(|_, node| node.standing == Standing::Member);
+            self.forget_permits();
         }
         Adopted { operations, more }
     }

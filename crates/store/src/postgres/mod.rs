@@ -26,6 +26,7 @@ mod moving;
 mod nodes;
 mod notices;
 mod operations;
+mod permits;
 mod queue;
 mod readers;
 mod retention;

@@ -15,11 +15,12 @@ use super::columns::{
 use super::failure::Failure;
 use super::listen::{CHANNEL, written};
 use super::moving;
+use super::permits::Share;
 use super::session::{Alone, BoxFuture};
 use crate::record::json;
 use crate::{
     ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Change, Epoch, Error, EventNumber, NEWS_MAX, NewNode, News, Node,
-    Nodes, Standing, Word, time,
+    Nodes, PermitShare, PermitWish, Standing, WISHES_MAX, Word, time,
 };
 
 /// The longest word, in octets; PostgreSQL takes less than 8,000.
@@ -116,6 +117,7 @@ impl Alone for Adopt {
             let more = full(notices) || full(operations);
             if !more {
                 sql.execute("DELETE FROM nodes WHERE standing <> 'member'", &[]).await?;
+                sql.execute("DELETE FROM permits WHERE epoch NOT IN (SELECT epoch FROM nodes)", &[]).await?;
             }
             Ok(Adopted { operations: usize::try_from(operations).unwrap_or(usize::MAX), more })
         })
@@ -155,6 +157,15 @@ impl Nodes for Postgres {
     async fn adopted_at(&self, id: OperationId) -> Result<Option<Timestamp>, Error> {
         let row = self.readers.query_opt("SELECT adopted_at FROM operations WHERE id = $1", &[&uuid(id)]).await?;
         row.map_or(Ok(None), |row| optional_timestamp(&row, 0))
+    }
+
+    async fn share_permits(&self, mut wishes: Vec<PermitWish>) -> Result<Vec<PermitShare>, Error> {
+        let epoch = self.epoch();
+        if epoch.0 == 0 {
+            return Err(Error::Fenced);
+        }
+        wishes.truncate(WISHES_MAX);
+        self.writer.alone(Share { wishes, epoch }).await
     }
 
     async fn news(&self, after: EventNumber) -> Result<News, Error> {

@@ -11,7 +11,8 @@ use fanfold_engine::{AcceptOutcome, Clock, Membership, SystemClock};
 use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
 use fanfold_store::{
-    Adopted, Answer, AskNumber, Change, Epoch, Error, EventNumber, NewNode, News, Node as Known, Nodes, Store, Word,
+    Adopted, Answer, AskNumber, Change, Epoch, Error, EventNumber, NewNode, News, Node as Known, Nodes, PermitShare,
+    PermitWish, Store, Word,
 };
 use fanfold_testkit::PATIENCE;
 use fanfold_testkit::fake::FakeTarget;
@@ -263,6 +264,10 @@ impl Nodes for Wire {
 
     async fn adopted_at(&self, id: OperationId) -> Result<Option<Timestamp>, Error> {
         self.there()?.adopted_at(id).await
+    }
+
+    async fn share_permits(&self, wishes: Vec<PermitWish>) -> Result<Vec<PermitShare>, Error> {
+        self.there()?.share_permits(wishes).await
     }
 
     async fn news(&self, after: EventNumber) -> Result<News, Error> {

@@ -203,6 +203,17 @@ CREATE TABLE holds (
     reason text   NOT NULL
 );
 
+-- What nodes were granted of the limits of targets. Pool: forward, undo.
+CREATE TABLE permits (
+    target  text COLLATE "C" NOT NULL,
+    pool    text COLLATE "C" NOT NULL,
+    epoch   bigint NOT NULL,
+    granted bigint NOT NULL,
+    wants   bigint NOT NULL,
+    turn    bigint NOT NULL,
+    PRIMARY KEY (target, pool, epoch)
+) WITH (fillfactor = 50);
+
 -- What a node asks the one that owns an operation.
 CREATE TABLE asks (
     number    bigint NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
