@@ -57,6 +57,7 @@ impl Engine {
             None => (Lease::for_ever(Arc::clone(&clock)), None),
             Some(membership) => {
                 let (members, lease) = Members::join(membership, &clock).await?;
+                targets.share_all();
                 (lease, Some(Arc::new(members)))
             }
         };

@@ -99,6 +99,8 @@ async fn fence(members: &Members, (epoch, beat): (fanfold_store::Epoch, u64), no
 /// This node was fenced off: nothing that it has in memory is its own any more. It forgets that, and joins as another one.
 async fn begin_again(shared: &Arc<Shared>, members: &Members, lost: Term) {
     shared.lease.end(lost);
+    // What it was granted is for others by now.
+    shared.targets.share_all();
     shared.metrics.lease_lost();
     tracing::error!(
         node.epoch = lost.epoch().0,

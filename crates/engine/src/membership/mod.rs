@@ -1,5 +1,6 @@
 //! This process as one of several nodes on one store: it beats, and keeps its lease by that; watches the others, fences off those
-//! that are silent, and adopts what they leave behind; hears what the others do, and lets them hear what it does.
+//! that are silent, and adopts what they leave behind; hears what the others do, and lets them hear what it does; shares
+//! the permits of targets with them.
 //!
 //! A node whose lease has run out sends nothing until it has beaten again, and goes on as it was then. One that was fenced off
 //! forgets what it had in memory, and joins again as another node. The store refuses what it writes in between, so the lease is
@@ -8,6 +9,7 @@
 mod adopt;
 mod beat;
 mod hear;
+mod permits;
 mod say;
 mod watch;
 
@@ -25,6 +27,7 @@ pub(crate) fn begin(services: &mut JoinSet<()>, shared: &Arc<Shared>, members: &
     services.spawn(beat::run(Arc::clone(shared), Arc::clone(members)));
     services.spawn(adopt::run(Arc::clone(shared), Arc::clone(members)));
     services.spawn(hear::run(Arc::clone(shared), Arc::clone(members), latest));
+    services.spawn(permits::run(Arc::clone(shared), Arc::clone(members)));
     services.spawn(say::run(Arc::clone(members)));
     // So that they tell this one from now on what they do.
     members.news.notify_one();

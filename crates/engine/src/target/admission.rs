@@ -15,6 +15,11 @@ use tokio::time::Instant;
 use super::breaker::{Breaker, BreakerConfig, Pass, Position};
 use super::metrics::{Gauges, Picture};
 
+mod share;
+
+pub(crate) use share::Demand;
+pub(super) use share::Share;
+
 /// What a permit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PermitKind {
@@ -119,6 +124,8 @@ pub(super) struct Snapshot {
 struct State {
     /// `None`: the target is not configured.
     allowance: Option<Allowance>,
+    /// What this node was granted of the limits; `None`: it has them for itself.
+    share: Option<Share>,
     held: Option<String>,
     breaker: Breaker,
     queues: [BTreeMap<Place, Arc<Notify>>; 3],
@@ -237,6 +244,7 @@ impl Admission {
     pub(super) fn new(gauges: Gauges) -> Arc<Self> {
         let state = State {
             allowance: None,
+            share: None,
             held: None,
             breaker: Breaker::new(BreakerConfig::default()),
             queues: Default::default(),
@@ -338,6 +346,7 @@ impl Admission {
             breaks: state.breaker.breaks(),
             held: state.held.is_some(),
             allowance: state.allowance,
+            granted: state.allowance.map_or([0; 2], |allowance| state.maxima(&allowance)),
         });
         // Told under the lock, so that two changes cannot be told in the wrong order.
         self.signal.send_if_modified(|present| std::mem::replace(present, signal) != signal);
@@ -369,12 +378,13 @@ impl State {
     /// The queue whose first ticket is next, as far as hold and permits go.
     fn next_kind(&self) -> Option<PermitKind> {
         let allowance = self.allowance.filter(|_| self.held.is_none())?;
+        let [forward_max, undo_max] = self.maxima(&allowance);
         let waits = |kind: PermitKind| !self.queues[kind.index()].is_empty();
-        if waits(PermitKind::Undo) && self.in_flight[PermitKind::Undo.index()] < allowance.undo_max_in_flight {
+        if waits(PermitKind::Undo) && self.in_flight[PermitKind::Undo.index()] < undo_max {
             return Some(PermitKind::Undo);
         }
         let shared = self.in_flight[PermitKind::Forward.index()] + self.in_flight[PermitKind::Pass.index()];
-        if shared >= allowance.max_in_flight {
+        if shared >= forward_max {
             return None;
         }
         let other = if self.turn == PermitKind::Pass { PermitKind::Forward } else { PermitKind::Pass };

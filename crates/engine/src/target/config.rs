@@ -21,7 +21,7 @@ pub struct TargetConfig {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// How its certificate is checked, and what ours is; `None`: the platform's authorities, no certificate of ours.
     pub tls: Option<Tls>,
-    /// Forward attempts and passed-through requests on the wire at once.
+    /// Forward attempts and passed-through requests on the wire at once, from all nodes together.
     pub max_in_flight: usize,
     /// Undo attempts on the wire at once; they come on top, so that a full target can still be rolled back.
     pub undo_max_in_flight: usize,

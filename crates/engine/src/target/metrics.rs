@@ -23,6 +23,7 @@ pub struct Metrics {
     in_flight: Family<QueueLabels, Gauge>,
     waiting: Family<QueueLabels, Gauge>,
     max_in_flight: Family<QueueLabels, Gauge>,
+    granted: Family<QueueLabels, Gauge>,
     breaker: Family<TargetLabels, Gauge>,
     breaks: Family<TargetLabels, Gauge>,
     held: Family<TargetLabels, Gauge>,
@@ -69,6 +70,7 @@ pub(super) struct Gauges {
     waiting: [Gauge; 3],
     /// Of steps (with what is passed through), and of undos.
     max_in_flight: [Gauge; 2],
+    granted: [Gauge; 2],
     breaker: Gauge,
     breaks: Gauge,
     held: Gauge,
@@ -83,6 +85,8 @@ pub(super) struct Picture<'a> {
     pub(super) breaks: u32,
     pub(super) held: bool,
     pub(super) allowance: Option<Allowance>,
+    /// What this node may have on the wire: steps (with what is passed through), and undos.
+    pub(super) granted: [usize; 2],
 }
 
 impl Default for Metrics {
@@ -92,6 +96,7 @@ impl Default for Metrics {
             in_flight: Family::default(),
             waiting: Family::default(),
             max_in_flight: Family::default(),
+            granted: Family::default(),
             breaker: Family::default(),
             breaks: Family::default(),
             held: Family::default(),
@@ -121,6 +126,8 @@ impl Metrics {
         registry.register("waiting", "Requests that wait for their turn", self.waiting.clone());
         let permits = "Permits there are; those of `forward` serve what is passed through too; 0: not configured";
         registry.register("max_in_flight", permits, self.max_in_flight.clone());
+        let granted = "Permits that this node has of them; the others are with other nodes on its store";
+        registry.register("granted", granted, self.granted.clone());
         registry.register("breaks", "Attempts in a row that broke", self.breaks.clone());
         registry.register("breaker", "0: closed, 1: half open, 2: open", self.breaker.clone());
         registry.register("held", "1: held by a person or a failed undo", self.held.clone());
@@ -147,13 +154,16 @@ impl Metrics {
                 family.get_or_create_owned(&QueueLabels { target: target.to_string(), kind: kind.as_str() })
             })
         };
+        let pair = |family: &Family<QueueLabels, Gauge>| {
+            [PermitKind::Forward, PermitKind::Undo].map(|kind| {
+                family.get_or_create_owned(&QueueLabels { target: target.to_string(), kind: kind.as_str() })
+            })
+        };
         Gauges {
             in_flight: queue(&self.in_flight),
             waiting: queue(&self.waiting),
-            max_in_flight: [PermitKind::Forward, PermitKind::Undo].map(|kind| {
-                let labels = QueueLabels { target: target.to_string(), kind: kind.as_str() };
-                self.max_in_flight.get_or_create_owned(&labels)
-            }),
+            max_in_flight: pair(&self.max_in_flight),
+            granted: pair(&self.granted),
             breaker: self.breaker.get_or_create_owned(&labels),
             breaks: self.breaks.get_or_create_owned(&labels),
             held: self.held.get_or_create_owned(&labels),
@@ -163,10 +173,12 @@ impl Metrics {
 
 impl Gauges {
     pub(super) fn publish(&self, picture: &Picture<'_>) {
-        let Picture { waiting, in_flight, breaker, breaks, held, allowance } = *picture;
+        let Picture { waiting, in_flight, breaker, breaks, held, allowance, granted } = *picture;
         let max = allowance.map_or([0; 2], |allowance| [allowance.max_in_flight, allowance.undo_max_in_flight]);
         let counts = self.waiting.iter().zip(waiting).chain(self.in_flight.iter().zip(in_flight));
-        for (gauge, &count) in counts.chain(self.max_in_flight.iter().zip(&max)) {
+        for (gauge, &count) in
+            counts.chain(self.max_in_flight.iter().zip(&max)).chain(self.granted.iter().zip(&granted))
+        {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.breaks.set(i64::from(breaks));

@@ -22,6 +22,7 @@ mod tally;
 mod tls;
 mod url;
 
+pub(crate) use admission::Demand;
 pub use admission::{Permit, PermitKind, Ticket, Turn};
 pub use breaker::BreakerConfig;
 pub use config::TargetConfig;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use fanfold_core::{OperationId, TargetName};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::admission::{Admission, Allowance, Counts, Permit, PermitKind, Snapshot, Ticket};
+use super::admission::{Admission, Allowance, Counts, Demand, Permit, PermitKind, Share, Snapshot, Ticket};
 use super::breaker::{BreakerConfig, Position};
 use super::config::TargetConfig;
 use super::failure::{Blame, Failure};
@@ -28,6 +29,8 @@ use crate::network::Network;
 #[derive(Debug)]
 pub struct Targets {
     by_name: RwLock<BTreeMap<TargetName, Arc<Target>>>,
+    /// Whether other nodes send to these targets too, so that each has what it was granted, and nothing at first.
+    are_shared: AtomicBool,
     metrics: Metrics,
     network: Option<Arc<dyn Network>>,
     lookups: Lookups,
@@ -166,7 +169,14 @@ impl Targets {
     /// No targets yet.
     pub fn new(metrics: Metrics) -> Self {
         let lookups = Lookups::new(Arc::new(SystemResolver), FOR_TARGETS_MAX);
-        Self { by_name: RwLock::default(), metrics, network: None, lookups, shares: Mutex::default() }
+        Self {
+            by_name: RwLock::default(),
+            are_shared: AtomicBool::new(false),
+            metrics,
+            network: None,
+            lookups,
+            shares: Mutex::default(),
+        }
     }
 
     /// No targets yet; their hosts will be found by this resolver, not by that of the operating system.
@@ -206,7 +216,14 @@ impl Targets {
     pub fn get(&self, name: &TargetName) -> Arc<Target> {
         self.find(name).unwrap_or_else(|| {
             let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-            let target = || Arc::new(Target::missing(name.clone(), self.metrics.clone()));
+            let target = || {
+                let target = Target::missing(name.clone(), self.metrics.clone());
+                // Read under the lock under which it is set.
+                if self.are_shared.load(Ordering::Relaxed) {
+                    target.admission.share(Share::default());
+                }
+                Arc::new(target)
+            };
             Arc::clone(by_name.entry(name.clone()).or_insert_with(target))
         })
     }
@@ -214,6 +231,13 @@ impl Targets {
     /// All targets that are or were configured or asked for, by name.
     pub fn all(&self) -> Vec<Arc<Target>> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// From now on other nodes send to these targets too, and this one sends nothing until it is granted permits.
+    pub(crate) fn share_all(&self) {
+        let by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        self.are_shared.store(true, Ordering::Relaxed);
+        by_name.values().for_each(|target| target.admission.share(Share::default()));
     }
 
     /// The status of each, by name. A missing one at which nothing waits is not worth telling.
@@ -278,6 +302,16 @@ impl Target {
     /// Takes a place in the queue of those who want to send: behind the operations that were accepted before this one.
     pub fn ticket(&self, kind: PermitKind, operation: OperationId) -> Ticket {
         self.admission.ticket(kind, *operation.as_bytes())
+    }
+
+    /// What is wanted and in use of its permits: of those for steps and passed-through requests, and of those for undos.
+    pub(crate) fn demand(&self) -> [Demand; 2] {
+        self.admission.demand()
+    }
+
+    /// Sets what this node may have on the wire at once: steps with passed-through requests, and undos.
+    pub(crate) fn grant(&self, [forward, undo]: [usize; 2]) {
+        self.admission.share(Share { forward, undo });
     }
 
     /// What a request would wait for now, beside its place in the queue.

@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     routes: RouteTable,
     mount: Mount,
-    targets: Vec<(String, String)>,
+    targets: Vec<TargetConfig>,
     pub(crate) config: Config,
     clock: Arc<dyn Clock>,
     membership: Option<Membership>,
@@ -111,6 +111,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) pattern: &'a str,
     pub(crate) spec: OperationSpec,
     pub(crate) target: TargetSpec,
+    pub(crate) max_in_flight: usize,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) dialect: DialectName,
     pub(crate) config: Config,
@@ -126,6 +127,7 @@ impl<'a> Setting<'a> {
             pattern: "/things",
             spec,
             target: target_spec(""),
+            max_in_flight: 64,
             store: None,
             dialect: DialectName::Native,
             config: config(),
@@ -162,8 +164,11 @@ impl Stage {
         let routes = table(route, setting.fakes.len(), &setting.target);
         let mount = Mount::new(setting.dialect, prefix);
         let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
-        let targets: Vec<(String, String)> =
-            NAMES.iter().zip(setting.fakes).map(|(name, fake)| ((*name).to_owned(), fake.url())).collect();
+        let configured = |(name, fake): (&&str, &FakeTarget)| TargetConfig {
+            max_in_flight: setting.max_in_flight,
+            ..TargetConfig::new((*name).into(), fake.url().parse().unwrap())
+        };
+        let targets: Vec<_> = NAMES.iter().zip(setting.fakes).map(configured).collect();
         let (config, clock, membership) = (setting.config, setting.clock, setting.membership);
         let engine = start(&store, &targets, &mount, config.clone(), (&clock, membership.clone())).await;
         Self { engine, store, routes, mount, targets, config, clock, membership }
@@ -264,14 +269,13 @@ fn table(route: RouteSpec, targets: usize, target: &TargetSpec) -> RouteTable {
 
 async fn start(
     store: &Arc<dyn Store>,
-    targets: &[(String, String)],
+    targets: &[TargetConfig],
     mount: &Mount,
     config: Config,
     (clock, membership): (&Arc<dyn Clock>, Option<Membership>),
 ) -> Engine {
     let all = Targets::new(Metrics::default());
-    let configs = targets.iter().map(|(name, url)| TargetConfig::new(name.as_str().into(), url.parse().unwrap()));
-    all.replace(configs.collect()).unwrap();
+    all.replace(targets.to_vec()).unwrap();
     let mounts = vec![mount.clone()];
     Engine::start(Arc::clone(store), Arc::new(all), Arc::clone(clock), mounts, config, membership).await.unwrap()
 }

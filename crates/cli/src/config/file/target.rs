@@ -26,10 +26,10 @@ pub(crate) struct Defaults {
     /// How much of an answer's body is read. Default: 1 MiB.
     #[schemars(extend("x-range" = ["1KiB", "64MiB"]))]
     pub(crate) response_body_max: Option<Size>,
-    /// How many requests may be on the wire to one target. Default: 64.
+    /// How many requests may be on the wire to one target, from all nodes that share the store. Default: 64.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) max_in_flight: Option<u32>,
-    /// How many undos may be on the wire to one target, beside `max_in_flight`. Default: 16.
+    /// How many undos may be on the wire to one target, beside `max_in_flight`, from all nodes. Default: 16.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) undo_in_flight: Option<u32>,
     /// How many passed-through requests may wait for a target; further ones are refused. Default: 256.
@@ -82,10 +82,10 @@ pub(crate) struct Target {
     /// How much of an answer's body is read. Default: 1 MiB.
     #[schemars(extend("x-range" = ["1KiB", "64MiB"]))]
     pub(crate) response_body_max: Option<Size>,
-    /// How many requests may be on the wire to it. Default: 64.
+    /// How many requests may be on the wire to it, from all nodes that share the store. Default: 64.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) max_in_flight: Option<u32>,
-    /// How many undos may be on the wire to it, beside `max_in_flight`. Default: 16.
+    /// How many undos may be on the wire to it, beside `max_in_flight`, from all nodes. Default: 16.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) undo_in_flight: Option<u32>,
     /// How many passed-through requests may wait for it; further ones are refused. Default: 256.

@@ -245,3 +245,30 @@ async fn other_limits_take_effect_at_once_and_keep_the_queue() {
     assert!(got(&mut admission.ticket(PermitKind::Forward, Rank::default())).is_none());
     drop(only);
 }
+
+#[test]
+fn a_share_holds_beside_the_limit() {
+    let admission = configured();
+    admission.share(Share::default());
+    let mut waiting =
+        [PermitKind::Forward, PermitKind::Pass, PermitKind::Undo].map(|kind| admission.ticket(kind, [1; 16]));
+    assert!(waiting.iter_mut().all(|ticket| got(ticket).is_none()), "nothing was granted yet");
+    let [forward, undo] = admission.demand();
+    assert_eq!((forward.limit, forward.wants, forward.keeps, forward.is_short), (2, 2, 0, true));
+    assert_eq!((undo.limit, undo.wants, undo.keeps, undo.is_short), (1, 1, 0, true));
+    admission.share(Share { forward: 1, undo: 9 });
+    let [step, mut pass, undo] = waiting;
+    let sent: Vec<_> = [step, undo].iter_mut().map(|ticket| got(ticket).expect("it was granted")).collect();
+    assert!(got(&mut pass).is_none());
+    // What is taken away is not in use any more once what is on the wire has ended.
+    admission.share(Share { forward: 0, undo: 0 });
+    assert_eq!(admission.demand().map(|demand| demand.keeps), [1, 1]);
+    drop(sent);
+    assert_eq!(admission.demand().map(|demand| demand.keeps), [0, 0]);
+    assert!(got(&mut pass).is_none());
+    admission.share(Share { forward: 2, undo: 1 });
+    assert!(got(&mut pass).is_some() && !admission.demand()[0].is_short);
+    admission.hold("maintenance".to_owned());
+    let _held = admission.ticket(PermitKind::Undo, [1; 16]);
+    assert_eq!(admission.demand().map(|demand| demand.wants), [0, 0], "no permit would be of use");
+}

@@ -3,4 +3,5 @@
 mod cluster;
 mod coming_and_going;
 mod lost;
+mod permits;
 mod together;
