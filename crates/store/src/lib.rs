@@ -37,6 +37,7 @@ mod record;
 mod retention;
 mod sealed;
 mod sealing;
+mod sharing;
 pub mod sqlite;
 mod time;
 

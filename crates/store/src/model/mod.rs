@@ -24,7 +24,7 @@ use fanfold_core::{Event, Operation, OperationId, Slot, TargetName, TenantId};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use crate::permits::Claim;
+use crate::sharing::Claim;
 use crate::{
     Answer, AskNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits, Node, Note, Notice,
     Pool, ReadHolds, Recorded, Sealed, Standing, Word, time,

@@ -1,7 +1,7 @@
 //! Permits of targets, shared out.
 
 use super::State;
-use crate::permits::{Claim, share_out};
+use crate::sharing::{Claim, share_out};
 use crate::{Epoch, PermitShare, PermitWish, Standing};
 
 impl State {

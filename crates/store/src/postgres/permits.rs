@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Row};
 use super::columns::{at_most, get, limit, unsigned};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
-use crate::permits::{Claim, share_out};
+use crate::sharing::{Claim, share_out};
 use crate::{Epoch, Error, PermitShare, PermitWish, Pool};
 
 pub(super) struct Share {
