@@ -268,13 +268,10 @@ impl Judging<'_> {
         };
         let of_it =
             |one: &&Value| one["event"] == "attempt_started" && one["leg"] == leg && one["target"] == entry.target;
-        let Some(started) = history.iter().filter(of_it).nth(entry.attempt.saturating_sub(1) as usize) else {
-            return false;
-        };
-        let Some(started) = started["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()) else {
-            return false;
-        };
-        self.world.time_of(entry.at_ms) > started + CONNECT + LATE
+        let seen = self.world.time_of(entry.at_ms);
+        let start = |one: &Value| one["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        // Whichever attempt it was of: one that began so shortly before is within its time.
+        !history.iter().filter(of_it).filter_map(start).any(|at| at <= seen && seen <= at + CONNECT + LATE)
     }
 }
 
