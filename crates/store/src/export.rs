@@ -11,6 +11,7 @@ use fanfold_core::dialect::native::Content;
 use fanfold_core::operation::Attention;
 use fanfold_core::plan::{Policy, Redaction};
 use fanfold_core::{Event, Headers, Operation, OperationId, Plan, PolicyHash, Slot};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -25,6 +26,9 @@ pub const FORMAT: u32 = 1;
 /// Operations that are read at once.
 const PAGE: usize = 100;
 
+/// Operations whose belongings are read at the same time: most of what that takes is waiting for answers.
+const AT_ONCE: usize = 8;
+
 /// Goes through the operations that a filter lets through, from the oldest on.
 #[derive(Debug)]
 pub struct Export<'a> {
@@ -32,6 +36,7 @@ pub struct Export<'a> {
     filter: Filter,
     after: Option<OperationId>,
     page: std::vec::IntoIter<Operation>,
+    lines: std::vec::IntoIter<Vec<u8>>,
     is_last: bool,
     /// The policy that was hashed last: operations of a route follow each other.
     hashed: Option<(Arc<Policy>, PolicyHash)>,
@@ -40,7 +45,8 @@ pub struct Export<'a> {
 impl<'a> Export<'a> {
     /// Begins with the first one.
     pub fn new(store: &'a dyn ReadAll, filter: Filter) -> Self {
-        Self { store, filter, after: None, page: Vec::new().into_iter(), is_last: false, hashed: None }
+        let (page, lines) = (Vec::new().into_iter(), Vec::new().into_iter());
+        Self { store, filter, after: None, page, lines, is_last: false, hashed: None }
     }
 
     fn hash(&mut self, policy: &Arc<Policy>) -> PolicyHash {
@@ -50,20 +56,25 @@ impl<'a> Export<'a> {
         }
     }
 
-    /// The line of the next operation, its line feed included; `None` after the last. In memory are a page of records, and one
-    /// operation with all that belongs to it.
+    /// The line of the next operation, its line feed included; `None` after the last. In memory are a page of records, and eight
+    /// operations with all that belongs to them.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         loop {
-            if let Some(operation) = self.page.next() {
-                // In a store that goes on meanwhile it may have been deleted since the page was read.
-                let policy = self.hash(&operation.plan.policy);
-                match line(self.store, &operation, policy).await? {
-                    Some(line) => return Ok(Some(line)),
-                    None => continue,
-                }
+            if let Some(line) = self.lines.next() {
+                return Ok(Some(line));
+            }
+            let operations: Vec<Operation> = self.page.by_ref().take(AT_ONCE).collect();
+            if !operations.is_empty() {
+                let policies: Vec<PolicyHash> =
+                    operations.iter().map(|operation| self.hash(&operation.plan.policy)).collect();
+                let lines =
+                    operations.iter().zip(policies).map(|(operation, policy)| line(self.store, operation, policy));
+                // In a store that goes on meanwhile some may have been deleted since the page was read.
+                self.lines = try_join_all(lines).await?.into_iter().flatten().collect::<Vec<_>>().into_iter();
+                continue;
             }
             if self.is_last {
                 return Ok(None);
