@@ -58,7 +58,7 @@ impl ReadNotes for Postgres {
     async fn notes(&self, filter: &NoteFilter, page: Page<AttentionId>) -> Result<Vec<Note>, Error> {
         let (sql, values) = query(filter, page);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-        self.readers.query(&sql, &values).await?.iter().map(note).collect()
+        self.readers.query_once(&sql, &values).await?.iter().map(note).collect()
     }
 
     async fn note(&self, id: AttentionId) -> Result<Option<Note>, Error> {

@@ -15,7 +15,7 @@ pub(super) async fn list(readers: &Readers, filter: &Filter, page: Page<Operatio
     let mut query = Query::of(filter, page);
     let sql = query.statement(filter, page);
     let values: Vec<&(dyn ToSql + Sync)> = query.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-    let rows = readers.query(&sql, &values).await?;
+    let rows = readers.query_once(&sql, &values).await?;
     readers.operations(&rows).await
 }
 

@@ -101,7 +101,7 @@ impl ReadNotices for Postgres {
     async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
         let (sql, values) = query(filter, page);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-        self.readers.query(&sql, &values).await?.iter().map(notice).collect()
+        self.readers.query_once(&sql, &values).await?.iter().map(notice).collect()
     }
 
     async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {

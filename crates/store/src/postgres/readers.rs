@@ -47,12 +47,25 @@ impl Readers {
         Ok(Self { pool, patience: patience + ON_THE_WAY, policies: Mutex::default() })
     }
 
-    /// The rows that a statement gives.
+    /// The rows that a statement gives, which is one of a few and is kept prepared.
     pub(super) async fn query(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Error> {
+        self.ask(statement, values, true).await
+    }
+
+    /// The rows that a statement gives which was put together for this question: there are too many of them to be kept.
+    pub(super) async fn query_once(&self, statement: &str, values: Values<'_>) -> Result<Vec<Row>, Error> {
+        self.ask(statement, values, false).await
+    }
+
+    async fn ask(&self, statement: &str, values: Values<'_>, kept: bool) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         let reading = async {
-            let prepared = client.prepare_cached(statement).await?;
-            client.query(&prepared, values).await
+            if kept {
+                let prepared = client.prepare_cached(statement).await?;
+                client.query(&prepared, values).await
+            } else {
+                client.query(statement, values).await
+            }
         };
         match tokio::time::timeout(self.patience, reading).await {
             Ok(Ok(rows)) => Ok(rows),

@@ -1,6 +1,7 @@
 //! The store in PostgreSQL against the contract of all stores, on a private cluster.
 
 mod moving;
+mod opening;
 mod random;
 
 use std::sync::Arc;
