@@ -31,8 +31,8 @@ pub struct Report {
     kills_in_flight: usize,
     pauses: usize,
     nodes: usize,
-    /// Requests that left later than the recorded start of their attempt allows: the process was stopped between its last look at
-    /// its lease and the write. Nobody can prevent that; what follows from it is not judged.
+    /// Requests that left as a paused process went on, later than the recorded start of their attempt allows: it was stopped between
+    /// its last look at its lease and the write. Nobody can prevent that; what can follow from it is not judged.
     window_sends: usize,
     accepted: usize,
     by_status: BTreeMap<String, usize>,
@@ -131,7 +131,7 @@ impl fmt::Display for Report {
 pub(super) async fn of(server: &Server, world: &World, book: &Book, receiver: &Receiver) -> Result<Report> {
     let mut report = Report {
         kills: server.kills,
-        pauses: server.pauses,
+        pauses: server.resumed.len(),
         nodes: world.nodes,
         coverage: Coverage(world.counts()),
         ..Report::default()
@@ -234,9 +234,10 @@ impl Judging<'_> {
             journal: &self.world.journal,
             first: first.as_ref(),
         };
-        let window_sends = seen.iter().filter(|entry| self.is_late(entry, &history)).count();
+        let window_sends = seen.iter().filter(|entry| self.is_window_send(entry, &history)).count();
         report.window_sends += window_sends;
-        for (wrong, what) in oracle::judge(&case).into_iter().filter(|_| window_sends == 0) {
+        let verdict = oracle::judge(&case).into_iter();
+        for (wrong, what) in verdict.filter(|(wrong, _)| window_sends == 0 || !follows_from_window_send(*wrong)) {
             report.note(wrong, format!("{id} ({}): {what}", plan.name));
         }
         report.coverage.operation(&case);
@@ -256,9 +257,11 @@ impl Judging<'_> {
 }
 
 impl Judging<'_> {
-    /// Whether a request came to its target so long after the recorded start of its attempt that it must have left too late.
-    fn is_late(&self, entry: &Entry, history: &[Value]) -> bool {
-        if self.server.pauses == 0 {
+    /// Whether a request came to its target just after a pause, and so long after the latest recorded start of an attempt that it must
+    /// have been under way when its process was stopped.
+    fn is_window_send(&self, entry: &Entry, history: &[Value]) -> bool {
+        let seen = self.world.time_of(entry.at_ms);
+        if !self.server.resumed.iter().any(|resumed| *resumed <= seen && seen <= *resumed + LATE) {
             return false;
         }
         let leg = match entry.leg {
@@ -268,10 +271,32 @@ impl Judging<'_> {
         };
         let of_it =
             |one: &&Value| one["event"] == "attempt_started" && one["leg"] == leg && one["target"] == entry.target;
-        let seen = self.world.time_of(entry.at_ms);
         let start = |one: &Value| one["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        // Whichever attempt it was of: one that began so shortly before is within its time.
-        !history.iter().filter(of_it).filter_map(start).any(|at| at <= seen && seen <= at + CONNECT + LATE)
+        let latest = history.iter().filter(of_it).filter_map(start).filter(|at| *at <= seen).max();
+        latest.is_some_and(|latest| latest + CONNECT + LATE < seen)
+    }
+}
+
+/// What a request that left too late can bring about.
+fn follows_from_window_send(wrong: Breach) -> bool {
+    match wrong {
+        Breach::BlindRepeat
+        | Breach::ForwardAfterUndo
+        | Breach::WrongConsistency
+        | Breach::NeedlessUnknown
+        | Breach::Overwritten => true,
+        Breach::Lost
+        | Breach::Unflagged
+        | Breach::Twice
+        | Breach::Stuck
+        | Breach::UnrecordedSend
+        | Breach::LockOverlap
+        | Breach::NoticeMissing
+        | Breach::NoticeOutOfOrder
+        | Breach::ActionLost
+        | Breach::WrongAnswer
+        | Breach::ChangedAfterEnd
+        | Breach::BrokenByStop => false,
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) struct Server {
     front: Option<Front>,
     pub(super) starts: Starts,
     pub(super) kills: usize,
-    pub(super) pauses: usize,
+    /// When servers that had been paused went on.
+    pub(super) resumed: Vec<Timestamp>,
 }
 
 /// One server.
@@ -69,7 +70,17 @@ impl Server {
         let front = if several { Some(Front::start(&places.server, nodes.len()).await?) } else { None };
         let adopted_within = places.database.as_ref().map(|_| ADOPTED_WITHIN);
         let starts = Starts { all: Vec::new(), adopted_within };
-        Ok(Self { program: program.to_owned(), http, world, places, nodes, front, starts, kills: 0, pauses: 0 })
+        Ok(Self {
+            program: program.to_owned(),
+            http,
+            world,
+            places,
+            nodes,
+            front,
+            starts,
+            kills: 0,
+            resumed: Vec::new(),
+        })
     }
 
     /// Starts every server that is not there.
@@ -129,11 +140,12 @@ impl Server {
             self.world.lives.fetch_add(1, Ordering::SeqCst);
             process.pause();
             tokio::time::sleep(time).await;
+            let resumed = now();
             process.resume();
             self.world.lives.fetch_add(1, Ordering::SeqCst);
-            self.pauses += 1;
             // What it had begun is taken over as if it had been killed.
-            self.starts.all.push((now(), Before::Kill));
+            self.resumed.push(resumed);
+            self.starts.all.push((resumed, Before::Kill));
         }
         self.lead_to(number, true)
     }
