@@ -33,7 +33,7 @@ repeated are recognised by it. With --to it is that by itself. To write it down 
 A migration that is broken off is gone on with by running it again; no server takes the new database up before it is
 done. At the end both are compared: rows, originals, and every line that an export of them has.")]
 pub(crate) struct Migrate {
-    /// The database to be moved, as in [store] url
+    /// The database to be moved, written as the url of a store
     #[arg(long, value_name = "sqlite:FILE", value_parser = StoreUrl::of_argument)]
     from: StoreUrl,
     /// The database that it is moved into; then no configuration file is read
