@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::NoticeRules;
 use crate::lookup::Lookups;
+use crate::members::{Lease, Term};
 use crate::network::Network;
 use crate::receiver::{Host, WebhookUrl};
 use crate::shared::Shared;
@@ -41,6 +42,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) body: bytes::Bytes,
     /// Whether a caller gave the address, so that `[notices] allow` decides.
     pub(super) is_callers: bool,
+    /// In which this process may send it.
+    pub(super) term: Term,
 }
 
 /// Why a try was not confirmed.
@@ -58,6 +61,8 @@ pub(super) enum Missed {
         /// What it said.
         error: String,
     },
+    /// Nothing was sent, since this process may not send it any more: another node may be doing so.
+    CalledOff,
 }
 
 impl From<String> for Missed {
@@ -90,7 +95,7 @@ impl Client {
         let mut answer = None;
         let try_once = async {
             let stream = self.connect(&outgoing, rules, shared).await?;
-            exchange(outgoing, stream, now, &mut answer).await
+            exchange(outgoing, stream, &shared.lease, now, &mut answer).await
         };
         let tried = tokio::time::timeout(rules.timeout, try_once).await;
         // What was answered counts, however the connection ends.
@@ -189,6 +194,7 @@ async fn connect(to: &SocketAddr, network: Option<&dyn Network>) -> io::Result<B
 async fn exchange(
     outgoing: Outgoing<'_>,
     stream: Box<dyn Stream>,
+    lease: &Lease,
     now: Timestamp,
     answer: &mut Option<Result<(), Missed>>,
 ) -> Result<(), String> {
@@ -205,6 +211,10 @@ async fn exchange(
         request = request.header(name, value);
     }
     let request = request.body(Full::new(outgoing.body)).map_err(|error| error.to_string())?;
+    if !lease.holds(outgoing.term) {
+        *answer = Some(Err(Missed::CalledOff));
+        return Ok(());
+    }
     let answered = async {
         let response = sender.send_request(request).await.map_err(|error| format!("no answer: {error}"))?;
         *answer = Some(read(response.status(), &from_wire(response.headers()), now));

@@ -25,6 +25,7 @@ pub(crate) use webhook::{CALLBACK_ATTRIBUTE, allowed_callback, receiver_of, webh
 use crate::Error;
 use crate::clock::jitter;
 use crate::config::NoticeRules;
+use crate::members::Term;
 use crate::shared::Shared;
 use crate::stalled::Waiting;
 use client::{Client, Missed, Outgoing};
@@ -92,7 +93,9 @@ async fn tell(shared: &Shared) {
 impl Sending {
     /// Begins to send what is due and has room; gives how long nothing else will be.
     async fn begin(&mut self, shared: &Arc<Shared>) -> Result<Duration, Error> {
-        if !shared.lease.holds_now() {
+        // Before they are read: what was due in one term is not sent in another.
+        let term = shared.lease.term();
+        if !shared.lease.holds(term) {
             // Another node may be sending them by now.
             return Ok(LEASE_PAUSE);
         }
@@ -107,7 +110,7 @@ impl Sending {
             let (id, receiver) = (notice.notice.id.clone(), notice.notice.receiver.clone());
             let to_it = self.notices.values().filter(|(_, other)| *other == receiver).count();
             if to_it < SENDING_TO_ONE_MAX && !self.notices.values().any(|(other, _)| *other == id) {
-                let task = self.tasks.spawn(send(Arc::clone(shared), Arc::clone(&self.client), notice));
+                let task = self.tasks.spawn(send(Arc::clone(shared), Arc::clone(&self.client), notice, term));
                 self.notices.insert(task.id(), (id, receiver.clone()));
                 self.last_turn = receiver;
             }
@@ -131,11 +134,11 @@ impl Sending {
     }
 }
 
-async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
+async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice, term: Term) {
     let id = &notice.notice.id;
     let rules = shared.notices.load_full();
     // A mistake in the program while sending is a try like any other, so that it is not made again and again at once.
-    let tried = AssertUnwindSafe(deliver(&shared, &client, &rules, &notice)).catch_unwind().await;
+    let tried = AssertUnwindSafe(deliver(&shared, &client, &rules, &notice, term)).catch_unwind().await;
     let result =
         tried.unwrap_or_else(|_| Err("a mistake in the program ended the try; the log tells more".to_owned().into()));
     let now = shared.steady_now();
@@ -153,6 +156,8 @@ async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice) {
             let again_at = again_at(&rules, notice.attempts + 1, retry_after, now, jitter(shared.clock.as_ref()));
             NoticeOutcome::Failed { error, again_at }
         }
+        // Nothing was sent. Whoever may send it now does.
+        Err(Missed::CalledOff) => return,
     };
     shared.metrics.noticed(&outcome);
     record(&shared, id, outcome, rules.backoff).await;
@@ -196,7 +201,13 @@ async fn record(shared: &Shared, id: &NoticeId, outcome: NoticeOutcome, pause: D
 }
 
 /// Sends a notice once. Webhooks are signed now, with the secrets of now: a rotation takes effect on what is sent again, too.
-async fn deliver(shared: &Shared, client: &Client, rules: &NoticeRules, notice: &Notice) -> Result<(), Missed> {
+async fn deliver(
+    shared: &Shared,
+    client: &Client,
+    rules: &NoticeRules,
+    notice: &Notice,
+    term: Term,
+) -> Result<(), Missed> {
     let new = &notice.notice;
     let kind = Kind::of(new)?;
     let now = shared.clock.now();
@@ -212,8 +223,14 @@ async fn deliver(shared: &Shared, client: &Client, rules: &NoticeRules, notice: 
         }
     }
     let url = new.url.parse().map_err(|error| format!("the address {error}"))?;
-    let outgoing =
-        Outgoing { url: &url, method: &new.method, headers, body: new.body.clone(), is_callers: kind != Kind::OfRoute };
+    let outgoing = Outgoing {
+        url: &url,
+        method: &new.method,
+        headers,
+        body: new.body.clone(),
+        is_callers: kind != Kind::OfRoute,
+        term,
+    };
     client.deliver(outgoing, rules, shared, now).await
 }
 

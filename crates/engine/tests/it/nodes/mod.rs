@@ -2,6 +2,7 @@
 
 mod cluster;
 mod coming_and_going;
+mod late;
 mod lost;
 mod permits;
 mod together;
