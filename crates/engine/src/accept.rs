@@ -225,6 +225,7 @@ impl Engine {
                 if shared.set_store_in_trouble(false) {
                     tracing::info!("the store takes operations again");
                 }
+                shared.unrecorded.served();
                 Ok(accepted)
             }
             Err(error) => {

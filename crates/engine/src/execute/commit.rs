@@ -18,7 +18,7 @@ use crate::stalled::Waiting;
 /// The first wait after the store failed; doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 
-/// The longest wait between two tries to record.
+/// The longest wait between two tries to record, while nothing else shows that the store is back.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Why a change was not recorded, nor ever will be by this task.
@@ -157,6 +157,7 @@ impl Actor {
             let error = match tried {
                 Ok(committed) => {
                     Waiting::end(waiting);
+                    self.shared.unrecorded.served();
                     return Ok(committed);
                 }
                 Err(error) => error,
@@ -176,15 +177,15 @@ impl Actor {
                 | Error::Unusable { .. }
                 | Error::NewerSchema { .. }
                 | Error::ChangedMigration { .. }
-                | Error::Key { .. } => {
-                    waiting.get_or_insert_with(|| self.shared.unrecorded.wait(&error));
-                }
+                | Error::Key { .. } => {}
             }
+            let waiting = waiting.get_or_insert_with(|| self.shared.unrecorded.wait(&error));
             let mut stopping = self.shared.stopping();
             let pause = wait.mul_f64(0.5 + jitter(self.shared.clock.as_ref()) / 2.0);
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(pause) => {}
+                () = waiting.served() => {}
                 // What cannot be recorded before the process ends is recovered by the next one.
                 _ = stopping.wait_for(|stopping| *stopping), if wait >= RETRY_MAX => return Err(GivenUp::Stopping),
             }

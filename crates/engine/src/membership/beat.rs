@@ -41,6 +41,7 @@ async fn keep(shared: &Shared, members: &Members, term: Term) -> bool {
         match beaten {
             Ok(nodes) => {
                 shared.lease.extend(term, asked + members.kept());
+                shared.unrecorded.served();
                 if std::mem::take(&mut failing) {
                     tracing::info!(node.epoch = term.epoch().0, "this node beats again");
                 }
