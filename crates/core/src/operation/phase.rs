@@ -99,7 +99,8 @@ pub enum WaitingFor {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<OperationId>,
     },
-    /// To be taken up by the dispatcher.
+    /// To be taken up by the dispatcher, or for the first permit: that nothing was sent yet because of its targets' limits is not
+    /// recorded, which would be a write for each operation of a backlog.
     Dispatch,
     /// A permit: the target has as many requests in flight as it may have.
     Permit(Call),
