@@ -16,8 +16,8 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::translate;
 use crate::Error;
+use crate::failure::DatabaseError as _;
 
 /// How long the kernel keeps a connection whose other side does not say that it has got what was sent.
 const UNHEARD_MAX: Duration = Duration::from_secs(10);
@@ -236,7 +236,7 @@ impl Connector {
         // The library bounds each address on its own, and the questions that follow not at all.
         let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
         match tokio::time::timeout(self.connect.saturating_mul(hosts), connecting).await {
-            Ok(connected) => connected.map_err(|error| translate(&error, false)),
+            Ok(connected) => connected.map_err(|error| error.translate(false)),
             Err(_) => Err(Error::unavailable("the database cannot be reached in time")),
         }
     }

@@ -5,21 +5,10 @@ use std::error::Error as _;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
+use crate::failure::DatabaseError;
 
 /// Why a request was not carried out.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// By a rule of the store; the request changed nothing, and the transaction may go on.
-    Refused(Error),
-    /// By the database; the transaction is spoilt.
-    Database(tokio_postgres::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
-}
+pub(super) type Failure = crate::failure::Failure<tokio_postgres::Error>;
 
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
@@ -27,33 +16,25 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(error) => error,
-            Failure::Database(error) => translate(&error, false),
-        }
-    }
-}
-
-/// Tells what the caller can do about an error of the database. `may_have_committed`: it came while committing.
-pub(super) fn translate(error: &tokio_postgres::Error, may_have_committed: bool) -> Error {
-    let detail = words(error);
-    let Some(code) = error.code() else {
-        // What was found in a row is not what belongs there; everything else is about the connection.
-        return match error.source() {
-            Some(source) if source.is::<tokio_postgres::types::WrongType>() || source.is::<Unreadable>() => {
-                Error::Corrupt { detail }
-            }
-            _ => Error::Unavailable { detail, may_have_committed },
+impl DatabaseError for tokio_postgres::Error {
+    fn translate(&self, may_have_committed: bool) -> Error {
+        let detail = words(self);
+        let Some(code) = self.code() else {
+            // What was found in a row is not what belongs there; everything else is about the connection.
+            return match self.source() {
+                Some(source) if source.is::<tokio_postgres::types::WrongType>() || source.is::<Unreadable>() => {
+                    Error::Corrupt { detail }
+                }
+                _ => Error::Unavailable { detail, may_have_committed },
+            };
         };
-    };
-    match code.code().get(..2) {
-        Some("53") if *code == SqlState::DISK_FULL => Error::Full { detail, may_have_committed },
-        // Integrity constraints, data that does not fit its column, SQL that the tables do not know.
-        Some("22" | "23" | "42" | "XX") => Error::Corrupt { detail },
-        // All that is left passes by, or is for the operator: connections, rights, time-outs, shutdowns, read-only servers.
-        _ => Error::Unavailable { detail, may_have_committed },
+        match code.code().get(..2) {
+            Some("53") if *code == SqlState::DISK_FULL => Error::Full { detail, may_have_committed },
+            // Integrity constraints, data that does not fit its column, SQL that the tables do not know.
+            Some("22" | "23" | "42" | "XX") => Error::Corrupt { detail },
+            // All that is left passes by, or is for the operator: connections, rights, time-outs, shutdowns, read-only servers.
+            _ => Error::Unavailable { detail, may_have_committed },
+        }
     }
 }
 

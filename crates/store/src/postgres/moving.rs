@@ -14,9 +14,10 @@ use tokio_postgres::{Client, GenericClient};
 
 use self::rows::Insert;
 use super::columns::{get, operation_id, optional_text, slot, unsigned, uuid};
-use super::failure::{Failure, translate};
+use super::failure::Failure;
 use super::session::WRITER_LOCK;
 use super::{Config, Postgres};
+use crate::failure::DatabaseError as _;
 use crate::moving::{BATCH_MAX, Batch, Counters, Hidden, Inventory, Rest, TABLES};
 use crate::{Error, ReadAll};
 
@@ -57,13 +58,13 @@ impl Destination {
         let (client, connection) = connector.connect_to_set_up().await?;
         let mut running = JoinSet::new();
         running.spawn(connection);
-        client.batch_execute(&begin()).await.map_err(|error| translate(&error, false))?;
+        client.batch_execute(&begin()).await.map_err(|error| error.translate(false))?;
         let begun = begin_or_go_on(&client, source).await;
         let (mark, is_resumed) = match begun.map_err(Error::from)? {
             Ok(begun) => begun,
             Err(detail) => return Err(Error::Unusable { path: shown, detail }),
         };
-        client.batch_execute("COMMIT").await.map_err(|error| translate(&error, true))?;
+        client.batch_execute("COMMIT").await.map_err(|error| error.translate(true))?;
         Ok(Self { store, client, _running: running, mark, is_resumed })
     }
 
@@ -117,12 +118,12 @@ impl Destination {
         self.write(&inserts, &mark).await?;
         self.mark = mark;
         // Until then the plans of statements are those for empty tables.
-        self.client.batch_execute("ANALYZE").await.map_err(|error| translate(&error, false))
+        self.client.batch_execute("ANALYZE").await.map_err(|error| error.translate(false))
     }
 
     async fn write(&mut self, inserts: &[Insert<'_>], mark: &Mark) -> Result<(), Error> {
         let value = crate::record::json(mark)?;
-        let failed = |error: tokio_postgres::Error| translate(&error, false);
+        let failed = |error: tokio_postgres::Error| error.translate(false);
         let tx = self.client.transaction().await.map_err(failed)?;
         for insert in inserts {
             tx.execute(insert.sql, &insert.values()).await.map_err(failed)?;
@@ -131,7 +132,7 @@ impl Destination {
         if tx.execute(update, &[&MOVING, &value]).await.map_err(failed)? != 1 {
             return Err(Error::corrupt("a migration has lost its mark"));
         }
-        tx.commit().await.map_err(|error| translate(&error, true))
+        tx.commit().await.map_err(|error| error.translate(true))
     }
 
     /// What there is.
@@ -199,7 +200,7 @@ impl Destination {
         let delete = "DELETE FROM meta WHERE name = $1";
         let deleted = self.client.execute(delete, &[&MOVING]).await;
         self.store.close().await;
-        deleted.map(drop).map_err(|error| translate(&error, true))
+        deleted.map(drop).map_err(|error| error.translate(true))
     }
 }
 

@@ -11,6 +11,7 @@ use super::batch::{AcceptWrite, CommitWrite};
 use super::columns::{escaped, get, operation_id, slot, status, unsigned, uuid};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
+use crate::prepared::{PreparedAcceptance, PreparedCommit};
 use crate::{
     Acceptance, Accepted, Commit, Committed, Counts, Error, Filter, IdempotencyKey, KeyUse, Operations, Page,
     ReadOperations, Sealed,
@@ -19,12 +20,13 @@ use crate::{
 #[async_trait]
 impl Operations for Postgres {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
-        let request = AcceptWrite::prepare(self, acceptance)?;
+        let sealing = (&*self.sealer, &self.hashes);
+        let request = AcceptWrite(PreparedAcceptance::of(acceptance, sealing, self.limits.inline_max)?);
         self.write(request).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let request = CommitWrite::prepare(&self.limits, &self.sealer, commit)?;
+        let request = CommitWrite(PreparedCommit::of(commit, &self.sealer, self.limits.inline_max)?);
         self.write(request).await
     }
 }

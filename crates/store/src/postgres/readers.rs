@@ -13,7 +13,8 @@ use tokio_postgres::{NoTls, Row};
 
 use super::columns::{get, operation_id};
 use super::connect::Connector;
-use super::failure::{ends_session, translate};
+use super::failure::ends_session;
+use crate::failure::DatabaseError as _;
 use crate::{Error, record};
 
 /// Policies that are kept in memory. When there are more, all are forgotten and read again as they are needed.
@@ -73,7 +74,7 @@ impl Readers {
                 if ends_session(&error) {
                     drop(Object::take(client));
                 }
-                Err(translate(&error, false))
+                Err(error.translate(false))
             }
             Err(_) => {
                 // Whatever it still sends belongs to nobody.
@@ -96,7 +97,7 @@ impl Readers {
 
     async fn client(&self) -> Result<Object, Error> {
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => translate(&error, false),
+            PoolError::Backend(error) => error.translate(false),
             PoolError::Closed => Error::unavailable("the store is closed"),
             PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
                 Error::unavailable("the database gives no connection in time")

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
-use super::failure::translate;
 use crate::Error;
+use crate::failure::DatabaseError as _;
 use crate::sealing::Sealer;
 
 /// Taken while migrating. Any number would do that no other program in the same database uses.
@@ -30,7 +30,7 @@ const MIGRATIONS: &[Migration] =
 
 /// Brings the schema up to date, in one transaction. `shown`: the database, for messages.
 pub(super) async fn migrate(client: &Client, shown: &str) -> Result<(), Error> {
-    let failed = |error: tokio_postgres::Error| translate(&error, false);
+    let failed = |error: tokio_postgres::Error| error.translate(false);
     refuse_unsafe(client, shown).await?;
     client.batch_execute("BEGIN").await.map_err(failed)?;
     // The others wait here, and find everything done.
@@ -45,7 +45,7 @@ pub(super) async fn migrate(client: &Client, shown: &str) -> Result<(), Error> {
 async fn refuse_unsafe(client: &Client, shown: &str) -> Result<(), Error> {
     let setting = |name: &'static str| async move {
         let row = client.query_one("SELECT current_setting($1)", &[&name]).await;
-        row.and_then(|row| row.try_get::<_, String>(0)).map_err(|error| translate(&error, false))
+        row.and_then(|row| row.try_get::<_, String>(0)).map_err(|error| error.translate(false))
     };
     let unusable = |detail: String| Error::Unusable { path: PathBuf::from(shown), detail };
     let synchronous = setting("synchronous_commit").await?;
@@ -71,7 +71,7 @@ async fn refuse_unsafe(client: &Client, shown: &str) -> Result<(), Error> {
 }
 
 async fn bring_up_to_date(client: &Client, shown: &str) -> Result<(), Error> {
-    let failed = |error: tokio_postgres::Error| translate(&error, false);
+    let failed = |error: tokio_postgres::Error| error.translate(false);
     let path = || PathBuf::from(shown);
     let applied = applied(client, shown).await?;
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
@@ -105,7 +105,7 @@ struct Applied {
 }
 
 async fn applied(client: &Client, shown: &str) -> Result<Vec<Applied>, Error> {
-    let failed = |error: tokio_postgres::Error| translate(&error, false);
+    let failed = |error: tokio_postgres::Error| error.translate(false);
     let look = "SELECT to_regclass('migrations') IS NOT NULL, to_regclass('operations') IS NOT NULL";
     let row = client.query_one(look, &[]).await.map_err(failed)?;
     let (is_ours, is_taken): (bool, bool) = (super::columns::get(&row, 0)?, super::columns::get(&row, 1)?);
@@ -141,7 +141,7 @@ fn checksum(sql: &str) -> String {
 /// Refuses a key that is not the one that the database's messages are sealed with: on another node it was configured
 /// otherwise, and neither could open what the other one seals, nor recognise its idempotency keys.
 pub(super) async fn check_key(client: &Client, sealer: &Sealer, shown: &str) -> Result<(), Error> {
-    let failed = |error: tokio_postgres::Error| translate(&error, false);
+    let failed = |error: tokio_postgres::Error| error.translate(false);
     let record = "INSERT INTO meta (name, value) VALUES ('sealing_key', $1) ON CONFLICT DO NOTHING";
     client.execute(record, &[&sealer.key_id()]).await.map_err(failed)?;
     let row = client.query_one("SELECT value FROM meta WHERE name = 'sealing_key'", &[]).await.map_err(failed)?;

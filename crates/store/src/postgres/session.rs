@@ -14,8 +14,9 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::columns::{at_most, get};
 use super::connect::Connector;
-use super::failure::{Failure, ends_session, translate};
+use super::failure::{Failure, ends_session};
 use crate::Error;
+use crate::failure::DatabaseError as _;
 
 /// Held by whoever writes, from the first read of a transaction to its end. Any number would do that no other program in the
 /// same database uses.
@@ -174,9 +175,9 @@ impl Session {
             Ok(Ok(done)) => return (self.commit().await, done),
             Err(_) => return (Outcome::Lost(Error::unavailable("the database does not answer in time")), T::default()),
             Ok(Err(Broken::Database(error))) if ends_session(&error) => {
-                return (Outcome::Lost(translate(&error, false)), T::default());
+                return (Outcome::Lost(error.translate(false)), T::default());
             }
-            Ok(Err(Broken::Database(error))) => translate(&error, false),
+            Ok(Err(Broken::Database(error))) => error.translate(false),
             Ok(Err(Broken::Found(error))) => error,
             Ok(Err(Broken::Fenced)) => Error::Fenced,
         };
@@ -194,7 +195,7 @@ impl Session {
         let commit = self.client.batch_execute("SET LOCAL statement_timeout = 0; COMMIT");
         match timeout(self.patience, commit).await {
             Ok(Ok(())) => Outcome::Committed,
-            Ok(Err(error)) => Outcome::Lost(translate(&error, true)),
+            Ok(Err(error)) => Outcome::Lost(error.translate(true)),
             Err(_) => Outcome::Lost(Error::Unavailable {
                 detail: "the database does not answer in time".to_owned(),
                 may_have_committed: true,

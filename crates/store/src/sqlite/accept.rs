@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Operation, OperationId, PolicyHash, TenantId};
-use jiff::Timestamp;
+use fanfold_core::{OperationId, TenantId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
@@ -12,61 +11,25 @@ use super::failure::Failure;
 use super::locks;
 use super::operations::operation_id;
 use super::writer::{Tx, Write};
-use crate::record::{self, EventRow, Split, json, slots_text, targets_text};
-use crate::sealing::SealedMessage;
+use crate::prepared::{PreparedAcceptance, PreparedCommit};
+use crate::record::{self, json, slots_text, targets_text};
 use crate::{Acceptance, Accepted, Commit, Committed, Error, IdempotencyKey, KeyUse, LockOutcome, Operations, time};
 
 #[async_trait]
 impl Operations for Sqlite {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
-        let request = AcceptWrite::prepare(self, acceptance)?;
-        self.write(request).await
+        let sealer = &self.keeper()?.sealer;
+        let prepared = PreparedAcceptance::of(acceptance, (sealer, &self.hashes), self.limits.inline_max)?;
+        self.write(AcceptWrite(prepared)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let request = CommitWrite::prepare(&self.limits, &self.keeper()?.sealer, commit)?;
-        self.write(request).await
+        let prepared = PreparedCommit::of(commit, &self.keeper()?.sealer, self.limits.inline_max)?;
+        self.write(CommitWrite(prepared)).await
     }
 }
 
-/// An acceptance with everything serialised and encrypted that can be before the writing thread has it.
-struct AcceptWrite {
-    split: Split,
-    policy: PolicyHash,
-    state: String,
-    plan: String,
-    targets: String,
-    sealed: Vec<SealedMessage>,
-    key_id: String,
-    events: Vec<EventRow>,
-    idempotency: Option<IdempotencyKey>,
-    lane: String,
-    owner: Option<String>,
-    wake_at: Option<Timestamp>,
-}
-
-impl AcceptWrite {
-    fn prepare(store: &Sqlite, acceptance: Acceptance) -> Result<Self, Error> {
-        let split = Split::accepted(acceptance.operation, store.limits.inline_max)?;
-        let sealer = &store.keeper()?.sealer;
-        let Operation { id, tenant, plan, .. } = &split.operation;
-        let seal = |(slot, octets): &(_, bytes::Bytes)| sealer.seal((tenant, *id, *slot), octets);
-        Ok(Self {
-            policy: store.hashes.of(&plan.policy),
-            state: json(&split.operation)?,
-            plan: json(plan)?,
-            targets: targets_text(plan),
-            sealed: acceptance.sealed.iter().map(seal).collect::<Result<_, _>>()?,
-            key_id: sealer.key_id().to_owned(),
-            events: EventRow::all(acceptance.events, store.limits.inline_max)?,
-            idempotency: acceptance.idempotency,
-            lane: acceptance.lane,
-            owner: acceptance.owner,
-            wake_at: acceptance.wake_at,
-            split,
-        })
-    }
-}
+struct AcceptWrite(PreparedAcceptance);
 
 impl Write for AcceptWrite {
     type Answer = Accepted;
@@ -76,9 +39,8 @@ impl Write for AcceptWrite {
         if let Some(refusal) = self.refusal(tx)? {
             return Ok(refusal);
         }
-        let operation = &self.split.operation;
-        let wanted = operation.plan.lock.as_ref().filter(|_| operation.queues_for_lock());
-        let lock_key = wanted.map(|lock| lock.key.as_str());
+        let operation = &self.0.split.operation;
+        let lock_key = self.0.lock_key();
         let holder = lock_key.map(|key| locks::holder(tx.sql(), &operation.tenant, key)).transpose()?.flatten();
         let lock = match (lock_key, holder) {
             (None, _) if operation.plan.lock.is_some() => LockOutcome::Later,
@@ -98,8 +60,8 @@ impl Write for AcceptWrite {
 impl AcceptWrite {
     /// Everything that stands against it, in the order that the trait promises.
     fn refusal(&self, tx: &mut Tx<'_>) -> Result<Option<Accepted>, Failure> {
-        let operation = &self.split.operation;
-        if let Some(given) = &self.idempotency
+        let operation = &self.0.split.operation;
+        if let Some(given) = &self.0.idempotency
             && let Some(used) = key_use(tx.sql(), &operation.tenant, given)?
         {
             return Ok(Some(used.into()));
@@ -129,7 +91,7 @@ impl AcceptWrite {
 
     /// The operation that has retried before what this one retries.
     fn retried_by(&self, tx: &Tx<'_>) -> Result<Option<OperationId>, Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let Some(retried) = &operation.plan.retry_of else { return Ok(None) };
         let select = "SELECT id FROM operations WHERE tenant = ?1 AND retry_of = ?2";
         let mut statement = tx.sql().prepare_cached(select)?;
@@ -137,9 +99,9 @@ impl AcceptWrite {
         Ok(statement.query_row(wanted, |row| operation_id(row, 0)).optional()?)
     }
 
-    /// What the lock has against it. Before its start time an operation has nothing to do with it.
+    /// What the lock has against it.
     fn lock_refusal(&self, tx: &Tx<'_>) -> Result<Option<Accepted>, Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let Some(lock) = operation.plan.lock.as_ref().filter(|_| operation.queues_for_lock()) else { return Ok(None) };
         let Some(holder) = locks::holder(tx.sql(), &operation.tenant, &lock.key)? else { return Ok(None) };
         Ok(match lock.on_locked {
@@ -155,18 +117,18 @@ impl AcceptWrite {
     /// Writes the rows of the operation, and gives its serial.
     fn insert(&self, tx: &mut Tx<'_>, lock: LockOutcome) -> Result<i64, Failure> {
         let serial = self.insert_operation(tx, lock)?;
-        if !tx.knows_policy(&self.policy) {
-            let policy = json(&*self.split.operation.plan.policy)?;
+        if !tx.knows_policy(&self.0.policy) {
+            let policy = json(&*self.0.split.operation.plan.policy)?;
             let insert = "INSERT INTO policies (hash, policy) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-            tx.execute(insert, params![self.policy.as_str(), policy])?;
-            tx.policy_recorded(self.policy.clone());
+            tx.execute(insert, params![self.0.policy.as_str(), policy])?;
+            tx.policy_recorded(self.0.policy.clone());
         }
         let insert = "INSERT INTO plans (operation, policy, plan) VALUES (?1, ?2, ?3)";
-        tx.execute(insert, params![serial, self.policy.as_str(), self.plan])?;
-        insert_bodies(tx, serial, &self.split.plan_bodies)?;
-        insert_bodies(tx, serial, &self.split.state_bodies)?;
-        insert_sealed(tx, serial, &self.key_id, &self.sealed)?;
-        insert_events(tx, serial, &self.events)?;
+        tx.execute(insert, params![serial, self.0.policy.as_str(), self.0.plan])?;
+        insert_bodies(tx, serial, &self.0.split.plan_bodies)?;
+        insert_bodies(tx, serial, &self.0.split.state_bodies)?;
+        insert_sealed(tx, serial, &self.0.sealed)?;
+        insert_events(tx, serial, &self.0.events)?;
         Ok(serial)
     }
 
@@ -175,9 +137,9 @@ impl AcceptWrite {
                 id, tenant, revision, status, route, dialect, mount, owner, verb, resource, targets, lane, lock_key,
                 idempotency_key, fingerprint, accepted_at, updated_at, wake_at, apart, state, retry_of
             ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let plan = &operation.plan;
-        let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.wake_at);
+        let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.0.wake_at);
         tx.execute(
             insert,
             params![
@@ -188,19 +150,19 @@ impl AcceptWrite {
                 plan.route,
                 plan.front.dialect.as_str(),
                 plan.front.mount,
-                self.owner,
+                self.0.owner,
                 plan.verb.as_str(),
                 plan.resource,
-                self.targets,
-                self.lane,
+                targets_text(plan),
+                self.0.lane,
                 plan.lock.as_ref().map(|lock| lock.key.as_str()),
-                self.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()),
-                self.idempotency.as_ref().map(|idempotency| idempotency.fingerprint.as_slice()),
+                self.0.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()),
+                self.0.idempotency.as_ref().map(|idempotency| idempotency.fingerprint.as_slice()),
                 time::floor(operation.accepted_at),
                 time::floor(operation.updated_at),
                 wake_at.map(time::ceil),
-                slots_text(&self.split.apart),
-                self.state,
+                slots_text(&self.0.split.apart),
+                self.0.state,
                 plan.retry_of.as_ref().map(OperationId::as_bytes),
             ],
         )?;

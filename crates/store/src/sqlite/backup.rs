@@ -12,9 +12,9 @@ use fanfold_core::operation::Status;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::failure::translate;
 use super::schema;
 
+use crate::failure::DatabaseError as _;
 use crate::sealing::key_id;
 use crate::{Error, time};
 
@@ -64,7 +64,7 @@ pub(super) fn copy(sql: &Connection, to: &Path) -> Result<(), Error> {
     let into = to
         .to_str()
         .ok_or_else(|| Error::Unusable { path: to.to_owned(), detail: "its name is not UTF-8".to_owned() })?;
-    sql.execute("VACUUM INTO ?1", [into]).map(drop).map_err(|error| translate(&error, false))
+    sql.execute("VACUUM INTO ?1", [into]).map(drop).map_err(|error| error.translate(false))
 }
 
 /// The sealing key of a database, if it is the one of this id.
@@ -85,12 +85,12 @@ pub fn read_key(path: &Path, id: Option<&str>) -> Result<Vec<u8>, Error> {
 /// Opens a database of which no process makes use.
 pub(super) fn open_file(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags).map_err(|error| translate(&error, false))
+    Connection::open_with_flags(path, flags).map_err(|error| error.translate(false))
 }
 
 /// Looks through a whole database, and counts.
 pub(super) fn check(sql: &Connection, path: &Path) -> Result<BackedUp, Error> {
-    let failed = |error: rusqlite::Error| translate(&error, false);
+    let failed = |error: rusqlite::Error| error.translate(false);
     let found: String = sql.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if found != "ok" {
         return Err(Error::corrupt(format!("{}: {found}", path.display())));
@@ -115,7 +115,7 @@ pub(super) fn check(sql: &Connection, path: &Path) -> Result<BackedUp, Error> {
 }
 
 pub(super) fn close(sql: Connection) -> Result<(), Error> {
-    sql.close().map_err(|(_, error)| translate(&error, false))
+    sql.close().map_err(|(_, error)| error.translate(false))
 }
 
 pub(super) fn sync(path: &Path) -> Result<(), Error> {
@@ -127,11 +127,11 @@ pub(super) fn sync(path: &Path) -> Result<(), Error> {
 pub(super) fn single(sql: &Connection, name: &str) -> Result<Option<String>, Error> {
     let select = "SELECT value FROM meta WHERE name = ?1";
     let found = sql.query_row(select, [name], |row| row.get(0)).optional();
-    found.map_err(|error| translate(&error, false))
+    found.map_err(|error| error.translate(false))
 }
 
 pub(super) fn set_single(sql: &Connection, name: &str, micros: i64) -> Result<(), Error> {
     let upsert = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
     let set = sql.execute(upsert, [name.to_owned(), micros.to_string()]);
-    set.map(drop).map_err(|error| translate(&error, false))
+    set.map(drop).map_err(|error| error.translate(false))
 }

@@ -4,52 +4,18 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use fanfold_core::operation::Status;
-use fanfold_core::{Effect, Operation, OperationId, Slot};
-use jiff::Timestamp;
+use fanfold_core::{Effect, OperationId, Slot};
 use rusqlite::{OptionalExtension, params};
 
 use super::failure::Failure;
 use super::operations::{revision, slots_from, status};
 use super::writer::{Tx, Write};
 use super::{attention, holds, locks, notices};
-use crate::record::{self, EventRow, Split, json, slots_text};
-use crate::sealing::{SealedMessage, Sealer};
-use crate::{Closed, Commit, Committed, Error, Hold, Limits, NewNotice, time};
+use crate::prepared::{PreparedCommit, SealedMessages};
+use crate::record::{self, EventRow, slots_text};
+use crate::{Closed, Committed, Error, Hold, time};
 
-/// A commit with everything serialised and encrypted that can be before the writing thread has it.
-pub(super) struct CommitWrite {
-    split: Split,
-    state: String,
-    events: Vec<EventRow>,
-    effects: Vec<Effect>,
-    sealed: Vec<SealedMessage>,
-    key_id: String,
-    notices: Vec<NewNotice>,
-    wake_at: Option<Timestamp>,
-    free_idempotency_key: bool,
-}
-
-impl CommitWrite {
-    pub(super) fn prepare(limits: &Limits, sealer: &Sealer, commit: Commit) -> Result<Self, Error> {
-        record::check(&commit.operation).map_err(Error::invalid)?;
-        let split = Split::state(commit.operation, limits.inline_max);
-        let Operation { id, tenant, .. } = &split.operation;
-        // What ends is wiped in the same commit, so there is nothing to seal.
-        let sealed = if split.operation.end().is_some() { Vec::new() } else { commit.sealed };
-        let seal = |(slot, octets): &(_, Bytes)| sealer.seal((tenant, *id, *slot), octets);
-        Ok(Self {
-            state: json(&split.operation)?,
-            events: EventRow::all(commit.events, limits.inline_max)?,
-            effects: commit.effects,
-            sealed: sealed.iter().map(seal).collect::<Result<_, _>>()?,
-            key_id: sealer.key_id().to_owned(),
-            notices: commit.notices,
-            wake_at: commit.wake_at,
-            free_idempotency_key: commit.free_idempotency_key,
-            split,
-        })
-    }
-}
+pub(super) struct CommitWrite(pub(super) PreparedCommit);
 
 /// What is recorded so far.
 struct Recorded {
@@ -64,7 +30,7 @@ impl Write for CommitWrite {
     type Answer = Committed;
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<Committed, Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let recorded = find(tx, operation.id)?.ok_or_else(|| Error::operation_not_found(operation.id))?;
         if recorded.revision.checked_add(1) != Some(revision(operation.revision)?) {
             return Err(Error::Conflict.into());
@@ -72,8 +38,8 @@ impl Write for CommitWrite {
         if recorded.status.is_terminal() {
             return Err(Error::invalid("an operation that has ended never changes again").into());
         }
-        let superseded = self.split.superseded(&recorded.apart)?;
-        notices::refuse_known(tx, &self.notices)?;
+        let superseded = self.0.split.superseded(&recorded.apart)?;
+        notices::refuse_known(tx, &self.0.notices)?;
 
         let serial = recorded.serial;
         // The lock comes first, because when the operation is due may depend on it.
@@ -83,15 +49,15 @@ impl Write for CommitWrite {
         for slot in superseded {
             tx.execute("DELETE FROM bodies WHERE operation = ?1 AND slot = ?2", params![serial, slot.to_string()])?;
         }
-        insert_bodies(tx, serial, &self.split.state_bodies)?;
-        insert_sealed(tx, serial, &self.key_id, &self.sealed)?;
-        insert_events(tx, serial, &self.events)?;
+        insert_bodies(tx, serial, &self.0.split.state_bodies)?;
+        insert_sealed(tx, serial, &self.0.sealed)?;
+        insert_events(tx, serial, &self.0.events)?;
         self.perform(tx, serial)?;
-        notices::insert(tx, serial, operation, &self.notices)?;
+        notices::insert(tx, serial, operation, &self.0.notices)?;
         if operation.end().is_some() {
             self.end(tx, serial)?;
         }
-        if self.free_idempotency_key {
+        if self.0.free_idempotency_key {
             let free = "UPDATE operations SET idempotency_key = NULL, fingerprint = NULL WHERE serial = ?1";
             tx.execute(free, [serial])?;
         }
@@ -117,12 +83,12 @@ fn find(tx: &Tx<'_>, id: OperationId) -> Result<Option<Recorded>, Failure> {
 impl CommitWrite {
     /// The row itself. Columns with indexes are named only where they change, because naming one means writing its index.
     fn update_state(&self, tx: &mut Tx<'_>, recorded: &Recorded) -> Result<(), Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let holds_lock = match &recorded.lock_key {
             Some(key) => locks::holder(tx.sql(), &operation.tenant, key)? == Some(operation.id),
             None => false,
         };
-        let wake_at = record::wake_at(operation, holds_lock, self.wake_at);
+        let wake_at = record::wake_at(operation, holds_lock, self.0.wake_at);
         let update = "UPDATE operations SET revision = ?2, updated_at = ?3, wake_at = ?4, apart = ?5, state = ?6
                       WHERE serial = ?1";
         tx.execute(
@@ -132,8 +98,8 @@ impl CommitWrite {
                 revision(operation.revision)?,
                 time::floor(operation.updated_at),
                 wake_at.map(time::ceil),
-                slots_text(&self.split.apart),
-                self.state
+                slots_text(&self.0.split.apart),
+                self.0.state
             ],
         )?;
         let status = operation.status();
@@ -150,7 +116,7 @@ impl CommitWrite {
 
     /// Its start time has come, and with it its place in the queue.
     fn queue_for_lock(&self, tx: &Tx<'_>, recorded: &Recorded) -> Result<(), Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         if let Some(key) = recorded.lock_key.as_ref().filter(|_| operation.queues_for_lock())
             && !locks::is_queued(tx, &operation.tenant, key, recorded.serial)?
         {
@@ -160,8 +126,8 @@ impl CommitWrite {
     }
 
     fn release_lock(&self, tx: &Tx<'_>, recorded: &Recorded) -> Result<Option<OperationId>, Failure> {
-        let operation = &self.split.operation;
-        let is_released = operation.end().is_some() || self.effects.contains(&Effect::ReleaseLock);
+        let operation = &self.0.split.operation;
+        let is_released = operation.end().is_some() || self.0.effects.contains(&Effect::ReleaseLock);
         match &recorded.lock_key {
             Some(key) if is_released => {
                 locks::release(tx, &operation.tenant, key, recorded.serial, time::ceil(operation.updated_at))
@@ -171,9 +137,9 @@ impl CommitWrite {
     }
 
     fn perform(&self, tx: &Tx<'_>, serial: i64) -> Result<(), Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let at = operation.updated_at;
-        for effect in &self.effects {
+        for effect in &self.0.effects {
             match effect {
                 // Work follows from the state, the end from the status; the lock was released already.
                 Effect::Begin(_) | Effect::Finish | Effect::ReleaseLock => {}
@@ -192,7 +158,7 @@ impl CommitWrite {
     }
 
     fn end(&self, tx: &Tx<'_>, serial: i64) -> Result<(), Failure> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let ended_at = operation.end().map(|end| time::floor(end.at));
         let expires_at = record::expires_at(operation).map(time::floor);
         let update = "UPDATE operations SET ended_at = ?2, expires_at = ?3 WHERE serial = ?1";
@@ -211,11 +177,11 @@ pub(super) fn insert_bodies(tx: &Tx<'_>, serial: i64, bodies: &[(Slot, Bytes)]) 
     Ok(())
 }
 
-pub(super) fn insert_sealed(tx: &Tx<'_>, serial: i64, key_id: &str, sealed: &[SealedMessage]) -> Result<(), Failure> {
+pub(super) fn insert_sealed(tx: &Tx<'_>, serial: i64, sealed: &SealedMessages) -> Result<(), Failure> {
     let insert = "INSERT INTO sealed (operation, slot, key, box) VALUES (?1, ?2, ?3, ?4)
                   ON CONFLICT DO UPDATE SET key = excluded.key, box = excluded.box";
-    for message in sealed {
-        tx.execute(insert, params![serial, message.slot.to_string(), key_id, message.octets])?;
+    for message in &sealed.messages {
+        tx.execute(insert, params![serial, message.slot.to_string(), sealed.key_id, message.octets])?;
     }
     Ok(())
 }

@@ -9,10 +9,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
 use super::backup::{read_key, single};
-use super::failure::{Failure, translate};
+use super::failure::Failure;
 use super::files::ProcessLock;
 use super::operations::{operation_id, unreadable};
 use super::{Sqlite, key_beside, restore, schema};
+use crate::failure::DatabaseError as _;
 use crate::moving::{
     Batch, BodyRow, Counters, EventRow, Hidden, HoldRow, Inventory, LockRow, NoteRow, NoticeRow, OperationRow,
     OriginalRow, Rest, TABLES,
@@ -60,7 +61,7 @@ impl Source {
             detail: format!("it has {} octets instead of {KEY_BYTES}", key.len()),
         })?;
         let sealer = Sealer::new(key);
-        let identity = identity(&sql, sealer.key_id()).map_err(|error| translate(&error, false))?;
+        let identity = identity(&sql, sealer.key_id()).map_err(|error| error.translate(false))?;
         Ok(Self { path, sql, key: Key(key), sealer, identity, _lock: lock })
     }
 
@@ -183,7 +184,7 @@ impl Source {
                 },
             })
         };
-        rest().map_err(|error| translate(&error, false))
+        rest().map_err(|error| error.translate(false))
     }
 
     fn all<T>(&self, select: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Vec<T>> {
@@ -195,7 +196,7 @@ impl Source {
     /// # Errors
     /// [`Error::Corrupt`], also if an original does not open; [`Error::Unavailable`].
     pub fn inventory(&self) -> Result<Inventory, Error> {
-        let failed = |error: rusqlite::Error| translate(&error, false);
+        let failed = |error: rusqlite::Error| error.translate(false);
         let rows = TABLES.map(|table| {
             let count = format!("SELECT count(*) FROM {table}");
             self.sql.query_row(&count, [], |row| row.get::<_, i64>(0)).map(|number| (table, number.unsigned_abs()))

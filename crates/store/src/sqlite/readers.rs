@@ -10,8 +10,9 @@ use fanfold_core::{Operation, OperationId, Plan, PolicyHash};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::Semaphore;
 
-use super::failure::{Failure, translate};
+use super::failure::Failure;
 use super::schema;
+use crate::failure::DatabaseError as _;
 use crate::{Error, record};
 
 /// Policies that are kept in memory. When there are more, all are forgotten and read again as they are needed.
@@ -46,7 +47,7 @@ impl Readers {
     pub(super) fn frozen(path: &Path) -> Result<Self, Error> {
         let sql = schema::open_reader(path)?;
         // A transaction sees what there is when it reads for the first time.
-        sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema;").map_err(|error| translate(&error, false))?;
+        sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema;").map_err(|error| error.translate(false))?;
         schema::require(&sql, path)?;
         let permits = Semaphore::new(1);
         Ok(Self { permits, number: 1, idle: Mutex::new(vec![sql]), policies: Mutex::default(), is_frozen: true })
@@ -92,7 +93,7 @@ impl Lent {
         if self.readers.is_frozen {
             return request(&Snapshot { sql, readers: &self.readers }).map_err(Error::from);
         }
-        let tx = sql.unchecked_transaction().map_err(|error| translate(&error, false))?;
+        let tx = sql.unchecked_transaction().map_err(|error| error.translate(false))?;
         let answer = request(&Snapshot { sql: &tx, readers: &self.readers });
         // Nothing was written, so how the transaction ends makes no difference to the answer.
         drop(tx);

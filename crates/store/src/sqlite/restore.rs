@@ -15,10 +15,11 @@ use rusqlite::{Connection, params};
 use super::backup::{
     BACKUP_AT, BackedUp, RESTORING, check, close, copy, open_file, read_key, set_single, single, sync,
 };
-use super::failure::{Failure, translate};
+use super::failure::Failure;
 use super::files;
 use super::writer::{Tx, Write};
 use super::{Config, Sqlite, key_beside, schema};
+use crate::failure::DatabaseError as _;
 use crate::{Error, Limits, NoticeState, time};
 
 /// What stands beside a notice that was to be sent when the backup was made.
@@ -186,7 +187,7 @@ fn prepare(draft: &Path, from: &Path, now: Timestamp) -> Result<BackedUp, Error>
     };
     set_single(&sql, RESTORING, as_of.unwrap_or_else(|| time::floor(now)))?;
     // A copy of what is restored is another backup.
-    sql.execute("DELETE FROM meta WHERE name = ?1", [BACKUP_AT]).map_err(|error| translate(&error, false))?;
+    sql.execute("DELETE FROM meta WHERE name = ?1", [BACKUP_AT]).map_err(|error| error.translate(false))?;
     close(sql)?;
     Ok(found)
 }
@@ -195,7 +196,7 @@ fn prepare(draft: &Path, from: &Path, now: Timestamp) -> Result<BackedUp, Error>
 fn latest(sql: &Connection) -> Result<Option<i64>, Error> {
     let select =
         "SELECT max(at) FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(updated_at) FROM operations)";
-    sql.query_row(select, [], |row| row.get(0)).map_err(|error| translate(&error, false))
+    sql.query_row(select, [], |row| row.get(0)).map_err(|error| error.translate(false))
 }
 
 /// The key that is there, or that stands beside the backup.

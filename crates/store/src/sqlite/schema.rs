@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::failure::translate;
 use crate::Error;
+use crate::failure::DatabaseError as _;
 
 /// Marks a SQLite file as Fanfold's ("FNFD"); `file` and other tools show it.
 const APPLICATION_ID: i32 = 0x464e_4644;
@@ -96,7 +96,7 @@ fn opening(path: &Path, error: &rusqlite::Error) -> Error {
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             Error::Unusable { path: path.to_owned(), detail: error.to_string() }
         }
-        _ => translate(error, false),
+        _ => error.translate(false),
     }
 }
 

@@ -8,15 +8,15 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::failure::translate;
 use super::files::create_private;
 use crate::Error;
+use crate::failure::DatabaseError as _;
 use crate::sealing::{KEY_BYTES, Sealer};
 
 /// Reads the key, or makes one for a database that has nothing sealed yet.
 pub(super) fn open_sealer(sql: &Connection, path: &Path) -> Result<Sealer, Error> {
     let refuse = |detail: &str| Error::Key { path: path.to_owned(), detail: detail.to_owned() };
-    let failed = |error: rusqlite::Error| translate(&error, false);
+    let failed = |error: rusqlite::Error| error.translate(false);
     let recorded = recorded_key(sql).map_err(failed)?;
     let has_sealed = has_sealed(sql).map_err(failed)?;
     let key = match fs::read(path) {

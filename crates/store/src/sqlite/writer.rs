@@ -18,8 +18,9 @@ use rusqlite::{Connection, Params, params};
 use tokio::sync::{mpsc, oneshot};
 
 use self::trouble::{LookAgain, Probe, Trouble};
-use super::failure::{Failure, is_disk_trouble, translate};
+use super::failure::{Failure, is_disk_trouble};
 use super::files::ProcessLock;
+use crate::failure::DatabaseError as _;
 use crate::{Error, Limits};
 
 /// Requests that are committed together at the most. More would only make each of them wait longer.
@@ -171,7 +172,7 @@ impl std::fmt::Debug for dyn Job {
 impl WriterHandle {
     /// Starts the thread. `queue_max`: requests that wait at the most; who brings one more waits until there is room.
     pub(super) fn start(sql: Connection, limits: Limits, queue_max: usize, lock: ProcessLock) -> Result<Self, Error> {
-        let open = open_operations(&sql).map_err(|error| translate(&error, false))?;
+        let open = open_operations(&sql).map_err(|error| error.translate(false))?;
         let trouble = Trouble::default();
         let writer = Writer { sql, limits, open, policies: HashSet::new(), trouble: trouble.clone(), _lock: lock };
         let (sender, receiver) = mpsc::channel(queue_max.max(1));
@@ -243,7 +244,7 @@ impl Writer {
             self.work(batch);
         }
         let copied = self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        copied.map_err(|error| translate(&error, false))
+        copied.map_err(|error| error.translate(false))
     }
 
     fn work(&mut self, batch: Vec<Box<dyn Job>>) {
@@ -378,10 +379,10 @@ impl Writer {
     /// later commit takes its place in the log; so trying its requests again right away is safe.
     fn aborted(&mut self, error: &rusqlite::Error, may_have_committed: bool) -> Error {
         self.roll_back();
-        if is_disk_trouble(error) && self.trouble.set(Some(translate(error, false))).is_none() {
+        if is_disk_trouble(error) && self.trouble.set(Some(error.translate(false))).is_none() {
             tracing::error!(%error, "the disk does not take writes; no operation is accepted until it does");
         }
-        translate(error, may_have_committed)
+        error.translate(may_have_committed)
     }
 
     fn roll_back(&self) {

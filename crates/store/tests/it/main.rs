@@ -3,4 +3,5 @@
 mod export;
 mod model;
 mod postgres;
+mod random;
 mod sqlite;

@@ -1,63 +1,23 @@
 //! Accepting an operation.
 
+use fanfold_core::OperationId;
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Operation, OperationId, PolicyHash};
-use jiff::Timestamp;
 
-use super::super::Postgres;
 use super::super::columns::{at_most, escaped, length, revision, uuid};
 use super::Write;
 use super::locks;
 use super::picture::{KeyRow, Name, Picture, Wanted};
 use super::rows::NewOperation;
-use crate::record::{self, EventRow, Split, json, slots_text, targets_text};
-use crate::sealing::SealedMessage;
-use crate::{Acceptance, Accepted, Error, IdempotencyKey, KeyUse, LockOutcome, time};
+use crate::prepared::PreparedAcceptance;
+use crate::record::{self, json, slots_text, targets_text};
+use crate::{Accepted, Error, KeyUse, LockOutcome, time};
 
-/// An acceptance with everything serialised and encrypted that can be before the writing task has it.
-pub(in super::super) struct AcceptWrite {
-    split: Split,
-    policy: PolicyHash,
-    state: String,
-    plan: String,
-    sealed: Vec<SealedMessage>,
-    key_id: String,
-    events: Vec<EventRow>,
-    idempotency: Option<IdempotencyKey>,
-    lane: String,
-    owner: Option<String>,
-    wake_at: Option<Timestamp>,
-}
+pub(in super::super) struct AcceptWrite(pub(in super::super) PreparedAcceptance);
 
 impl AcceptWrite {
-    pub(in super::super) fn prepare(store: &Postgres, acceptance: Acceptance) -> Result<Self, Error> {
-        let split = Split::accepted(acceptance.operation, store.limits.inline_max)?;
-        let Operation { id, tenant, plan, .. } = &split.operation;
-        let seal = |(slot, octets): &(_, bytes::Bytes)| store.sealer.seal((tenant, *id, *slot), octets);
-        Ok(Self {
-            policy: store.hashes.of(&plan.policy),
-            state: json(&split.operation)?,
-            plan: json(plan)?,
-            sealed: acceptance.sealed.iter().map(seal).collect::<Result<_, _>>()?,
-            key_id: store.sealer.key_id().to_owned(),
-            events: EventRow::all(acceptance.events, store.limits.inline_max)?,
-            idempotency: acceptance.idempotency,
-            lane: acceptance.lane,
-            owner: acceptance.owner,
-            wake_at: acceptance.wake_at,
-            split,
-        })
-    }
-
     fn key_name(&self) -> Option<(Name, &[u8; 32])> {
-        let given = self.idempotency.as_ref()?;
-        Some((locks::name(&self.split.operation.tenant, &given.key), &given.fingerprint))
-    }
-
-    /// The key of the lock that it wants now. Before its start time an operation has nothing to do with it.
-    fn lock_key(&self) -> Option<&str> {
-        let operation = &self.split.operation;
-        operation.plan.lock.as_ref().filter(|_| operation.queues_for_lock()).map(|lock| lock.key.as_str())
+        let given = self.0.idempotency.as_ref()?;
+        Some((locks::name(&self.0.split.operation.tenant, &given.key), &given.fingerprint))
     }
 }
 
@@ -65,23 +25,23 @@ impl Write for AcceptWrite {
     type Answer = Accepted;
 
     fn wants(&self, wanted: &mut Wanted) {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         wanted.operations.insert(operation.id);
         wanted.keys.extend(self.key_name().map(|(name, _)| name));
         wanted.retries.extend(operation.plan.retry_of.map(|id| (operation.tenant.as_str().to_owned(), id)));
-        if let Some(key) = self.lock_key() {
+        if let Some(key) = self.0.lock_key() {
             wanted.lock(&operation.tenant, key, operation.id);
         }
-        let bodies = self.split.plan_bodies.iter().chain(&self.split.state_bodies);
-        wanted.octets += self.state.len() + self.plan.len() + bodies.map(|(_, octets)| octets.len()).sum::<usize>();
+        let bodies = self.0.split.plan_bodies.iter().chain(&self.0.split.state_bodies);
+        wanted.octets += self.0.state.len() + self.0.plan.len() + bodies.map(|(_, octets)| octets.len()).sum::<usize>();
     }
 
     fn decide(&self, picture: &mut Picture<'_>) -> Result<Accepted, Error> {
         if let Some(refusal) = self.refusal(picture)? {
             return Ok(refusal);
         }
-        let operation = &self.split.operation;
-        let lock = match self.lock_key() {
+        let operation = &self.0.split.operation;
+        let lock = match self.0.lock_key() {
             None if operation.plan.lock.is_some() => LockOutcome::Later,
             None => LockOutcome::NotNeeded,
             Some(key) => {
@@ -99,7 +59,7 @@ impl Write for AcceptWrite {
 impl AcceptWrite {
     /// Everything that stands against it, in the order that the trait promises.
     fn refusal(&self, picture: &mut Picture<'_>) -> Result<Option<Accepted>, Error> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         if let Some((name, fingerprint)) = self.key_name()
             && let Some((used, unexecuted)) = picture.key_use(&name, fingerprint)
         {
@@ -136,9 +96,9 @@ impl AcceptWrite {
     }
 
     fn lock_refusal(&self, picture: &Picture<'_>) -> Option<Accepted> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let lock = operation.plan.lock.as_ref()?;
-        let queue = picture.queue(&operation.tenant, self.lock_key()?)?;
+        let queue = picture.queue(&operation.tenant, self.0.lock_key()?)?;
         let holder = queue.holder()?;
         match lock.on_locked {
             OnLocked::Reject => Some(Accepted::Locked { holder }),
@@ -151,16 +111,16 @@ impl AcceptWrite {
     }
 
     fn insert(&self, picture: &mut Picture<'_>, lock: LockOutcome) -> Result<(), Error> {
-        let operation = &self.split.operation;
-        if !picture.knows_policy(&self.policy) {
+        let operation = &self.0.split.operation;
+        if !picture.knows_policy(&self.0.policy) {
             let policy = json(&*operation.plan.policy)?;
-            picture.changes.policies.push((self.policy.clone(), policy));
+            picture.changes.policies.push((self.0.policy.clone(), policy));
         }
-        let mut used = length(self.state.len() + self.plan.len());
-        used += picture.add_bodies(operation.id, &self.split.plan_bodies);
-        used += picture.add_bodies(operation.id, &self.split.state_bodies);
-        picture.add_sealed(operation.id, &self.key_id, &self.sealed);
-        let (events, octets) = picture.add_events(operation.id, 0, &self.events);
+        let mut used = length(self.0.state.len() + self.0.plan.len());
+        used += picture.add_bodies(operation.id, &self.0.split.plan_bodies);
+        used += picture.add_bodies(operation.id, &self.0.split.state_bodies);
+        picture.add_sealed(operation.id, &self.0.sealed);
+        let (events, octets) = picture.add_events(operation.id, 0, &self.0.events);
         used += octets;
         picture.changes.counters.used += used;
         let row = self.row(picture.changes.epoch, lock, events, used)?;
@@ -171,7 +131,7 @@ impl AcceptWrite {
 
     /// So that the requests after it find it.
     fn remember(&self, picture: &mut Picture<'_>) {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         if let Some((name, fingerprint)) = self.key_name() {
             let row = KeyRow { operation: operation.id, fingerprint: fingerprint.to_vec(), unexecuted: true };
             picture.loaded.keys.insert(name, row);
@@ -182,10 +142,10 @@ impl AcceptWrite {
     }
 
     fn row(&self, epoch: i64, lock: LockOutcome, events: i32, used: i64) -> Result<NewOperation, Error> {
-        let operation = &self.split.operation;
+        let operation = &self.0.split.operation;
         let plan = &operation.plan;
-        let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.wake_at);
-        let given = self.idempotency.as_ref();
+        let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.0.wake_at);
+        let given = self.0.idempotency.as_ref();
         Ok(NewOperation {
             id: operation.id,
             tenant: operation.tenant.as_str().to_owned(),
@@ -195,11 +155,11 @@ impl AcceptWrite {
             route: plan.route.clone(),
             dialect: plan.front.dialect.as_str(),
             mount: plan.front.mount.clone(),
-            owner: self.owner.as_deref().map(|owner| escaped(owner).into_owned()),
+            owner: self.0.owner.as_deref().map(|owner| escaped(owner).into_owned()),
             verb: plan.verb.as_str(),
             resource: escaped(&plan.resource).into_owned(),
             targets: targets_text(plan),
-            lane: self.lane.clone(),
+            lane: self.0.lane.clone(),
             lock_key: plan.lock.as_ref().map(|lock| escaped(&lock.key).into_owned()),
             idempotency_key: given.map(|given| escaped(&given.key).into_owned()),
             fingerprint: given.map(|given| given.fingerprint.to_vec()),
@@ -209,10 +169,10 @@ impl AcceptWrite {
             wake_at: wake_at.map(time::ceil),
             events,
             used,
-            apart: slots_text(&self.split.apart),
-            state: self.state.clone(),
-            policy: self.policy.as_str().to_owned(),
-            plan: self.plan.clone(),
+            apart: slots_text(&self.0.split.apart),
+            state: self.0.state.clone(),
+            policy: self.0.policy.as_str().to_owned(),
+            plan: self.0.plan.clone(),
         })
     }
 }

@@ -12,6 +12,7 @@ use super::locks::Queue;
 use super::rows::{
     BodyRow, ClosedRow, HoldRow, LockRow, NewEvent, NewNote, NewOperation, NextState, NoticeRow, NoticeState, SealedRow,
 };
+use crate::prepared::SealedMessages;
 use crate::record::{EventRow, json};
 use crate::sealing::SealedMessage;
 use crate::{Closed, Error, KeyUse, Limits, NewNotice, time};
@@ -193,14 +194,14 @@ impl<'a> Picture<'a> {
         bodies.iter().map(|(_, octets)| length(octets.len())).sum()
     }
 
-    pub(super) fn add_sealed(&mut self, operation: OperationId, key: &str, sealed: &[SealedMessage]) {
+    pub(super) fn add_sealed(&mut self, operation: OperationId, sealed: &SealedMessages) {
         let row = |message: &SealedMessage| SealedRow {
             operation,
             slot: message.slot,
-            key: key.to_owned(),
+            key: sealed.key_id.clone(),
             octets: message.octets.clone(),
         };
-        self.changes.sealed.extend(sealed.iter().map(row));
+        self.changes.sealed.extend(sealed.messages.iter().map(row));
     }
 
     /// Opens a note.

@@ -1,14 +1,14 @@
-//! Random histories. `FANFOLD_STEPS` and `FANFOLD_SEED` in the environment make them longer, or other ones.
+//! Random histories.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfold_store::Store;
-use fanfold_store::contract::random::{Plan, Subject, compare, limits};
+use fanfold_store::contract::random::{Subject, limits};
 use fanfold_store::postgres::Postgres;
 
 use super::{database, open};
+use crate::random::compare_with_model;
 
 struct Reopened {
     url: String,
@@ -29,21 +29,10 @@ impl Subject for Reopened {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
-fn from_environment<T: FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "the figures of the comparison are its result")]
 async fn a_random_history_goes_as_in_the_model() {
     let Some(url) = database() else { return };
     let store = Some(open(&url, limits()).await);
     let mut subject = Reopened { url, store };
-    let plan = Plan {
-        seed: from_environment("FANFOLD_SEED", 7),
-        steps: from_environment("FANFOLD_STEPS", 3_000),
-        picture_every: 1_000,
-    };
-    println!("{}", compare(&mut subject, plan).await);
+    compare_with_model(&mut subject, 3_000, 1_000).await;
 }

@@ -1,15 +1,15 @@
-//! Random histories. `FANFOLD_STEPS` and `FANFOLD_SEED` in the environment make them longer, or other ones.
+//! Random histories.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfold_store::Store;
-use fanfold_store::contract::random::{Plan, Subject, compare, exported, limits};
+use fanfold_store::contract::random::{Subject, exported, limits};
 use fanfold_store::sqlite::Sqlite;
 use tempfile::TempDir;
 
 use super::open;
+use crate::random::compare_with_model;
 
 struct Reopened {
     directory: TempDir,
@@ -36,22 +36,11 @@ impl Subject for Reopened {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
-fn from_environment<T: FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "the figures of the comparison are its result")]
 async fn a_random_history_goes_as_in_the_model() {
     // Answers are compared here, not what survives a loss of power, so memory will do where it can be had as a file system.
     let directory = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory can be made");
     let store = Some(open(&directory, limits()));
     let mut subject = Reopened { directory, store };
-    let plan = Plan {
-        seed: from_environment("FANFOLD_SEED", 7),
-        steps: from_environment("FANFOLD_STEPS", 10_000),
-        picture_every: 2_000,
-    };
-    println!("{}", compare(&mut subject, plan).await);
+    compare_with_model(&mut subject, 10_000, 2_000).await;
 }
