@@ -112,6 +112,12 @@ impl Engine {
         self.shared.drain.is_drained()
     }
 
+    /// Whether this node may act on what it owns. Once it could not beat for as long as its lease, another one may be doing so,
+    /// and it sends nothing.
+    pub fn has_lease(&self) -> bool {
+        self.shared.lease.holds_now()
+    }
+
     /// Puts the mounts of a reloaded configuration in place.
     pub fn replace_mounts(&self, mounts: Vec<Mount>) {
         self.shared.mounts.store(Arc::new(mounts));

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::Operation;
+use fanfold_core::{Operation, OperationId};
+use fanfold_store::Error;
+use tokio::time::Instant;
 
 use crate::dispatch;
 use crate::members::Term;
 use crate::shared::Shared;
 
-/// How long an operation that is not in the store is still looked for: a commit may be carried out after its answer was lost.
+/// How long an operation that is not in the store is looked for before the store is asked to decide: a commit may be carried out
+/// after its answer was lost.
 const LOOKED_FOR: Duration = Duration::from_secs(60);
 
 /// The pause between two looks at what is doubtful.
@@ -27,7 +30,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         let term = shared.lease.term();
         for (id, since) in shared.doubts.doubtful() {
-            match shared.store.operation(id).await {
+            match look(&shared, id, since).await {
                 Ok(Some(operation)) => settle(&shared, Arc::new(operation), term),
                 Ok(None) if since.elapsed() >= LOOKED_FOR => shared.doubts.forget(id),
                 Ok(None) => {}
@@ -39,6 +42,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// What is in the store; for good, where it was looked for long enough.
+async fn look(shared: &Shared, id: OperationId, since: Instant) -> Result<Option<Operation>, Error> {
+    let found = shared.store.operation(id).await?;
+    if found.is_some() || since.elapsed() < LOOKED_FOR {
+        return Ok(found);
+    }
+    shared.store.decided().await?;
+    shared.store.operation(id).await
 }
 
 fn settle(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term) {

@@ -123,7 +123,7 @@ async fn ask(
     if operation.end().is_some() {
         return Err(ended(&operation, &event));
     }
-    let number = members.nodes.ask(id, event.clone(), shared.clock.now()).await?;
+    let number = members.nodes.ask(id, event.clone()).await?;
     // It may be this node that owns it.
     members.look();
     members.tell_news();

@@ -163,6 +163,10 @@ impl Faulty {
 
 #[async_trait]
 impl Operations for Faulty {
+    async fn decided(&self) -> Result<(), Error> {
+        self.model.decided().await
+    }
+
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
         let fault = self.next_of(&self.accept_faults, &self.acceptances);
         let fault = self.fault().or(fault);

@@ -70,7 +70,7 @@ pub trait Nodes: Send + Sync {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such operation.
-    async fn ask(&self, operation: OperationId, event: Event, now: Timestamp) -> Result<AskNumber, Error>;
+    async fn ask(&self, operation: OperationId, event: Event) -> Result<AskNumber, Error>;
 
     /// The answer, once there is one, which is taken away with that.
     async fn answer(&self, number: AskNumber) -> Result<Option<Answer>, Error>;

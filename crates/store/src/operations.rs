@@ -37,6 +37,10 @@ pub trait Operations: Send + Sync {
     /// and another node has claimed it; [`Error::NotFound`]; [`Error::Invalid`] if the
     /// recorded operation has ended, which never changes again.
     async fn commit(&self, commit: Commit) -> Result<Committed, Error>;
+
+    /// Ends once it is decided of everything that was asked of this store before whether it is recorded: what is not found
+    /// after that never will be.
+    async fn decided(&self) -> Result<(), Error>;
 }
 
 /// Reads operations.

@@ -42,6 +42,7 @@ async fn sleep(pause: Option<Duration>) {
 
 /// Takes one batch over; gives after which time there may be more.
 async fn adopt(shared: &Shared, members: &Members) -> Option<Duration> {
+    let term = shared.lease.term();
     match members.nodes.adopt(shared.clock.now(), ADOPT_MAX).await {
         Ok(adopted) => {
             if adopted.operations > 0 {
@@ -56,7 +57,7 @@ async fn adopt(shared: &Shared, members: &Members) -> Option<Duration> {
             adopted.more.then_some(PAUSE)
         }
         Err(Error::Fenced) => {
-            shared.lease.end(shared.lease.term());
+            shared.lease.end(term);
             Some(RETRY)
         }
         Err(error) => {

@@ -80,7 +80,9 @@ fn note_others(shared: &Shared, members: &Members, nodes: &[Node]) {
 
 async fn fence(members: &Members, (epoch, beat): (fanfold_store::Epoch, u64), nodes: &[Node]) {
     let name = nodes.iter().find(|node| node.epoch == epoch).map_or("", |node| node.node.name.as_str());
-    match members.nodes.fence(epoch, beat).await {
+    // This node has to beat meanwhile. One that is still silent at the next beat is fenced off then.
+    let fenced = tokio::time::timeout(members.beat_every(), members.nodes.fence(epoch, beat)).await;
+    match fenced.unwrap_or_else(|_| Err(too_slow())) {
         Ok(Change::Made) => {
             tracing::warn!(
                 other.epoch = epoch.0,

@@ -147,6 +147,10 @@ fn one_more(left: &AtomicUsize) -> bool {
 
 #[async_trait]
 impl Operations for Lossy {
+    async fn decided(&self) -> Result<(), Error> {
+        self.below.decided().await
+    }
+
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
         let accepted = self.below.accept(acceptance).await?;
         if one_more(&self.answers_to_lose) {

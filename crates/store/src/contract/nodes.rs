@@ -255,6 +255,10 @@ async fn notices_are_adopted_and_replayed(fresh: HandleFactory<'_>) {
         batches += 1;
         assert!(batches < 4);
     }
+    let rejoined = b.nodes.join(named("at once")).await.unwrap();
+    let late = b.store.record_notice(&NoticeId("b2".to_owned()), dead.clone()).await;
+    assert_eq!(late, Err(Error::Conflict), "who has joined again does not record what it began before");
+    fence(&b, rejoined).await;
     assert_eq!(due_notices(&a, at(99)).await, ["b2"], "its operation has ended, and is nobody's to be carried out");
     // A dead one is sent by whoever takes it up again.
     let again = b.nodes.join(named("again")).await.unwrap();
@@ -361,11 +365,11 @@ async fn asked(handle: &Handle) -> Vec<Asked> {
 async fn a_question_is_answered_once(fresh: HandleFactory<'_>) {
     let [(a, _), (b, _)] = joined(fresh).await;
     let operation = accept_plain(&*b.store, 1).await;
-    let missing = a.nodes.ask(super::fixtures::id(at(1), 99), cancel("x"), at(2)).await;
+    let missing = a.nodes.ask(super::fixtures::id(at(1), 99), cancel("x")).await;
     assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
-    let first = a.nodes.ask(operation.id, cancel("x"), at(2)).await.unwrap();
-    let second = a.nodes.ask(operation.id, cancel("y"), at(2)).await.unwrap();
-    let third = a.nodes.ask(operation.id, cancel("z"), at(2)).await.unwrap();
+    let first = a.nodes.ask(operation.id, cancel("x")).await.unwrap();
+    let second = a.nodes.ask(operation.id, cancel("y")).await.unwrap();
+    let third = a.nodes.ask(operation.id, cancel("z")).await.unwrap();
     let question = |number, by| Asked { number, operation: operation.id, event: cancel(by) };
     assert_eq!(asked(&b).await, [question(first, "x"), question(second, "y"), question(third, "z")]);
     assert!(asked(&a).await.is_empty(), "they are the owner's");
@@ -388,7 +392,7 @@ async fn a_question_is_answered_once(fresh: HandleFactory<'_>) {
 async fn a_question_goes_with_its_operation(fresh: HandleFactory<'_>) {
     let [(a, _), (b, lost), (c, _)] = joined(fresh).await;
     let operation = accept_plain(&*b.store, 1).await;
-    let number = a.nodes.ask(operation.id, cancel("x"), at(2)).await.unwrap();
+    let number = a.nodes.ask(operation.id, cancel("x")).await.unwrap();
     fence(&c, lost).await;
     assert_eq!(c.nodes.adopt(at(3), 10).await.unwrap().operations, 1);
     assert_eq!(asked(&c).await, [Asked { number, operation: operation.id, event: cancel("x") }]);

@@ -112,7 +112,7 @@ impl Nodes for Model {
         Ok(())
     }
 
-    async fn ask(&self, operation: OperationId, event: Event, _now: Timestamp) -> Result<AskNumber, Error> {
+    async fn ask(&self, operation: OperationId, event: Event) -> Result<AskNumber, Error> {
         let mut state = self.state();
         if !state.operations.contains_key(&operation) {
             return Err(Error::operation_not_found(operation));

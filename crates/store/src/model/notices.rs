@@ -49,7 +49,11 @@ impl Outbox for Model {
     }
 
     async fn record_notice(&self, id: &NoticeId, outcome: NoticeOutcome) -> Result<(), Error> {
-        let (mut state, _) = self.to_write()?;
+        let (mut state, epoch) = self.to_write()?;
+        let number = state.notice_of_state(id, NoticeState::Pending)?.number;
+        if state.notice_nodes.get(&number) != Some(&epoch) {
+            return Err(Error::Conflict);
+        }
         let notice = state.notice_of_state(id, NoticeState::Pending)?;
         notice.attempts += 1;
         match outcome {

@@ -17,6 +17,10 @@ use crate::{
 
 #[async_trait]
 impl Operations for Model {
+    async fn decided(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
         let (mut state, epoch) = self.to_write()?;
         state.accept(acceptance, epoch, &self.limits)

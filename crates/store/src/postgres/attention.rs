@@ -12,7 +12,9 @@ use super::columns::{
 };
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
-use crate::{AttentionId, Change, Closed, Error, LIST_MAX, Note, NoteFilter, Notes, Order, Page, ReadNotes, time};
+use crate::{
+    AttentionId, Change, Closed, Epoch, Error, LIST_MAX, Note, NoteFilter, Notes, Order, Page, ReadNotes, time,
+};
 
 struct Acknowledge {
     id: AttentionId,
@@ -22,7 +24,7 @@ struct Acknowledge {
 impl Alone for Acknowledge {
     type Answer = Change;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Change, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Change, Failure>> {
         Box::pin(async move {
             let id = at_most(self.id.0);
             let find = "SELECT operation, closed_at IS NOT NULL FROM attention WHERE id = $1";

@@ -8,12 +8,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::select_ok;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::Error;
@@ -25,6 +28,9 @@ const UNHEARD_MAX: Duration = Duration::from_secs(10);
 /// A session that does nothing in the middle of a transaction for so long is ended by the server: its process was stopped, and
 /// everybody else waits for what it holds.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(2);
+
+/// How much of a statement's time it may wait for what others hold: what gives up for that reason is told apart by it.
+const LOCK_SHARE: f64 = 0.75;
 
 /// How long setting up the tables may take: building an index over many records takes its time.
 const SET_UP_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -128,22 +134,70 @@ impl Url {
         &self.shown
     }
 
+    /// What makes connections to it, within these times.
     pub(super) fn connector(&self, connect: Duration, patience: Duration) -> Result<Connector, Error> {
-        let mut config = self.config.clone();
-        config
-            .connect_timeout(connect)
-            .tcp_user_timeout(UNHEARD_MAX)
-            .keepalives_idle(UNHEARD_MAX)
-            .keepalives_interval(UNHEARD_MAX / 5)
-            .keepalives_retries(3);
-        if config.get_application_name().is_none() {
-            config.application_name("fanfold");
+        let mut hosts = self.hosts();
+        for host in &mut hosts {
+            // A name may have several addresses, of which the first one drops what comes.
+            host.connect_timeout(connect / 2)
+                .tcp_user_timeout(UNHEARD_MAX)
+                .keepalives_idle(UNHEARD_MAX)
+                .keepalives_interval(UNHEARD_MAX / 5)
+                .keepalives_retries(3);
+            if host.get_application_name().is_none() {
+                host.application_name("fanfold");
+            }
         }
-        let tls = match config.get_ssl_mode() {
+        let tls = match self.config.get_ssl_mode() {
             SslMode::Disable => None,
             _ => Some(MakeRustlsConnect::new(self.tls()?)),
         };
-        Ok(Connector { config, tls, patience, connect })
+        Ok(Connector { hosts, tls, patience, connect, shown: self.shown.clone(), require_sync_standby: false })
+    }
+
+    /// Each host alone, with everything else that the address says.
+    fn hosts(&self) -> Vec<tokio_postgres::Config> {
+        let (ports, addresses) = (self.config.get_ports(), self.config.get_hostaddrs());
+        let alone = |(place, host): (usize, &Host)| {
+            let mut alone = tokio_postgres::Config::new();
+            match host {
+                Host::Tcp(name) => alone.host(name),
+                Host::Unix(path) => alone.host_path(path),
+            };
+            if let Some(port) = ports.get(place).or(ports.first()) {
+                alone.port(*port);
+            }
+            if let Some(address) = addresses.get(place) {
+                alone.hostaddr(*address);
+            }
+            self.copy_what_is_of_no_host(&mut alone);
+            alone
+        };
+        self.config.get_hosts().iter().enumerate().map(alone).collect()
+    }
+
+    fn copy_what_is_of_no_host(&self, to: &mut tokio_postgres::Config) {
+        let from = &self.config;
+        if let Some(user) = from.get_user() {
+            to.user(user);
+        }
+        if let Some(password) = from.get_password() {
+            to.password(password);
+        }
+        if let Some(name) = from.get_dbname() {
+            to.dbname(name);
+        }
+        if let Some(options) = from.get_options() {
+            to.options(options);
+        }
+        if let Some(name) = from.get_application_name() {
+            to.application_name(name);
+        }
+        to.ssl_mode(from.get_ssl_mode())
+            .ssl_negotiation(from.get_ssl_negotiation())
+            .channel_binding(from.get_channel_binding())
+            .keepalives(from.get_keepalives())
+            .target_session_attrs(from.get_target_session_attrs());
     }
 
     fn tls(&self) -> Result<ClientConfig, Error> {
@@ -174,10 +228,14 @@ impl Url {
 /// Makes connections to the server that takes writes.
 #[derive(Clone)]
 pub(super) struct Connector {
-    pub(super) config: tokio_postgres::Config,
+    /// One for each host.
+    hosts: Vec<tokio_postgres::Config>,
     pub(super) tls: Option<MakeRustlsConnect>,
     pub(super) patience: Duration,
     connect: Duration,
+    /// The database, for messages.
+    pub(super) shown: String,
+    pub(super) require_sync_standby: bool,
 }
 
 impl fmt::Debug for Connector {
@@ -190,24 +248,32 @@ impl fmt::Debug for Connector {
 pub(super) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl Connector {
-    /// A connection for one statement after the other, which the server itself bounds.
-    pub(super) fn session(&self) -> tokio_postgres::Config {
-        self.with_patience(self.patience)
+    /// How long connecting may take.
+    pub(super) fn reaching(&self) -> Duration {
+        self.connect
     }
 
-    fn with_patience(&self, patience: Duration) -> tokio_postgres::Config {
-        let mut config = self.config.clone();
+    /// The hosts, for connections with one statement after the other, which the server itself bounds.
+    pub(super) fn session(&self) -> Vec<tokio_postgres::Config> {
+        self.with_patience(self.patience, self.patience.mul_f64(LOCK_SHARE))
+    }
+
+    fn with_patience(&self, patience: Duration, for_locks: Duration) -> Vec<tokio_postgres::Config> {
+        let mut hosts = self.hosts.clone();
         let settings = format!(
-            "-c statement_timeout={} -c idle_in_transaction_session_timeout={}",
+            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
             patience.as_millis(),
+            for_locks.as_millis(),
             IDLE_IN_TRANSACTION.as_millis()
         );
-        let options = match config.get_options() {
-            Some(given) => format!("{given} {settings}"),
-            None => settings,
-        };
-        config.options(options);
-        config
+        for host in &mut hosts {
+            let options = match host.get_options() {
+                Some(given) => format!("{given} {settings}"),
+                None => settings.clone(),
+            };
+            host.options(options);
+        }
+        hosts
     }
 
     /// A connection that writes or reads.
@@ -217,28 +283,67 @@ impl Connector {
 
     /// A connection that sets up the tables, for as long as that takes.
     pub(super) async fn connect_to_set_up(&self) -> Result<(Client, Running<()>), Error> {
-        self.connect_with(&self.with_patience(SET_UP_PATIENCE)).await
+        self.connect_with(&self.with_patience(SET_UP_PATIENCE, SET_UP_PATIENCE)).await
     }
 
-    async fn connect_with(&self, config: &tokio_postgres::Config) -> Result<(Client, Running<()>), Error> {
-        let connecting = async {
-            Ok::<_, tokio_postgres::Error>(match &self.tls {
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    (client, ended(connection))
-                }
-                Some(tls) => {
-                    let (client, connection) = config.connect(tls.clone()).await?;
-                    (client, ended(connection))
-                }
-            })
-        };
-        // The library bounds each address on its own, and the questions that follow not at all.
-        let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX);
-        match tokio::time::timeout(self.connect.saturating_mul(hosts), connecting).await {
+    async fn connect_with(&self, hosts: &[tokio_postgres::Config]) -> Result<(Client, Running<()>), Error> {
+        self.bounded(self.race(hosts)).await
+    }
+
+    async fn race(&self, hosts: &[tokio_postgres::Config]) -> Result<(Client, Running<()>), tokio_postgres::Error> {
+        Ok(match &self.tls {
+            None => {
+                let (client, connection) = first_to_answer(hosts, NoTls).await?;
+                (client, ended(connection))
+            }
+            Some(tls) => {
+                let (client, connection) = first_to_answer(hosts, tls.clone()).await?;
+                (client, ended(connection))
+            }
+        })
+    }
+
+    /// Connects in time. The library itself bounds no more than the connection of the socket.
+    pub(super) async fn bounded<T>(
+        &self,
+        connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.reaching(), connecting).await {
             Ok(connected) => connected.map_err(|error| error.translate(false)),
             Err(_) => Err(Error::unavailable("the database cannot be reached in time")),
         }
+    }
+}
+
+/// Connects to the server that takes writes. All hosts are asked at the same time: one that does not answer, or hangs after it
+/// was connected to, must not keep the others from being found.
+pub(super) async fn first_to_answer<T>(
+    hosts: &[tokio_postgres::Config],
+    tls: T,
+) -> Result<(Client, Connection<Socket, T::Stream>), tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket> + Clone,
+    T::Stream: Send,
+    T::TlsConnect: Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    // There is one at least, which the address was checked for.
+    let tries = hosts.iter().map(|host| Box::pin(host.connect(tls.clone())));
+    select_ok(tries).await.map(|(connected, _)| connected)
+}
+
+/// For the pool of those that read.
+impl deadpool_postgres::Connect for Connector {
+    fn connect(
+        &self,
+        _: &tokio_postgres::Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + '_>> {
+        Box::pin(async {
+            let (client, running) = self.race(&self.session()).await?;
+            #[expect(clippy::disallowed_methods, reason = "the pool owns the task, and ends it with the client")]
+            let running = tokio::spawn(running);
+            Ok((client, running))
+        })
     }
 }
 

@@ -30,23 +30,46 @@ impl DatabaseError for tokio_postgres::Error {
         };
         match code.code().get(..2) {
             Some("53") if *code == SqlState::DISK_FULL => Error::Full { detail, may_have_committed },
-            // Integrity constraints, data that does not fit its column, SQL that the tables do not know.
-            Some("22" | "23" | "42" | "XX") => Error::Corrupt { detail },
-            // All that is left passes by, or is for the operator: connections, rights, time-outs, shutdowns, read-only servers.
+            // Integrity constraints, data that does not fit its column, damaged pages and indexes.
+            Some("22" | "23") => Error::Corrupt { detail },
+            Some("XX") if *code != SqlState::INTERNAL_ERROR => Error::Corrupt { detail },
+            // All that is left passes by, or is for the operator: connections, rights, tables that are not there, time-outs,
+            // shutdowns, read-only servers.
             _ => Error::Unavailable { detail, may_have_committed },
         }
     }
 }
 
-/// The error and what it is due to; the library's own text leaves out the latter.
+/// The error and what it is due to, which the library's own text leaves out, and what to do about the likeliest.
 pub(super) fn words(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(error) => format!("{} ({})", error.message(), error.code().code()),
+        Some(error) => {
+            let told = format!("{} ({})", error.message(), error.code().code());
+            match advice(error.code()) {
+                Some(advice) => format!("{told}; {advice}"),
+                None => told,
+            }
+        }
         None => match error.source() {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         },
     }
+}
+
+fn advice(code: &SqlState) -> Option<&'static str> {
+    [
+        (
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "the role has to own its tables and be allowed to make them: let it own the database (ALTER DATABASE ... OWNER TO ...)",
+        ),
+        (SqlState::UNDEFINED_DATABASE, "make it first: CREATE DATABASE ... OWNER ... ENCODING 'UTF8'"),
+        (SqlState::INVALID_PASSWORD, "look at user and password in the url of the store"),
+        (SqlState::INVALID_AUTHORIZATION_SPECIFICATION, "look at the user in the url of the store, and at pg_hba.conf"),
+        (SqlState::LOCK_NOT_AVAILABLE, "somebody holds a lock on a table, or writes for long: look into pg_stat_activity"),
+    ]
+    .into_iter()
+    .find_map(|(of, advice)| (of == *code).then_some(advice))
 }
 
 /// A value in a column that is none of those that can stand there.

@@ -8,7 +8,7 @@ use super::Postgres;
 use super::columns::{escaped, get, text, timestamp};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
-use crate::{Change, Error, Hold, Holds, ReadHolds, time};
+use crate::{Change, Epoch, Error, Hold, Holds, ReadHolds, time};
 
 fn change(rows: u64) -> Change {
     if rows == 0 { Change::AlreadySo } else { Change::Made }
@@ -19,7 +19,7 @@ struct Place(Hold);
 impl Alone for Place {
     type Answer = Change;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Change, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Change, Failure>> {
         Box::pin(async move {
             let insert = "INSERT INTO holds (target, since, by, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
             let Hold { target, since, by, reason } = &self.0;
@@ -35,7 +35,7 @@ struct Lift(TargetName);
 impl Alone for Lift {
     type Answer = Change;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Change, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Change, Failure>> {
         Box::pin(
             async move { Ok(change(sql.execute("DELETE FROM holds WHERE target = $1", &[&self.0.as_str()]).await?)) },
         )

@@ -76,7 +76,11 @@ impl Query {
             self.condition("strpos(targets, ?) > 0", format!("\n{target}\n"));
         }
         match filter.attention {
-            Some(true) => self.conditions.push_str(" AND attention > 0"),
+            // The open notes are few among all operations, and there is an index of them.
+            Some(true) => self.conditions.push_str(
+                " AND attention > 0 AND id = ANY(ARRAY(
+                    SELECT operation FROM attention WHERE tenant = $1 AND closed_at IS NULL))",
+            ),
             Some(false) => self.conditions.push_str(" AND attention = 0"),
             None => {}
         }
@@ -110,7 +114,7 @@ impl Query {
         let wanted = |status: &Status| filter.statuses.is_empty() || filter.statuses.contains(status);
         let statuses: Vec<Status> = Status::ALL.into_iter().filter(wanted).collect();
         // These are few, whatever their status.
-        let ids = if filter.retry_of.is_some() || filter.owner.is_some() {
+        let ids = if filter.retry_of.is_some() || filter.owner.is_some() || filter.attention == Some(true) {
             let words: Vec<_> = statuses.iter().map(|status| format!("'{status}'")).collect();
             format!("SELECT id FROM operations WHERE {conditions} AND status IN ({}) {bound}", words.join(", "))
         } else {

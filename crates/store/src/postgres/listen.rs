@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
-use super::connect::Connector;
-use crate::{Epoch, Word};
+use super::connect::{Connector, first_to_answer};
+use crate::failure::DatabaseError as _;
+use crate::{Epoch, Error, Word};
 
 /// The channel of all nodes of a database.
 pub(super) const CHANNEL: &str = "fanfold";
@@ -75,32 +76,28 @@ async fn listen(connector: Connector, sender: mpsc::Sender<Said>) {
     }
 }
 
-async fn listen_once(connector: &Connector, sender: &mpsc::Sender<Said>) -> Result<(), tokio_postgres::Error> {
-    let config = connector.session();
+async fn listen_once(connector: &Connector, sender: &mpsc::Sender<Said>) -> Result<(), Error> {
+    let hosts = connector.session();
     match &connector.tls {
         None => {
-            let (client, connection) = config.connect(NoTls).await?;
+            let (client, connection) = connector.bounded(first_to_answer(&hosts, NoTls)).await?;
             hear(client, connection, sender).await
         }
         Some(tls) => {
-            let (client, connection) = config.connect(tls.clone()).await?;
+            let (client, connection) = connector.bounded(first_to_answer(&hosts, tls.clone())).await?;
             hear(client, connection, sender).await
         }
     }
 }
 
-async fn hear<S, T>(
-    client: Client,
-    mut connection: Connection<S, T>,
-    sender: &mpsc::Sender<Said>,
-) -> Result<(), tokio_postgres::Error>
+async fn hear<S, T>(client: Client, mut connection: Connection<S, T>, sender: &mpsc::Sender<Said>) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let mut hearing = std::pin::pin!(async {
         while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if let AsyncMessage::Notification(said) = message?
+            if let AsyncMessage::Notification(said) = message.map_err(|error| error.translate(false))?
                 && let Some(said) = read(said.payload())
             {
                 tell(sender, said);
@@ -111,7 +108,7 @@ where
     let listen = format!("LISTEN {CHANNEL}");
     tokio::select! {
         ended = &mut hearing => return ended,
-        listening = client.batch_execute(&listen) => listening?,
+        listening = client.batch_execute(&listen) => listening.map_err(|error| error.translate(false))?,
     }
     // Whatever was said before that is to be found now.
     tell(sender, (Epoch(0), Word::News));

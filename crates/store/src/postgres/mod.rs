@@ -50,6 +50,9 @@ use crate::policies::PolicyHashes;
 use crate::sealing::Sealer;
 use crate::{Epoch, Error, Limits};
 
+/// Connections for what nodes do with each other: one that beats, and one for everything else.
+const BETWEEN_NODES: usize = 2;
+
 /// How a PostgreSQL store is opened.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -65,6 +68,8 @@ pub struct Config {
     pub readers: usize,
     /// How long it may take to reach a server.
     pub connect: Duration,
+    /// Whether nothing is written while the server has no synchronous standby, as far as its settings tell.
+    pub require_sync_standby: bool,
     /// How long one statement may take, and how long a whole group of writes.
     pub patience: Duration,
 }
@@ -79,7 +84,26 @@ impl Config {
             queue_max: 1_024,
             readers: 8,
             connect: Duration::from_secs(3),
+            require_sync_standby: false,
             patience: Duration::from_secs(3),
+        }
+    }
+}
+
+/// After how long it is told that the tables are still being set up.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
+
+/// Waits for as long as it takes, which is told once if it takes long.
+async fn told_if_slow<T>(set_up: impl Future<Output = T>) -> T {
+    let mut set_up = std::pin::pin!(set_up);
+    match tokio::time::timeout(TOLD_AFTER, &mut set_up).await {
+        Ok(done) => done,
+        Err(_) => {
+            tracing::warn!(
+                "the tables are still being looked at or set up: another program migrates them, or holds a lock on them \
+                 (pg_stat_activity tells which)"
+            );
+            set_up.await
         }
     }
 }
@@ -90,6 +114,8 @@ pub struct Postgres {
     limits: Limits,
     writer: WriterHandle,
     readers: Arc<Readers>,
+    /// For what nodes do with each other: whoever reads much must not keep a node from beating.
+    between_nodes: Readers,
     listener: Listener,
     sealer: Arc<Sealer>,
     hashes: PolicyHashes,
@@ -115,7 +141,8 @@ impl Postgres {
     }
 
     async fn open_if(config: Config, must_be_finished: bool) -> Result<Arc<Self>, Error> {
-        let connector = config.url.connector(config.connect, config.patience)?;
+        let mut connector = config.url.connector(config.connect, config.patience)?;
+        connector.require_sync_standby = config.require_sync_standby;
         let (client, connection) = connector.connect_to_set_up().await?;
         let mut running = JoinSet::new();
         running.spawn(connection);
@@ -127,16 +154,27 @@ impl Postgres {
             }
             schema::check_key(&client, &sealer, config.url.shown()).await
         };
-        let set_up = set_up.await;
+        let set_up = told_if_slow(set_up).await;
         drop((client, running));
         set_up?;
         let epoch = Arc::new(AtomicU64::new(0));
         let readers = Arc::new(Readers::new(&connector, config.readers)?);
+        let between_nodes = Readers::new(&connector, BETWEEN_NODES)?;
         let listener = Listener::start(connector.clone());
         let writer = WriterHandle::start(connector, config.limits.clone(), config.queue_max, Arc::clone(&epoch));
         let hashes = PolicyHashes::default();
         let shown = config.url.shown().to_owned();
-        Ok(Arc::new(Self { limits: config.limits, writer, readers, listener, sealer, hashes, epoch, shown }))
+        Ok(Arc::new(Self {
+            limits: config.limits,
+            writer,
+            readers,
+            between_nodes,
+            listener,
+            sealer,
+            hashes,
+            epoch,
+            shown,
+        }))
     }
 
     /// Finishes what is queued and closes all connections. Requests that come later are refused with [`Error::Unavailable`].
@@ -144,6 +182,7 @@ impl Postgres {
         self.writer.close().await;
         self.listener.stop();
         self.readers.close();
+        self.between_nodes.close();
     }
 
     /// A secret key of 32 octets for this purpose: always the same for the same sealing key, so the same on every node.

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use fanfold_core::{OperationId, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
 use self::rows::Insert;
 use super::columns::{get, operation_id, optional_text, slot, unsigned, uuid};
 use super::failure::Failure;
-use super::session::WRITER_LOCK;
+use super::session::begin;
 use super::{Config, Postgres};
 use crate::failure::DatabaseError as _;
 use crate::moving::{BATCH_MAX, Batch, Counters, Hidden, Inventory, Rest, TABLES};
@@ -23,6 +24,9 @@ use crate::{Error, ReadAll};
 
 /// Names how far a migration got, in the table of single values.
 const MOVING: &str = "moving";
+
+/// Held by the program that migrates. Any number would do that no other program in the same database uses.
+const MOVING_LOCK: i64 = 0x464e_4644_0000_0003;
 
 /// How far a migration got.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,7 +62,17 @@ impl Destination {
         let (client, connection) = connector.connect_to_set_up().await?;
         let mut running = JoinSet::new();
         running.spawn(connection);
-        client.batch_execute(&begin()).await.map_err(|error| error.translate(false))?;
+        let failed = |error: tokio_postgres::Error| error.translate(false);
+        // Held by the session, so that two of them do not write the same at once; one that was killed has just left it.
+        let lock = format!("SET lock_timeout = '10s'; SELECT pg_advisory_lock({MOVING_LOCK}); SET lock_timeout = 0");
+        client.batch_execute(&lock).await.map_err(|error| match error.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => Error::Unusable {
+                path: shown.clone(),
+                detail: "another migration into it is running; wait for its end, or end it".to_owned(),
+            },
+            _ => failed(error),
+        })?;
+        client.batch_execute(&begin()).await.map_err(failed)?;
         let begun = begin_or_go_on(&client, source).await;
         let (mark, is_resumed) = match begun.map_err(Error::from)? {
             Ok(begun) => begun,
@@ -210,11 +224,6 @@ const COUNTS: &str = "INSERT INTO counts (tenant, status, number)
 
 const COUNTERS: &str = "UPDATE counters SET events = $1, notes = $2, notices = $3,
     used = (SELECT coalesce(sum(used), 0)::bigint FROM operations)";
-
-/// As the only one that writes: nobody joins at the same time.
-fn begin() -> String {
-    format!("BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})")
-}
 
 /// The mark, and whether it was there before; or why the database will not do.
 async fn begin_or_go_on(client: &Client, source: &str) -> Result<Result<(Mark, bool), String>, Failure> {

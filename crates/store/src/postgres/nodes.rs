@@ -40,7 +40,7 @@ impl Alone for Join {
     type Answer = Epoch;
     const AS_MEMBER: bool = false;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Epoch, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Epoch, Failure>> {
         Box::pin(async move {
             // A migration may have begun since the database was opened.
             moving::refuse_unfinished(sql, &self.shown).await?;
@@ -67,7 +67,7 @@ struct Fence {
 impl Alone for Fence {
     type Answer = Change;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Change, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Change, Failure>> {
         Box::pin(async move {
             let update = "UPDATE nodes SET standing = 'fenced' WHERE epoch = $1 AND beat = $2 AND standing = 'member'";
             let rows = sql.execute(update, &[&at_most(self.epoch.0), &at_most(self.beat)]).await?;
@@ -76,16 +76,16 @@ impl Alone for Fence {
     }
 }
 
-struct Leave(i64);
+struct Leave;
 
 impl Alone for Leave {
     type Answer = ();
     const AS_MEMBER: bool = false;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<(), Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let update = "UPDATE nodes SET standing = 'left' WHERE epoch = $1 AND standing = 'member'";
-            sql.execute(update, &[&self.0]).await?;
+            sql.execute(update, &[&at_most(epoch.0)]).await?;
             Ok(())
         })
     }
@@ -94,7 +94,6 @@ impl Alone for Leave {
 struct Adopt {
     now: i64,
     limit: i64,
-    epoch: i64,
 }
 
 /// Those of a process that was no node (a restored or migrated database) belong to nobody.
@@ -103,16 +102,17 @@ const GONE: &str = "SELECT 0::bigint UNION ALL SELECT epoch FROM nodes WHERE sta
 impl Alone for Adopt {
     type Answer = Adopted;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Adopted, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<Adopted, Failure>> {
         Box::pin(async move {
+            let epoch = at_most(epoch.0);
             let gone: Vec<i64> = sql.query(GONE, &[]).await?.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
             // Their notices too, as many at once; those of operations that have ended as well.
             let update = "UPDATE notices SET epoch = $1 WHERE number IN (
                 SELECT number FROM notices WHERE epoch = ANY($2) AND state = 'pending' LIMIT $3)";
-            let notices = sql.execute(update, &[&self.epoch, &gone, &self.limit]).await?;
+            let notices = sql.execute(update, &[&epoch, &gone, &self.limit]).await?;
             let update = "UPDATE operations SET epoch = $1, adopted_at = $2 WHERE id IN (
                 SELECT id FROM operations WHERE epoch = ANY($3) AND ended_at IS NULL ORDER BY epoch, id LIMIT $4)";
-            let operations = sql.execute(update, &[&self.epoch, &self.now, &gone, &self.limit]).await?;
+            let operations = sql.execute(update, &[&epoch, &self.now, &gone, &self.limit]).await?;
             let full = |rows: u64| i64::try_from(rows).is_ok_and(|rows| rows >= self.limit);
             let more = full(notices) || full(operations);
             if !more {
@@ -133,12 +133,16 @@ impl Nodes for Postgres {
     async fn beat(&self, now: Timestamp) -> Result<Vec<Node>, Error> {
         let beat =
             "UPDATE nodes SET beat = beat + 1, beat_at = $2 WHERE epoch = $1 AND standing = 'member' RETURNING 1";
-        if self.readers.query(beat, &[&at_most(self.epoch().0), &time::floor(now)]).await?.is_empty() {
+        if self.writer.has_ended() {
+            // What it owns would stand still for ever, and nobody would take it over.
+            return Err(Error::unavailable("the writing task has ended"));
+        }
+        if self.between_nodes.query(beat, &[&at_most(self.epoch().0), &time::floor(now)]).await?.is_empty() {
             return Err(Error::Fenced);
         }
         let select =
             "SELECT epoch, name, configuration, version, joined_at, beat, beat_at, standing FROM nodes ORDER BY epoch";
-        self.readers.query(select, &[]).await?.iter().map(node).collect()
+        self.between_nodes.query(select, &[]).await?.iter().map(node).collect()
     }
 
     async fn fence(&self, epoch: Epoch, beat: u64) -> Result<Change, Error> {
@@ -146,32 +150,27 @@ impl Nodes for Postgres {
     }
 
     async fn leave(&self) -> Result<(), Error> {
-        self.writer.alone(Leave(at_most(self.epoch().0))).await
+        self.writer.alone(Leave).await
     }
 
     async fn adopt(&self, now: Timestamp, wanted: usize) -> Result<Adopted, Error> {
-        let (now, epoch) = (time::floor(now), at_most(self.epoch().0));
-        self.writer.alone(Adopt { now, limit: limit(wanted.max(1), ADOPT_MAX), epoch }).await
+        self.writer.alone(Adopt { now: time::floor(now), limit: limit(wanted.max(1), ADOPT_MAX) }).await
     }
 
     async fn adopted_at(&self, id: OperationId) -> Result<Option<Timestamp>, Error> {
-        let row = self.readers.query_opt("SELECT adopted_at FROM operations WHERE id = $1", &[&uuid(id)]).await?;
+        let row = self.between_nodes.query_opt("SELECT adopted_at FROM operations WHERE id = $1", &[&uuid(id)]).await?;
         row.map_or(Ok(None), |row| optional_timestamp(&row, 0))
     }
 
     async fn share_permits(&self, mut wishes: Vec<PermitWish>) -> Result<Vec<PermitShare>, Error> {
-        let epoch = self.epoch();
-        if epoch.0 == 0 {
-            return Err(Error::Fenced);
-        }
         wishes.truncate(WISHES_MAX);
-        self.writer.alone(Share { wishes, epoch }).await
+        self.writer.alone(Share { wishes }).await
     }
 
     async fn news(&self, after: EventNumber) -> Result<News, Error> {
         let select = "SELECT number, operation FROM events WHERE number > $1 ORDER BY number LIMIT $2";
         let most = limit(NEWS_MAX, NEWS_MAX);
-        let rows = self.readers.query(select, &[&at_most(after.0), &most]).await?;
+        let rows = self.between_nodes.query(select, &[&at_most(after.0), &most]).await?;
         let mut news = News { upto: after, more: rows.len() == NEWS_MAX, ..News::default() };
         let mut seen = std::collections::HashSet::new();
         for row in &rows {
@@ -183,7 +182,7 @@ impl Nodes for Postgres {
         }
         let select = "SELECT a.number, a.operation, a.event FROM asks a JOIN operations o ON o.id = a.operation
                       WHERE o.epoch = $1 AND a.answer IS NULL ORDER BY a.number LIMIT $2";
-        let rows = self.readers.query(select, &[&at_most(self.epoch().0), &most]).await?;
+        let rows = self.between_nodes.query(select, &[&at_most(self.epoch().0), &most]).await?;
         news.asked = rows.iter().map(asked).collect::<Result<_, _>>()?;
         Ok(news)
     }
@@ -196,31 +195,32 @@ impl Nodes for Postgres {
         let text = written(self.epoch(), &word);
         // What is too long to be said is found by looking.
         if text.len() <= WORD_MAX && !text.contains('\0') {
-            self.readers.query("SELECT pg_notify($1, $2)::text", &[&CHANNEL, &text]).await?;
+            self.between_nodes.query("SELECT pg_notify($1, $2)::text", &[&CHANNEL, &text]).await?;
         }
         Ok(())
     }
 
-    async fn ask(&self, operation: OperationId, event: Event, now: Timestamp) -> Result<AskNumber, Error> {
-        let now = time::floor(now);
-        let forget = "DELETE FROM asks WHERE asked_at < $1";
-        self.readers.query(forget, &[&now.saturating_sub(ASKED_MAX_MICROS)]).await?;
+    async fn ask(&self, operation: OperationId, event: Event) -> Result<AskNumber, Error> {
+        // By the clock of the database, which is the same for all of them.
+        let forget = "DELETE FROM asks WHERE asked_at < (extract(epoch FROM now()) * 1000000)::bigint - $1";
+        self.between_nodes.query(forget, &[&ASKED_MAX_MICROS]).await?;
         let insert = "INSERT INTO asks (operation, event, asked_at)
-                      SELECT id, $2, $3 FROM operations WHERE id = $1 RETURNING number";
-        let row = self.readers.query_opt(insert, &[&uuid(operation), &json(&event)?, &now]).await?;
+                      SELECT id, $2, (extract(epoch FROM now()) * 1000000)::bigint FROM operations WHERE id = $1
+                      RETURNING number";
+        let row = self.between_nodes.query_opt(insert, &[&uuid(operation), &json(&event)?]).await?;
         let row = row.ok_or_else(|| Error::operation_not_found(operation))?;
         unsigned(&row, 0).map(AskNumber)
     }
 
     async fn answer(&self, number: AskNumber) -> Result<Option<Answer>, Error> {
         let take = "DELETE FROM asks WHERE number = $1 AND answer IS NOT NULL RETURNING answer";
-        let row = self.readers.query_opt(take, &[&at_most(number.0)]).await?;
+        let row = self.between_nodes.query_opt(take, &[&at_most(number.0)]).await?;
         row.map(|row| read_answer(get(&row, 0)?)).transpose()
     }
 
     async fn take_back(&self, number: AskNumber) -> Result<bool, Error> {
         let delete = "DELETE FROM asks WHERE number = $1 AND answer IS NULL RETURNING 1";
-        Ok(!self.readers.query(delete, &[&at_most(number.0)]).await?.is_empty())
+        Ok(!self.between_nodes.query(delete, &[&at_most(number.0)]).await?.is_empty())
     }
 
     async fn reply(&self, number: AskNumber, answer: Answer) -> Result<(), Error> {
@@ -229,7 +229,9 @@ impl Nodes for Postgres {
             Answer::Busy => "busy".to_owned(),
             Answer::Illegal(state) => format!("illegal {}", escaped(&state)),
         };
-        self.readers.query("UPDATE asks SET answer = $2 WHERE number = $1", &[&at_most(number.0), &answer]).await?;
+        self.between_nodes
+            .query("UPDATE asks SET answer = $2 WHERE number = $1", &[&at_most(number.0), &answer])
+            .await?;
         Ok(())
     }
 }

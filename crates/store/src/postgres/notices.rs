@@ -13,8 +13,8 @@ use super::columns::{
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
 use crate::{
-    DUE_MAX, DueNotices, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Order,
-    Outbox, OutboxState, Page, ReadNotices, time,
+    DUE_MAX, DueNotices, Epoch, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState,
+    Order, Outbox, OutboxState, Page, ReadNotices, time,
 };
 
 const COLUMNS: &str =
@@ -24,13 +24,12 @@ const COLUMNS: &str =
 struct ReplayNotice {
     id: NoticeId,
     at: Timestamp,
-    epoch: i64,
 }
 
 impl Alone for ReplayNotice {
     type Answer = ();
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<(), Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let found = sql.query_opt("SELECT state FROM notices WHERE id = $1", &[&self.id.0]).await?;
             let found = found.ok_or_else(|| Error::NotFound { what: format!("notice {}", self.id) })?;
@@ -40,7 +39,7 @@ impl Alone for ReplayNotice {
             let update =
                 "UPDATE notices SET state = 'pending', attempts = 0, settled_at = NULL, due_at = $2, epoch = $3
                           WHERE id = $1";
-            sql.execute(update, &[&self.id.0, &time::ceil(self.at), &self.epoch]).await?;
+            sql.execute(update, &[&self.id.0, &time::ceil(self.at), &at_most(epoch.0)]).await?;
             Ok(())
         })
     }
@@ -84,8 +83,7 @@ impl Outbox for Postgres {
     }
 
     async fn replay_notice(&self, id: &NoticeId, at: Timestamp) -> Result<(), Error> {
-        let epoch = at_most(self.epoch().0);
-        self.writer.alone(ReplayNotice { id: id.clone(), at, epoch }).await
+        self.writer.alone(ReplayNotice { id: id.clone(), at }).await
     }
 }
 

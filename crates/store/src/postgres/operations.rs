@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
 use crate::prepared::{PreparedAcceptance, PreparedCommit};
 use crate::{
-    Acceptance, Accepted, Commit, Committed, Counts, Error, Filter, IdempotencyKey, KeyUse, Operations, Page,
+    Acceptance, Accepted, Commit, Committed, Counts, Epoch, Error, Filter, IdempotencyKey, KeyUse, Operations, Page,
     ReadOperations, Sealed,
 };
 
@@ -28,6 +28,10 @@ impl Operations for Postgres {
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
         let request = CommitWrite(PreparedCommit::of(commit, &self.sealer, self.limits.inline_max)?);
         self.write(request).await
+    }
+
+    async fn decided(&self) -> Result<(), Error> {
+        self.writer.alone(Nothing).await
     }
 }
 
@@ -78,6 +82,19 @@ impl ReadOperations for Postgres {
 const FIND_KEY: &str =
     "SELECT id, fingerprint, status = 'unexecuted' FROM operations WHERE tenant = $1 AND idempotency_key = $2";
 
+/// Changes nothing; but whoever writes holds the writers' lock until it is decided what becomes of it, so that everything
+/// before is decided when this is committed.
+struct Nothing;
+
+impl Alone for Nothing {
+    type Answer = ();
+    const AS_MEMBER: bool = false;
+
+    fn run<'a>(&'a self, _: &'a Client, _: Epoch) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 struct FindKey {
     tenant: TenantId,
     idempotency: IdempotencyKey,
@@ -93,7 +110,7 @@ impl FindKey {
 impl Alone for FindKey {
     type Answer = Option<KeyUse>;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Option<KeyUse>, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Option<KeyUse>, Failure>> {
         Box::pin(async move {
             let values: super::readers::Values<'_> = &[&self.tenant.as_str(), &escaped(&self.idempotency.key)];
             let Some(row) = sql.query_opt(FIND_KEY, values).await? else { return Ok(None) };

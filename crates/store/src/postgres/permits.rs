@@ -13,7 +13,6 @@ use crate::{Epoch, Error, PermitShare, PermitWish, Pool};
 
 pub(super) struct Share {
     pub(super) wishes: Vec<PermitWish>,
-    pub(super) epoch: Epoch,
 }
 
 /// Each by what it is of.
@@ -22,15 +21,18 @@ type Claims = BTreeMap<(TargetName, Pool), Vec<Claim>>;
 impl Alone for Share {
     type Answer = Vec<PermitShare>;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Vec<PermitShare>, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<Vec<PermitShare>, Failure>> {
         Box::pin(async move {
+            if epoch.0 == 0 {
+                return Err(Error::Fenced.into());
+            }
             let mut recorded = self.recorded(sql).await?;
             let mut changed = BTreeMap::new();
             let mut shares = Vec::with_capacity(self.wishes.len());
             for wish in &self.wishes {
                 let claims = recorded.entry((wish.target.clone(), wish.pool)).or_default();
-                let (claim, share) = share_out(wish, self.epoch, claims);
-                let before = claims.iter().position(|claim| claim.epoch == self.epoch);
+                let (claim, share) = share_out(wish, epoch, claims);
+                let before = claims.iter().position(|claim| claim.epoch == epoch);
                 let before = before.map(|position| claims.swap_remove(position));
                 claims.push(claim);
                 if before != Some(claim) {
@@ -39,7 +41,7 @@ impl Alone for Share {
                 shares.push(share);
             }
             if !changed.is_empty() {
-                self.record(sql, &changed).await?;
+                self.record(sql, epoch, &changed).await?;
             }
             Ok(shares)
         })
@@ -61,7 +63,7 @@ impl Share {
         Ok(claims)
     }
 
-    async fn record(&self, sql: &Client, changed: &BTreeMap<(&str, Pool), Claim>) -> Result<(), Failure> {
+    async fn record(&self, sql: &Client, epoch: Epoch, changed: &BTreeMap<(&str, Pool), Claim>) -> Result<(), Failure> {
         let upsert = "INSERT INTO permits (target, pool, epoch, granted, wants, turn)
                       SELECT target, pool, $3, granted, wants, turn
                       FROM unnest($1::text[], $2::text[], $4::bigint[], $5::bigint[], $6::bigint[])
@@ -74,7 +76,7 @@ impl Share {
         let granted = column(|claim| limit(claim.granted, usize::MAX));
         let wants = column(|claim| limit(claim.wants, usize::MAX));
         let turns = column(|claim| at_most(claim.turn));
-        sql.execute(upsert, &[&targets, &pools, &at_most(self.epoch.0), &granted, &wants, &turns]).await?;
+        sql.execute(upsert, &[&targets, &pools, &at_most(epoch.0), &granted, &wants, &turns]).await?;
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use fanfold_core::plan::Policy;
 use fanfold_core::{Operation, Plan, PolicyHash};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row};
 
 use super::columns::{get, operation_id};
 use super::connect::Connector;
@@ -34,15 +34,29 @@ pub(super) struct Readers {
     policies: Mutex<HashMap<PolicyHash, Arc<Policy>>>,
 }
 
+/// A connection of the pool that is asked something. It is closed unless it is given back: whoever stops waiting for an answer
+/// leaves a statement that is still running, and whatever it sends belongs to nobody.
+struct Lent(Option<Object>);
+
+impl Lent {
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
+    }
+}
+
 impl Readers {
     pub(super) fn new(connector: &Connector, number: usize) -> Result<Self, Error> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match &connector.tls {
-            None => Manager::from_config(connector.session(), NoTls, recycling),
-            Some(tls) => Manager::from_config(connector.session(), tls.clone(), recycling),
-        };
+        // The connector knows which server, whatever configuration is handed to it.
+        let manager = Manager::from_connect(tokio_postgres::Config::new(), connector.clone(), recycling);
         let patience = connector.patience;
-        let timeouts = Timeouts { wait: Some(patience), create: Some(patience), recycle: Some(patience) };
+        let timeouts = Timeouts { wait: Some(patience), create: Some(connector.reaching()), recycle: Some(patience) };
         let pool = Pool::builder(manager).max_size(number.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1).build();
         let pool = pool.map_err(|error| Error::unavailable(format!("the connections cannot be set up: {error}")))?;
         Ok(Self { pool, patience: patience + ON_THE_WAY, policies: Mutex::default() })
@@ -59,7 +73,8 @@ impl Readers {
     }
 
     async fn ask(&self, statement: &str, values: Values<'_>, kept: bool) -> Result<Vec<Row>, Error> {
-        let client = self.client().await?;
+        let lent = Lent(Some(self.client().await?));
+        let Some(client) = &lent.0 else { return Err(Error::unavailable("the store is closed")) };
         let reading = async {
             if kept {
                 let prepared = client.prepare_cached(statement).await?;
@@ -69,18 +84,17 @@ impl Readers {
             }
         };
         match tokio::time::timeout(self.patience, reading).await {
-            Ok(Ok(rows)) => Ok(rows),
+            Ok(Ok(rows)) => {
+                lent.give_back();
+                Ok(rows)
+            }
             Ok(Err(error)) => {
-                if ends_session(&error) {
-                    drop(Object::take(client));
+                if !ends_session(&error) {
+                    lent.give_back();
                 }
                 Err(error.translate(false))
             }
-            Err(_) => {
-                // Whatever it still sends belongs to nobody.
-                drop(Object::take(client));
-                Err(Error::unavailable("the database does not answer in time"))
-            }
+            Err(_) => Err(Error::unavailable("the database does not answer in time")),
         }
     }
 

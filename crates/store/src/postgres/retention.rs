@@ -9,7 +9,7 @@ use super::Postgres;
 use super::columns::{get, limit, unsigned};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
-use crate::{Error, Limits, ReadSize, Retention, SWEEP_MAX, Size, Swept, time};
+use crate::{Epoch, Error, Limits, ReadSize, Retention, SWEEP_MAX, Size, Swept, time};
 
 /// What hangs on operations. Locks are not among it, because an operation that has ended has none.
 const DELETE: [&str; 9] = [
@@ -41,7 +41,7 @@ struct Sweep {
 impl Alone for Sweep {
     type Answer = Swept;
 
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Swept, Failure>> {
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Swept, Failure>> {
         Box::pin(async move {
             let batch = self.batch.min(SWEEP_MAX);
             // One more than wanted, to know whether there are more.

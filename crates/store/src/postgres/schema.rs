@@ -42,28 +42,28 @@ pub(super) async fn migrate(client: &Client, shown: &str) -> Result<(), Error> {
 }
 
 /// A commit has to have reached the disk when it is answered.
-async fn refuse_unsafe(client: &Client, shown: &str) -> Result<(), Error> {
-    let setting = |name: &'static str| async move {
-        let row = client.query_one("SELECT current_setting($1)", &[&name]).await;
-        row.and_then(|row| row.try_get::<_, String>(0)).map_err(|error| error.translate(false))
-    };
+pub(super) async fn refuse_unsafe(client: &Client, shown: &str) -> Result<(), Error> {
+    let look = "SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+                    current_setting('full_page_writes'), current_setting('server_encoding')";
+    let row = client.query_one(look, &[]).await.map_err(|error| error.translate(false))?;
+    let setting = |place| super::columns::get::<&str>(&row, place);
     let unusable = |detail: String| Error::Unusable { path: PathBuf::from(shown), detail };
-    let synchronous = setting("synchronous_commit").await?;
-    if !matches!(synchronous.as_str(), "on" | "remote_apply") {
+    let synchronous = setting(0)?;
+    if !matches!(synchronous, "on" | "remote_apply") {
         return Err(unusable(format!(
             "synchronous_commit is {synchronous}, with which a commit can be lost that was answered; set it to on \
              (ALTER ROLE ... SET synchronous_commit = on, or the server's configuration)"
         )));
     }
-    for (name, risk) in
-        [("fsync", "a loss of power damages the database"), ("full_page_writes", "a torn page is not repaired")]
+    for (place, name, risk) in
+        [(1, "fsync", "a loss of power damages the database"), (2, "full_page_writes", "a torn page is not repaired")]
     {
-        let value = setting(name).await?;
+        let value = setting(place)?;
         if value != "on" {
             return Err(unusable(format!("{name} is {value}, so {risk}; set it to on in the server's configuration")));
         }
     }
-    let encoding = setting("server_encoding").await?;
+    let encoding = setting(3)?;
     if encoding != "UTF8" {
         return Err(unusable(format!("its encoding is {encoding}; create it with ENCODING 'UTF8' TEMPLATE template0")));
     }

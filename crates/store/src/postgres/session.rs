@@ -10,17 +10,26 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 use super::columns::{at_most, get};
 use super::connect::Connector;
-use super::failure::{Failure, ends_session};
-use crate::Error;
+use super::failure::Failure;
+use super::schema;
 use crate::failure::DatabaseError as _;
+use crate::{Epoch, Error};
 
 /// Held by whoever writes, from the first read of a transaction to its end. Any number would do that no other program in the
 /// same database uses.
 pub(super) const WRITER_LOCK: i64 = 0x464e_4644_0000_0002;
+
+/// Why nothing is written to a server that has no synchronous standby, where one is required.
+const NO_STANDBY: &str = "synchronous_standby_names is empty, so a failover could lose what was accepted; see `[store] \
+    require_sync_standby`";
+
+/// The tables that nothing can be accepted without.
+const WRITTEN: &str = "counters, counts, policies, operations, plans, bodies, sealed, events, locks, attention, notices, \
+    nodes";
 
 /// How much longer than one statement a whole transaction may take.
 const STATEMENTS_PER_TRANSACTION: u32 = 2;
@@ -35,8 +44,9 @@ pub(super) trait Alone: Send + Sync + 'static {
     /// Whether only a node that was not fenced off may make it.
     const AS_MEMBER: bool = true;
 
-    /// Carries it out. It must not have changed anything when it returns [`Failure::Refused`].
-    fn run<'a>(&'a self, sql: &'a Client) -> BoxFuture<'a, Result<Self::Answer, Failure>>;
+    /// Carries it out as the node of this epoch, which is that of the transaction: one that was known before the request was queued
+    /// may be another one by now. It must not have changed anything when it returns [`Failure::Refused`].
+    fn run<'a>(&'a self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<Self::Answer, Failure>>;
 }
 
 /// How a transaction ended.
@@ -55,6 +65,7 @@ pub(super) struct Session {
     connection: JoinSet<()>,
     statements: HashMap<&'static str, Statement>,
     patience: Duration,
+    require_sync_standby: bool,
 }
 
 /// A statement with its values.
@@ -74,34 +85,26 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Why a transaction was not committed.
-pub(super) enum Broken {
-    /// Another node has fenced this one off.
-    Fenced,
-    /// What was found in a row, or a rule of the store.
-    Found(Error),
-    Database(tokio_postgres::Error),
-}
-
-impl From<tokio_postgres::Error> for Broken {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<Error> for Broken {
-    fn from(error: Error) -> Self {
-        Self::Found(error)
-    }
-}
-
 impl Session {
     pub(super) async fn open(connector: &Connector) -> Result<Self, Error> {
         let (client, running) = connector.connect().await?;
         let mut connection = JoinSet::new();
         connection.spawn(running);
         let patience = connector.patience * STATEMENTS_PER_TRANSACTION;
-        Ok(Self { client, connection, statements: HashMap::new(), patience })
+        let require_sync_standby = connector.require_sync_standby;
+        let session = Self { client, connection, statements: HashMap::new(), patience, require_sync_standby };
+        let looked = timeout(patience, session.look(&connector.shown)).await;
+        looked.unwrap_or_else(|_| Err(Error::unavailable("the database does not answer in time")))?;
+        Ok(session)
+    }
+
+    /// Whether it can write: before that is known everything is refused at once, and nothing waits in vain.
+    async fn look(&self, shown: &str) -> Result<(), Error> {
+        // The server that takes writes now may be set up otherwise than the one before it.
+        schema::refuse_unsafe(&self.client, shown).await?;
+        self.enter().await?;
+        let look = format!("LOCK TABLE {WRITTEN} IN ROW EXCLUSIVE MODE; ROLLBACK");
+        self.client.batch_execute(&look).await.map_err(|error| error.translate(false))
     }
 
     /// Ends with the connection.
@@ -121,30 +124,46 @@ impl Session {
     }
 
     /// Begins a transaction as the only one that writes, as the node of this epoch if one is given that is not 0.
-    pub(super) async fn begin(&self, member: Option<u64>) -> Result<(), Broken> {
-        self.client.batch_execute(&begin()).await?;
+    pub(super) async fn begin(&self, member: Option<u64>) -> Result<(), Failure> {
+        self.enter().await?;
         let Some(epoch) = member.filter(|epoch| *epoch != 0) else { return Ok(()) };
         let find = "SELECT EXISTS (SELECT 1 FROM nodes WHERE epoch = $1 AND standing = 'member')";
         let row = self.client.query_one(find, &[&at_most(epoch)]).await?;
-        if get::<bool>(&row, 0)? { Ok(()) } else { Err(Broken::Fenced) }
+        if get::<bool>(&row, 0)? { Ok(()) } else { Err(Error::Fenced.into()) }
+    }
+
+    /// Begins a transaction as the only one that writes.
+    async fn enter(&self) -> Result<(), Failure> {
+        if !self.require_sync_standby {
+            return Ok(self.client.batch_execute(&begin()).await?);
+        }
+        let enter = format!("{}; SHOW synchronous_standby_names", begin());
+        let answers = self.client.simple_query(&enter).await?;
+        let names = answers.iter().rev().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        match names {
+            Some(names) if !names.is_empty() => Ok(()),
+            Some(_) | None => Err(Error::unavailable(NO_STANDBY).into()),
+        }
     }
 
     /// Begins a transaction as the only one that writes, and runs statements in it, without waiting in between.
-    pub(super) async fn begin_and_run(&mut self, queries: Vec<Query<'_>>) -> Result<Vec<Vec<Row>>, Broken> {
+    pub(super) async fn begin_and_run(&mut self, queries: Vec<Query<'_>>) -> Result<Vec<Vec<Row>>, Failure> {
         self.prepare(&queries).await?;
-        let begin = begin();
-        let (begun, answers) = tokio::join!(biased; self.client.batch_execute(&begin), self.answers(&queries));
+        let (begun, answers) = tokio::join!(biased; self.enter(), self.answers(&queries));
         begun?;
         first_error(answers)
     }
 
     /// Runs statements, without waiting in between.
-    pub(super) async fn run(&mut self, queries: Vec<Query<'_>>) -> Result<Vec<Vec<Row>>, Broken> {
+    pub(super) async fn run(&mut self, queries: Vec<Query<'_>>) -> Result<Vec<Vec<Row>>, Failure> {
         self.prepare(&queries).await?;
         first_error(self.answers(&queries).await)
     }
 
-    async fn prepare(&mut self, queries: &[Query<'_>]) -> Result<(), Broken> {
+    async fn prepare(&mut self, queries: &[Query<'_>]) -> Result<(), Failure> {
         for query in queries {
             if !self.statements.contains_key(query.sql) {
                 let statement = self.client.prepare(query.sql).await?;
@@ -170,17 +189,15 @@ impl Session {
     }
 
     /// Commits what was done in time, or leaves everything as it was.
-    pub(super) async fn end<T: Default>(&mut self, worked: Result<Result<T, Broken>, Elapsed>) -> (Outcome, T) {
+    pub(super) async fn end<T: Default>(&mut self, worked: Result<Result<T, Failure>, Elapsed>) -> (Outcome, T) {
         let error = match worked {
             Ok(Ok(done)) => return (self.commit().await, done),
             Err(_) => return (Outcome::Lost(Error::unavailable("the database does not answer in time")), T::default()),
-            Ok(Err(Broken::Database(error))) if ends_session(&error) => {
-                return (Outcome::Lost(error.translate(false)), T::default());
-            }
-            Ok(Err(Broken::Database(error))) => error.translate(false),
-            Ok(Err(Broken::Found(error))) => error,
-            Ok(Err(Broken::Fenced)) => Error::Fenced,
+            Ok(Err(failure)) => Error::from(failure),
         };
+        if !is_of_requests(&error) {
+            return (Outcome::Lost(error), T::default());
+        }
         let rolled_back = timeout(self.patience, self.client.batch_execute("ROLLBACK")).await;
         let outcome = match rolled_back {
             Ok(Ok(())) => Outcome::Refused(error),
@@ -204,12 +221,33 @@ impl Session {
     }
 }
 
-fn begin() -> String {
+/// Whether an error is about what was asked, and not about the server, its rights, locks or room, which is the same whatever is
+/// asked.
+fn is_of_requests(error: &Error) -> bool {
+    match error {
+        Error::Conflict
+        | Error::Fenced
+        | Error::NotFound { .. }
+        | Error::Invalid { .. }
+        | Error::Corrupt { .. }
+        | Error::Unusable { .. } => true,
+        Error::Unavailable { .. }
+        | Error::Full { .. }
+        | Error::ReadOnly { .. }
+        | Error::Locked { .. }
+        | Error::NewerSchema { .. }
+        | Error::ChangedMigration { .. }
+        | Error::Key { .. } => false,
+    }
+}
+
+/// As the only one that writes.
+pub(super) fn begin() -> String {
     format!("BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 }
 
 /// The error that the others are due to, where there is one.
-fn first_error(answers: Vec<Result<Vec<Row>, tokio_postgres::Error>>) -> Result<Vec<Vec<Row>>, Broken> {
+fn first_error(answers: Vec<Result<Vec<Row>, tokio_postgres::Error>>) -> Result<Vec<Vec<Row>>, Failure> {
     let is_consequence = |error: &tokio_postgres::Error| error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
     let (mut rows, mut consequence) = (Vec::with_capacity(answers.len()), None);
     for answer in answers {

@@ -5,11 +5,13 @@
 //! so that many nodes do not come back all at the same time.
 
 use std::collections::{HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfold_core::{OperationId, PolicyHash};
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,7 +22,7 @@ use super::columns::at_most;
 use super::connect::Connector;
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture, Outcome, Session};
-use crate::{Error, Limits};
+use crate::{Epoch, Error, Limits};
 
 /// Requests that are committed together at the most. More would only make each of them wait longer.
 const BATCH_MAX: usize = 512;
@@ -31,7 +33,7 @@ const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Policies that the writer remembers as recorded. Forgetting one costs an insert that changes nothing.
 const POLICIES_MAX: usize = 4_096;
 
-/// The wait after the first failed try to reach a server; doubles up to [`RECONNECT_MAX`].
+/// The wait after the first failed try to reach a server; doubles up to [`RECONNECT_MAX`] until something is written.
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 
 /// The longest wait between two tries to reach a server.
@@ -47,7 +49,7 @@ pub(super) trait Job: Send {
 /// A queued request with a transaction of its own, whatever its kind.
 pub(super) trait AloneJob: Send {
     fn as_member(&self) -> bool;
-    fn run<'a>(&'a mut self, sql: &'a Client) -> BoxFuture<'a, Result<(), tokio_postgres::Error>>;
+    fn run<'a>(&'a mut self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<(), tokio_postgres::Error>>;
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
@@ -98,9 +100,9 @@ impl<R: Alone> AloneJob for Request<R, R::Answer> {
         R::AS_MEMBER
     }
 
-    fn run<'a>(&'a mut self, sql: &'a Client) -> BoxFuture<'a, Result<(), tokio_postgres::Error>> {
+    fn run<'a>(&'a mut self, sql: &'a Client, epoch: Epoch) -> BoxFuture<'a, Result<(), tokio_postgres::Error>> {
         Box::pin(async move {
-            self.answer = Some(match self.request.run(sql).await {
+            self.answer = Some(match self.request.run(sql, epoch).await {
                 Ok(answer) => Ok(answer),
                 Err(Failure::Refused(error)) => Err(error),
                 Err(Failure::Database(error)) => return Err(error),
@@ -142,20 +144,23 @@ impl WriterHandle {
             put_back: VecDeque::new(),
             policies: HashSet::new(),
             trouble: Arc::clone(&trouble),
+            pause: None,
         };
         let mut task = JoinSet::new();
         task.spawn(writer.serve());
         Self { queue: Mutex::new(Some(sender)), task: Mutex::new(task), trouble }
     }
 
+    /// Whether nothing will be written any more.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(task.try_join_next());
+        task.is_empty()
+    }
+
     /// Why nothing can be written at the moment. The task looks for a server by itself.
     pub(super) fn trouble(&self) -> Option<Error> {
-        let has_ended = {
-            let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(task.try_join_next());
-            task.is_empty()
-        };
-        if has_ended {
+        if self.has_ended() {
             return Some(Error::unavailable("the store is closed, or its writing task has ended"));
         }
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -203,6 +208,8 @@ struct Writer {
     put_back: VecDeque<Queued>,
     policies: HashSet<PolicyHash>,
     trouble: Arc<Mutex<Option<Error>>>,
+    /// Before the next try to reach a server; `None`: the last one has written something.
+    pause: Option<Duration>,
 }
 
 impl Writer {
@@ -307,13 +314,14 @@ impl Writer {
             batch::write(session, &changes).await?;
             Ok(changes.new_policies())
         };
-        let worked = timeout(patience, working).await;
+        let worked = timeout(patience, guarded(working)).await;
         let (outcome, new_policies) = session.end(worked).await;
         if matches!(outcome, Outcome::Committed) {
             if self.policies.len() + new_policies.len() > POLICIES_MAX {
                 self.policies.clear();
             }
             self.policies.extend(new_policies);
+            self.pause = None;
         }
         outcome
     }
@@ -322,11 +330,14 @@ impl Writer {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let working = async {
             session.begin(job.as_member().then_some(epoch)).await?;
-            Ok(job.run(session.client()).await?)
+            Ok(job.run(session.client(), Epoch(epoch)).await?)
         };
-        let worked = timeout(session.patience(), working).await;
+        let worked = timeout(session.patience(), guarded(working)).await;
         match session.end(worked).await.0 {
-            Outcome::Committed => job.answer(Ok(())),
+            Outcome::Committed => {
+                self.pause = None;
+                job.answer(Ok(()));
+            }
             Outcome::Refused(error) => job.answer(Err(error)),
             Outcome::Lost(error) => {
                 job.answer(Err(error.clone()));
@@ -338,12 +349,16 @@ impl Writer {
 
     /// A session with a server that takes writes; `None` once the queue is closed. Whatever is asked meanwhile is refused.
     async fn find_server(&mut self) -> Option<Session> {
-        let mut wait = RECONNECT_FIRST;
         loop {
             // What waited when the connection broke was not carried out.
             for queued in std::mem::take(&mut self.put_back) {
                 queued.refuse(self.trouble_now());
             }
+            if let Some(pause) = self.pause {
+                self.refuse_for(pause.mul_f64(0.5 + drawn() / 2.0)).await?;
+            }
+            // Also after a session in which nothing could be written.
+            self.pause = Some(self.pause.map_or(RECONNECT_FIRST, |pause| (pause * 2).min(RECONNECT_MAX)));
             let connecting = Session::open(&self.connector);
             tokio::pin!(connecting);
             let connected = loop {
@@ -360,20 +375,21 @@ impl Writer {
                     }
                     return Some(session);
                 }
-                Err(error) => {
-                    self.set_trouble(Some(error));
-                }
+                Err(error) => drop(self.set_trouble(Some(error))),
             }
-            let pause = tokio::time::sleep(wait.mul_f64(0.5 + drawn() / 2.0));
-            tokio::pin!(pause);
-            loop {
-                tokio::select! {
-                    biased;
-                    () = &mut pause => break,
-                    queued = self.queue.recv() => queued?.refuse(self.trouble_now()),
-                }
+        }
+    }
+
+    /// Refuses whatever is asked meanwhile; `None` once the queue is closed.
+    async fn refuse_for(&mut self, pause: Duration) -> Option<()> {
+        let pause = tokio::time::sleep(pause);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut pause => return Some(()),
+                queued = self.queue.recv() => queued?.refuse(self.trouble_now()),
             }
-            wait = (wait * 2).min(RECONNECT_MAX);
         }
     }
 
@@ -400,6 +416,15 @@ impl Writer {
         }
         std::mem::replace(&mut now, trouble)
     }
+}
+
+/// A mistake in the program fails its requests, and not everybody's from then on.
+async fn guarded<T>(working: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // What the work changes beside the database is set only after its commit.
+    AssertUnwindSafe(working).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("writing met a mistake in the program; its requests fail, and the store goes on");
+        Err(Error::invalid("writing the request met a mistake in the program").into())
+    })
 }
 
 /// A number from 0 to 1. Where the system gives no random numbers nodes may come back together, and nothing else.

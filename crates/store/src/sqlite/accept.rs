@@ -27,6 +27,11 @@ impl Operations for Sqlite {
         let prepared = PreparedCommit::of(commit, &self.keeper()?.sealer, self.limits.inline_max)?;
         self.write(CommitWrite(prepared)).await
     }
+
+    async fn decided(&self) -> Result<(), Error> {
+        // It is decided when it is answered, and at the latest when the next transaction begins; every read is one.
+        Ok(())
+    }
 }
 
 struct AcceptWrite(PreparedAcceptance);

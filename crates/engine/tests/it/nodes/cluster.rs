@@ -289,8 +289,8 @@ impl Nodes for Wire {
         }
     }
 
-    async fn ask(&self, operation: OperationId, event: Event, now: Timestamp) -> Result<AskNumber, Error> {
-        self.there()?.ask(operation, event, now).await
+    async fn ask(&self, operation: OperationId, event: Event) -> Result<AskNumber, Error> {
+        self.there()?.ask(operation, event).await
     }
 
     async fn answer(&self, number: AskNumber) -> Result<Option<Answer>, Error> {

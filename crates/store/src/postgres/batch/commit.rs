@@ -62,6 +62,9 @@ impl Write for CommitWrite {
             picture.count(&operation.tenant, known.status, -1);
             picture.count(&operation.tenant, operation.status(), 1);
         }
+        if self.0.free_idempotency_key {
+            picture.loaded.keys.retain(|_, key| key.operation != operation.id);
+        }
         let next = self.next_state(picture, (attention, events, used))?;
         picture.changes.wakes.remove(&operation.id);
         picture.changes.states.push(next);
@@ -75,7 +78,8 @@ impl CommitWrite {
         if known.revision.checked_add(1) != Some(next) || known.epoch != picture.changes.epoch {
             return Err(Error::Conflict);
         }
-        if self.0.free_idempotency_key && known.claimed {
+        let is_claimed = known.claimed || picture.changes.claimed.contains(&self.0.split.operation.id);
+        if self.0.free_idempotency_key && is_claimed {
             return Err(Error::Conflict);
         }
         if known.status.is_terminal() {

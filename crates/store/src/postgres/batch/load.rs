@@ -5,9 +5,10 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::columns::{get, operation_id, slots, status, uuid};
-use super::super::session::{Broken, Query, Session};
+use super::super::failure::Failure;
+use super::super::session::{Query, Session};
 use super::locks::Queue;
-use super::picture::{Counters, KeyRow, Known, Loaded, Name, Wanted};
+use super::picture::{Counters, KeyRow, Known, KnownNotice, Loaded, Name, Wanted};
 use crate::Error;
 
 const COUNTERS: &str = "SELECT c.events, c.notes, c.notices, c.used,
@@ -38,7 +39,7 @@ const LENGTHS: &str = "SELECT w.tenant, w.key,
 
 const TURNS: &str = "SELECT operation, turn FROM locks WHERE operation = ANY($1)";
 
-const NOTICES: &str = "SELECT id, number, state FROM notices WHERE id = ANY($1)";
+const NOTICES: &str = "SELECT id, number, epoch, state FROM notices WHERE id = ANY($1)";
 
 const NOTES: &str =
     "SELECT operation, id, step FROM attention WHERE operation = ANY($1) AND closed_at IS NULL ORDER BY id";
@@ -62,7 +63,7 @@ pub(in super::super) async fn load(
     wanted: &Wanted,
     epoch: i64,
     lock_queue_max: u64,
-) -> Result<Loaded, Broken> {
+) -> Result<Loaded, Failure> {
     let mut parts = Vec::new();
     let mut queries = Vec::new();
     for (part, query) in queries_for(wanted, epoch, lock_queue_max) {
@@ -113,12 +114,12 @@ fn queries_for(wanted: &Wanted, epoch: i64, lock_queue_max: u64) -> Vec<(Part, Q
     all
 }
 
-fn take(loaded: &mut Loaded, part: &Part, rows: &[Row]) -> Result<(), Broken> {
+fn take(loaded: &mut Loaded, part: &Part, rows: &[Row]) -> Result<(), Failure> {
     match part {
         Part::Counters => {
             let row = rows.first().ok_or_else(|| Error::corrupt("the table of counters is empty"))?;
             if !get::<bool>(row, 5)? {
-                return Err(Broken::Fenced);
+                return Err(Error::Fenced.into());
             }
             loaded.counters =
                 Counters { events: get(row, 0)?, notes: get(row, 1)?, notices: get(row, 2)?, used: get(row, 3)? };
@@ -157,7 +158,10 @@ fn take(loaded: &mut Loaded, part: &Part, rows: &[Row]) -> Result<(), Broken> {
                 rows.iter().map(|row| Ok((operation_id(row, 0)?, get(row, 1)?))).collect::<Result<_, Error>>()?;
         }
         Part::Notices => {
-            let notice = |row: &Row| Ok((get(row, 0)?, (get(row, 1)?, get(row, 2)?)));
+            let notice = |row: &Row| {
+                let known = KnownNotice { number: get(row, 1)?, epoch: get(row, 2)?, state: get(row, 3)? };
+                Ok((get(row, 0)?, known))
+            };
             loaded.notices = rows.iter().map(notice).collect::<Result<_, Error>>()?;
         }
         Part::Notes => {

@@ -20,8 +20,9 @@ impl Write for NoticeWrite {
 
     fn decide(&self, picture: &mut Picture<'_>) -> Result<(), Error> {
         let known = picture.loaded.notices.get_mut(&self.id.0);
-        let (number, state) = known.ok_or_else(|| Error::NotFound { what: format!("notice {}", self.id) })?;
-        if *state != NoticeState::Pending.as_str() {
+        let known = known.ok_or_else(|| Error::NotFound { what: format!("notice {}", self.id) })?;
+        // One that another node sends by now is that one's to record.
+        if known.state != NoticeState::Pending.as_str() || known.epoch != picture.changes.epoch {
             return Err(Error::Conflict);
         }
         let error = |error: &str| Some(escaped(error).into_owned());
@@ -32,13 +33,13 @@ impl Write for NoticeWrite {
             }
             NoticeOutcome::Dead { error: why, at } => (NoticeState::Dead, None, error(why), Some(time::floor(*at))),
         };
-        next.as_str().clone_into(state);
+        next.as_str().clone_into(&mut known.state);
         let rows = &mut picture.changes.notice_states;
         // A batch writes each notice once.
-        let before = rows.iter().position(|row| row.number == *number).map(|place| rows.swap_remove(place));
+        let before = rows.iter().position(|row| row.number == known.number).map(|place| rows.swap_remove(place));
         let attempts = before.as_ref().map_or(0, |row| row.attempts) + 1;
         let due_at = due_at.or(before.and_then(|row| row.due_at));
-        rows.push(Row { number: *number, state: next.as_str(), attempts, due_at, last_error, settled_at });
+        rows.push(Row { number: known.number, state: next.as_str(), attempts, due_at, last_error, settled_at });
         Ok(())
     }
 }

@@ -59,9 +59,17 @@ pub(in super::super) struct Loaded {
     pub(super) locks: HashMap<Name, Queue>,
     /// The turns of operations that stand in a queue.
     pub(super) turns: HashMap<OperationId, i64>,
-    /// Number and state.
-    pub(super) notices: HashMap<String, (i64, String)>,
+    pub(super) notices: HashMap<String, KnownNotice>,
     pub(super) notes: HashMap<OperationId, Vec<(i64, Option<i32>)>>,
+}
+
+/// What is recorded of a notice.
+#[derive(Debug)]
+pub(super) struct KnownNotice {
+    pub(super) number: i64,
+    /// The node that sends it.
+    pub(super) epoch: i64,
+    pub(super) state: String,
 }
 
 /// Numbers that are given out, and what the records take up.
@@ -269,7 +277,8 @@ impl<'a> Picture<'a> {
             let (number, epoch) = (self.changes.counters.notices, self.changes.epoch);
             let headers = json(&notice.headers)?;
             octets += length(notice.body.len() + headers.len());
-            self.loaded.notices.insert(notice.id.0.clone(), (number, "pending".to_owned()));
+            let known = KnownNotice { number, epoch, state: crate::NoticeState::Pending.as_str().to_owned() };
+            self.loaded.notices.insert(notice.id.0.clone(), known);
             let tenant = tenant.as_str().to_owned();
             let notice = notice.clone();
             self.changes.notices.push(NoticeRow { number, tenant, operation, epoch, notice, headers, created_at });

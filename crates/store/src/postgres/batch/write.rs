@@ -4,7 +4,8 @@
 use uuid::Uuid;
 
 use super::super::columns::{escaped, uuid};
-use super::super::session::{Broken, Query, Session};
+use super::super::failure::Failure;
+use super::super::session::{Query, Session};
 use super::picture::{Changes, Counters};
 use super::rows::{LockRow, NewOperation, NextState};
 use crate::Error;
@@ -95,7 +96,7 @@ const COUNTS: &str =
 const COUNTERS: &str = "UPDATE counters SET events = $1, notes = $2, notices = $3, used = $4";
 
 /// Writes everything; the transaction is not committed by it.
-pub(in super::super) async fn write(session: &mut Session, changes: &Changes) -> Result<(), Broken> {
+pub(in super::super) async fn write(session: &mut Session, changes: &Changes) -> Result<(), Failure> {
     let mut queries = operation_queries(changes);
     let states = queries.iter().position(|query| query.sql == STATES);
     queries.extend(message_queries(changes));
@@ -132,6 +133,10 @@ fn operation_queries(changes: &Changes) -> Vec<Query<'_>> {
         let policies = texts(&changes.policies, |(_, policy)| policy);
         queries.push(Query::new(POLICIES).with(hashes).with(policies));
     }
+    // A key that is freed may be used by a new operation.
+    if !changes.states.is_empty() {
+        queries.push(next_states(changes.epoch, &changes.states));
+    }
     if !changes.operations.is_empty() {
         let rows = &changes.operations;
         queries.push(new_operations(rows));
@@ -143,9 +148,6 @@ fn operation_queries(changes: &Changes) -> Vec<Query<'_>> {
         let ids: Vec<Uuid> = changes.wakes.keys().copied().map(uuid).collect();
         let times: Vec<i64> = changes.wakes.values().copied().collect();
         queries.push(Query::new(WAKES).with(ids).with(times));
-    }
-    if !changes.states.is_empty() {
-        queries.push(next_states(changes.epoch, &changes.states));
     }
     if !changes.claimed.is_empty() {
         queries.push(Query::new(CLAIMED).with(column(&changes.claimed, |id| uuid(*id))));

@@ -3,6 +3,7 @@
 mod moving;
 mod opening;
 mod random;
+mod trouble;
 
 use std::sync::Arc;
 
