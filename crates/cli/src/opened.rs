@@ -30,7 +30,8 @@ impl OpenStore {
             }
             (StoreUrl::Postgres { url }, Some(node)) => {
                 let config = postgres::Config::new(url.as_ref().clone(), node.key.0);
-                let config = postgres::Config { limits, readers: node.readers, ..config };
+                let (readers, require_sync_standby) = (node.readers, node.require_sync_standby);
+                let config = postgres::Config { limits, readers, require_sync_standby, ..config };
                 Ok(Self::Postgres(Postgres::open(config).await?))
             }
             // The configuration refuses it with a better hint.

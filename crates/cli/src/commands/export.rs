@@ -22,8 +22,9 @@ use crate::output::say;
 Each line is one operation, oldest first, with its plan, bodies, events, notes and notices in their public form: what
 was redacted stays so. The same content gives the same bytes, whatever store it is in.
 
-It reads the database itself, past the server, and so works whether one runs or not. All lines are one picture of the
-store, as of the start of the command. The server goes on meanwhile; its log (the -wal file) grows until the end.")]
+It reads the database itself, past the server, and so works whether one runs or not. Of a database in a file all lines are
+one picture, as of the start of the command; the server goes on meanwhile, and its log (the -wal file) grows until the
+end. Of PostgreSQL each operation is read as it is when its turn comes.")]
 pub(crate) struct Export {
     #[command(flatten)]
     which: Which,

@@ -139,7 +139,8 @@ impl StoreOption {
         match self.settings()?.url {
             StoreUrl::Sqlite { path } => Ok(path),
             StoreUrl::Postgres { .. } => Err(Failure::Usage(
-                "this is about a database in a file, and operations are kept in PostgreSQL, which has means of its own"
+                "this is about a database in a file, and operations are kept in PostgreSQL: back that up with its own means \
+                 (pg_basebackup, pg_dump)"
                     .to_owned(),
             )),
         }

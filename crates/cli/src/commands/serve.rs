@@ -76,6 +76,15 @@ impl Signals {
         }
     }
 
+    /// The same before anything is served: the configuration was read just now.
+    async fn stop_before_start(&mut self) -> &'static str {
+        loop {
+            if let Asked::Stop(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+
     /// Waits for a signal that asks for a stop.
     async fn stop(&mut self) -> &'static str {
         loop {
@@ -90,7 +99,14 @@ impl Signals {
 async fn serve_until_stopped(file: &Path, settings: Settings) -> Result<(), Failure> {
     // Before anything else, so that no signal ends a server that is starting half-way.
     let mut signals = Signals::new()?;
-    let store = OpenStore::open(&settings.store).await.map_err(Failure::Store)?;
+    // That may take long, where another node migrates the database.
+    let store = tokio::select! {
+        store = OpenStore::open(&settings.store) => store.map_err(Failure::Store)?,
+        name = signals.stop_before_start() => {
+            tracing::info!(signal = name, "stopped before it served anything");
+            return Ok(());
+        }
+    };
     let address = settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| Failure::Listen { address, error })?;
     let mut running = assemble::start(&settings, store, listener).await?;

@@ -16,8 +16,13 @@ pub(super) struct WholeFile {
 }
 
 impl WholeFile {
-    /// Begins to write `path`.
+    /// Begins to write `path`. What is no file is left alone: put in place of a device, a pipe or a folder, a file would take that
+    /// away from everybody.
     pub(super) fn begin(path: &Path) -> Result<Self, Failure> {
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let error = io::Error::other("there is something that is not a file; write to standard output instead");
+            return Err(failed(path, error));
+        }
         let draft = tempfile::Builder::new().prefix(".fanfold-").suffix(".new").tempfile_in(folder(path));
         Ok(Self { path: path.to_owned(), draft: draft.map_err(|error| failed(path, error))? })
     }

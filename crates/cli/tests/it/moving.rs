@@ -37,6 +37,11 @@ async fn operations_are_exported_while_the_server_runs_and_when_it_does_not() {
     assert_eq!((whole.code, whole.stdout.as_str()), (Some(0), ""));
     assert!(whole.stderr.contains("exported 2 operations"), "{}", whole.stderr);
     let written = std::fs::read_to_string(home.path().join("all.jsonl")).unwrap();
+    let device = home.path().join("device");
+    std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+    let refused = run(home.path(), &["export", "--output", "device"]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("not a file"), "{}", refused.stderr);
+    assert!(device.is_symlink(), "it is left alone");
     server.stop().await;
     // Neither the configuration nor a server is needed, and the bytes are the same.
     let again = run(home.path(), &["export", "--database", "fanfold.db"]).await;

@@ -1,12 +1,14 @@
 //! Several servers on one PostgreSQL, as clients and targets see them.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 
 use fanfold_testkit::postgres::{Cluster, Stop};
 use fanfold_testkit::{Answer, FakeTarget, Home, Latch, Proxy, Reply};
 use serde_json::{Value, json};
 
-use crate::program::{Server, config, text};
+use crate::program::{Server, config, serve, text};
 
 /// What secrets are encrypted with here.
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -206,4 +208,32 @@ async fn while_the_database_is_away_nothing_is_accepted_and_that_is_told() {
     let id = node.server.put("/things/3").await;
     assert_eq!(node.server.end_of(&id).await["status"], "completed");
     assert_eq!(uris(&tokyo), ["/things/1", "/things/3"]);
+}
+
+#[tokio::test]
+async fn a_start_that_waits_for_the_database_can_be_ended() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let name = cluster.create_database();
+    let (tokyo, url) = (FakeTarget::start().await, cluster.url(&name));
+    node(&tokyo, "first", &url).await.server.stop().await;
+    let mut holding = cluster.psql();
+    holding.args(["-X", "-q", &url]).stdin(Stdio::piped());
+    // It ends when nothing more comes in.
+    let mut holding = holding.spawn().unwrap();
+    let mut typing = holding.stdin.take().unwrap();
+    typing.write_all(b"BEGIN; LOCK TABLE migrations;\n").unwrap();
+    let locks =
+        "SELECT count(*) FROM pg_locks WHERE relation = 'migrations'::regclass AND mode = 'AccessExclusiveLock'";
+    while cluster.query(&name, locks) != "1" {
+        tokio::task::yield_now().await;
+    }
+    let home = Home::new(&node_config(&tokyo, "second", &url));
+    std::fs::write(home.path().join("store.key"), KEY).unwrap();
+    let starting = serve(&home);
+    starting.line("another program migrates them, or holds a lock").await;
+    starting.terminate();
+    let (status, printed) = starting.ended().await;
+    assert!(status.success() && printed.contains("stopped before it served anything"), "{printed}");
+    drop(typing);
+    holding.wait().unwrap();
 }

@@ -48,6 +48,9 @@ async fn readiness(shared: &Shared) -> Reply {
         let how_far = if shared.engine.is_drained() { ", and nothing is under way any more" } else { "" };
         reasons.push(format!("the server is draining{how_far}"));
     }
+    if !shared.engine.has_lease() {
+        reasons.push("this node could not beat for as long as its lease, and sends nothing".to_owned());
+    }
     // The store itself has told the log why, once.
     reasons.extend(shared.store.trouble().as_ref().map(trouble_in_words).map(str::to_owned));
     match timeout(STORE_PATIENCE, shared.store.counts(None)).await {

@@ -90,9 +90,12 @@ pub(crate) struct Store {
     /// The same on every node. Default: 10 s.
     #[schemars(extend("x-range" = ["1s", "10m"]))]
     pub(crate) lease: Option<Text<Span>>,
-    /// PostgreSQL only: connections of this node that read. It has two more. Default: 8.
+    /// PostgreSQL only: connections of this node that read. It has four more. Default: 8.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) readers: Option<u32>,
+    /// PostgreSQL only: whether nothing is accepted or sent while the server names no synchronous standby
+    /// (`synchronous_standby_names`), without which a failover can lose what was accepted. Default: false.
+    pub(crate) require_sync_standby: Option<bool>,
     /// From this size of the store on, operations that ended go before their retention is over, oldest first, but none
     /// younger than `keep_min`. Default: no such bound.
     #[schemars(extend("x-range" = ["16MiB", "1024TiB"]))]

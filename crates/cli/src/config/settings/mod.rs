@@ -132,6 +132,8 @@ pub(crate) struct NodeSettings {
     pub(crate) lease: Duration,
     /// Connections that read.
     pub(crate) readers: usize,
+    /// Whether nothing is written while the server names no synchronous standby.
+    pub(crate) require_sync_standby: bool,
 }
 
 /// `[notices]`

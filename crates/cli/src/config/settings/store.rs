@@ -76,8 +76,11 @@ fn node(
                 ("node", store.node.is_some()),
                 ("lease", store.lease.is_some()),
                 ("readers", store.readers.is_some()),
+                ("require_sync_standby", store.require_sync_standby.is_some()),
             ];
-            for (key, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+            // Where the url is wrong nobody knows which store is meant.
+            let is_known = !findings.is_wrong(&place.key("url"));
+            for (key, _) in given.into_iter().filter(|_| is_known).filter(|(_, is_given)| *is_given) {
                 let wrong = Wrong::new(format!("{key} means nothing to the embedded store"));
                 findings.mistake(&place.key(key), wrong.hint("leave it out, or use url = \"postgres://...\""));
             }
@@ -90,6 +93,13 @@ fn node(
                 findings
                     .warning(&place.key("key"), wrong.hint("keep it elsewhere, and write ${env:NAME} or ${file:PATH}"));
             }
+            if let Some(name) = &store.node
+                && (name.len() > NODE_NAME_MAX || name.chars().any(char::is_control))
+            {
+                let wrong = Wrong::new("this is no name of a node");
+                let hint = format!("take at most {NODE_NAME_MAX} bytes without control characters");
+                findings.mistake(&place.key("node"), wrong.hint(hint));
+            }
             let key =
                 sealing_key(&text.0, around).map_err(|wrong| findings.bad_value(&place.key("key"), wrong)).ok()?;
             Some(NodeSettings {
@@ -97,10 +107,14 @@ fn node(
                 name: store.node.clone().unwrap_or_else(machine),
                 lease: span(&store.lease).unwrap_or(defaults::LEASE),
                 readers: count(store.readers.unwrap_or(defaults::READERS)),
+                require_sync_standby: store.require_sync_standby.unwrap_or(false),
             })
         }
     }
 }
+
+/// How long the name of a node may be.
+const NODE_NAME_MAX: usize = 100;
 
 /// What to do about a missing key.
 const KEY_HINT: &str =

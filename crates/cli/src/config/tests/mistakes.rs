@@ -427,6 +427,17 @@ fn mistakes_tell_what_to_do() {
 }
 
 #[test]
+fn a_bad_url_of_a_store_is_one_mistake_and_names_of_nodes_are_short() {
+    let key = format!("key = \"{}=\"\n", "A".repeat(43));
+    let found = bad(&format!("[store]\nurl = \"postgres://u@db/d?foo=bar\"\n{key}node = \"a\"\nlease = \"10s\"\n"));
+    assert!(found.len() == 1 && found[0].contains("f.toml:2:"), "{found:?}");
+    for name in ["a\\nFAKE", &"n".repeat(101)] {
+        let found = bad(&format!("[store]\nurl = \"postgres://u@db/d\"\n{key}node = \"{name}\"\n"));
+        assert!(found.len() == 1 && found[0].contains("without control characters"), "{found:?}");
+    }
+}
+
+#[test]
 fn syntax_errors_have_their_line_and_show_no_text() {
     let mistakes = bad("[server]\nlisten = \"127.0.0.1:80\"\n[targets.a]\nheaders = { authorization = hunter2 }\n");
     assert!(mistakes[0].starts_with("f.toml:4:29: "), "{mistakes:?}");

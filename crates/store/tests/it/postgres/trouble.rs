@@ -30,7 +30,7 @@ async fn open(config: Config) -> Arc<Postgres> {
 
 /// Somebody else in the same database. The set runs the connection.
 async fn other(url: &str) -> (Client, JoinSet<()>) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database is there");
     let mut running = JoinSet::new();
     running.spawn(async move { drop(connection.await) });
     (client, running)
@@ -51,7 +51,7 @@ fn a_new_one(number: u64) -> Acceptance {
 
 async fn join(store: &Postgres, name: &str) -> fanfold_store::Epoch {
     let (configuration, version) = ("c".to_owned(), "1".to_owned());
-    store.join(NewNode { name: name.to_owned(), configuration, version, joined_at: at(0) }).await.unwrap()
+    store.join(NewNode { name: name.to_owned(), configuration, version, joined_at: at(0) }).await.expect("it may join")
 }
 
 fn is_unavailable(error: &Error) -> bool {
