@@ -7,6 +7,8 @@
 use fanfold_core::{OperationId, Slot};
 use sha2::{Digest as _, Sha256};
 
+use crate::record::hex;
+
 /// Operations of one batch at the most.
 pub(crate) const BATCH_MAX: usize = 500;
 
@@ -233,6 +235,6 @@ impl Hidden {
     }
 
     pub(crate) fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0.finalize())
     }
 }

@@ -1,4 +1,4 @@
-//! The hashes under which policies are recorded.
+//! Policies, and the hashes under which they are recorded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,8 +6,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fanfold_core::PolicyHash;
 use fanfold_core::plan::Policy;
 
+use crate::Error;
+
 /// Policies whose hashes are remembered. When there are more, all are forgotten and worked out again as they are needed.
 const HASHES_MAX: usize = 1_024;
+
+/// Recorded policies that are kept in memory. When there are more, all are forgotten and read again as they are needed.
+const KNOWN_MAX: usize = 256;
+
+/// Recorded policies by their hashes. One that is recorded never changes.
+#[derive(Debug, Default)]
+pub(crate) struct KnownPolicies(Mutex<HashMap<PolicyHash, Arc<Policy>>>);
+
+impl KnownPolicies {
+    pub(crate) fn get(&self, hash: &PolicyHash) -> Option<Arc<Policy>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    /// Keeps one, which was read as this text.
+    pub(crate) fn read(&self, hash: PolicyHash, text: &str) -> Result<Arc<Policy>, Error> {
+        let policy = serde_json::from_str(text);
+        let policy = policy.map_err(|error| Error::corrupt(format!("policy {hash} cannot be read: {error}")))?;
+        let policy = Arc::new(policy);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(hash, Arc::clone(&policy));
+        Ok(policy)
+    }
+}
 
 /// The hashes of policies in use. All operations of a route share one policy, so it is hashed once and not for each of them.
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfold_core::operation::{LockState, Stage};
-use fanfold_core::{Body, Content, Event, Operation, Plan, Slot, StepIndex};
+use fanfold_core::plan::Policy;
+use fanfold_core::{Body, Content, Event, Operation, OperationId, Plan, Slot, StepIndex};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -128,6 +129,25 @@ pub(crate) fn check(operation: &Operation) -> Result<(), String> {
         Some(step) => Err(format!("the policy of operation {} does not cover target {}", operation.id, step.target)),
         None => Ok(()),
     }
+}
+
+/// The operation of this id, from the columns that it is recorded in.
+pub(crate) fn read(id: OperationId, state: &str, plan: &str, policy: Arc<Policy>) -> Result<Operation, Error> {
+    let broken = |error: serde_json::Error| Error::corrupt(format!("operation {id} cannot be read: {error}"));
+    let mut operation: Operation = serde_json::from_str(state).map_err(broken)?;
+    let mut plan: Plan = serde_json::from_str(plan).map_err(broken)?;
+    plan.policy = policy;
+    operation.plan = Arc::new(plan);
+    if operation.id != id {
+        return Err(Error::corrupt(format!("the record of operation {id} is that of {}", operation.id)));
+    }
+    check(&operation).map_err(Error::corrupt)?;
+    Ok(operation)
+}
+
+/// Octets as they are shown.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// When an operation is due: never once it has ended, or while a person has not released it after a restore; while it queues for a lock as soon as it holds it, so that a lock granted

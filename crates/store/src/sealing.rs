@@ -8,6 +8,7 @@ use fanfold_core::{OperationId, Slot, TenantId};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::record::hex;
 
 /// Octets of a sealing key.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -93,5 +94,5 @@ fn place(tenant: &TenantId, id: OperationId, slot: Slot) -> Vec<u8> {
 }
 
 pub(crate) fn key_id(key: &[u8]) -> String {
-    Sha256::digest(key).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(key)[..8])
 }

@@ -13,10 +13,9 @@ use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
-use self::rows::Insert;
 use super::columns::{get, operation_id, optional_text, slot, unsigned, uuid};
 use super::failure::Failure;
-use super::session::begin;
+use super::session::{Query, begin};
 use super::{Config, Postgres};
 use crate::failure::DatabaseError as _;
 use crate::moving::{BATCH_MAX, Batch, Counters, Hidden, Inventory, Rest, TABLES};
@@ -126,8 +125,8 @@ impl Destination {
     pub async fn complete(&mut self, rest: Rest) -> Result<(), Error> {
         let Counters { events, notes, notices } = rest.counters;
         let mut inserts = rows::rest(&rest);
-        inserts.push(Insert::new(COUNTS));
-        inserts.push(Insert::new(COUNTERS).with(events).with(notes).with(notices));
+        inserts.push(Query::new(COUNTS));
+        inserts.push(Query::new(COUNTERS).with(events).with(notes).with(notices));
         let mark = Mark { is_whole: true, ..self.mark.clone() };
         self.write(&inserts, &mark).await?;
         self.mark = mark;
@@ -135,7 +134,7 @@ impl Destination {
         self.client.batch_execute("ANALYZE").await.map_err(|error| error.translate(false))
     }
 
-    async fn write(&mut self, inserts: &[Insert<'_>], mark: &Mark) -> Result<(), Error> {
+    async fn write(&mut self, inserts: &[Query<'_>], mark: &Mark) -> Result<(), Error> {
         let value = crate::record::json(mark)?;
         let failed = |error: tokio_postgres::Error| error.translate(false);
         let tx = self.client.transaction().await.map_err(failed)?;

@@ -2,12 +2,12 @@
 //! consistent picture.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
 use fanfold_core::plan::Policy;
-use fanfold_core::{Operation, Plan, PolicyHash};
+use fanfold_core::{Operation, PolicyHash};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -15,10 +15,8 @@ use super::columns::{get, operation_id};
 use super::connect::Connector;
 use super::failure::ends_session;
 use crate::failure::DatabaseError as _;
+use crate::policies::KnownPolicies;
 use crate::{Error, record};
-
-/// Policies that are kept in memory. When there are more, all are forgotten and read again as they are needed.
-const POLICIES_MAX: usize = 256;
 
 /// How much longer than the server may take for a statement its answer is waited for.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
@@ -31,7 +29,7 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(super) struct Readers {
     pool: Pool,
     patience: Duration,
-    policies: Mutex<HashMap<PolicyHash, Arc<Policy>>>,
+    policies: KnownPolicies,
 }
 
 /// A connection of the pool that is asked something. It is closed unless it is given back: whoever stops waiting for an answer
@@ -59,7 +57,7 @@ impl Readers {
         let timeouts = Timeouts { wait: Some(patience), create: Some(connector.reaching()), recycle: Some(patience) };
         let pool = Pool::builder(manager).max_size(number.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1).build();
         let pool = pool.map_err(|error| Error::unavailable(format!("the connections cannot be set up: {error}")))?;
-        Ok(Self { pool, patience: patience + ON_THE_WAY, policies: Mutex::default() })
+        Ok(Self { pool, patience: patience + ON_THE_WAY, policies: KnownPolicies::default() })
     }
 
     /// The rows that a statement gives, which is one of a few and is kept prepared.
@@ -129,18 +127,14 @@ impl Readers {
         rows.iter().map(|row| operation(row, &policies)).collect()
     }
 
-    /// The policies of these rows. One that is recorded never changes.
+    /// The policies of these rows.
     async fn policies_of(&self, rows: &[Row]) -> Result<HashMap<PolicyHash, Arc<Policy>>, Error> {
-        let mut found = HashMap::new();
-        let mut missing = Vec::new();
-        {
-            let known = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-            for row in rows {
-                let hash = PolicyHash::from(get::<&str>(row, 2)?);
-                match known.get(&hash) {
-                    Some(policy) => drop(found.insert(hash, Arc::clone(policy))),
-                    None => missing.push(hash.as_str().to_owned()),
-                }
+        let (mut found, mut missing) = (HashMap::new(), Vec::new());
+        for row in rows {
+            let hash = PolicyHash::from(get::<&str>(row, 2)?);
+            match self.policies.get(&hash) {
+                Some(policy) => drop(found.insert(hash, policy)),
+                None => missing.push(hash.as_str().to_owned()),
             }
         }
         if missing.is_empty() {
@@ -148,37 +142,16 @@ impl Readers {
         }
         let select = "SELECT hash, policy FROM policies WHERE hash = ANY($1)";
         for row in self.query(select, &[&missing]).await? {
-            let (hash, text): (&str, &str) = (get(&row, 0)?, get(&row, 1)?);
-            let policy: Policy = serde_json::from_str(text)
-                .map_err(|error| Error::corrupt(format!("policy {hash} cannot be read: {error}")))?;
-            let policy = Arc::new(policy);
-            self.remember(PolicyHash::from(hash), &policy);
-            found.insert(PolicyHash::from(hash), policy);
+            let hash = PolicyHash::from(get::<&str>(&row, 0)?);
+            found.insert(hash.clone(), self.policies.read(hash, get(&row, 1)?)?);
         }
         Ok(found)
-    }
-
-    fn remember(&self, hash: PolicyHash, policy: &Arc<Policy>) {
-        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        if policies.len() >= POLICIES_MAX {
-            policies.clear();
-        }
-        policies.insert(hash, Arc::clone(policy));
     }
 }
 
 fn operation(row: &Row, policies: &HashMap<PolicyHash, Arc<Policy>>) -> Result<Operation, Error> {
     let id = operation_id(row, 0)?;
-    let broken = |error: serde_json::Error| Error::corrupt(format!("operation {id} cannot be read: {error}"));
-    let mut operation: Operation = serde_json::from_str(get(row, 1)?).map_err(broken)?;
     let hash = PolicyHash::from(get::<&str>(row, 2)?);
-    let mut plan: Plan = serde_json::from_str(get(row, 3)?).map_err(broken)?;
     let policy = policies.get(&hash).ok_or_else(|| Error::corrupt(format!("policy {hash} is missing")))?;
-    plan.policy = Arc::clone(policy);
-    operation.plan = Arc::new(plan);
-    if operation.id != id {
-        return Err(Error::corrupt(format!("the record of operation {id} is that of {}", operation.id)));
-    }
-    record::check(&operation).map_err(Error::corrupt)?;
-    Ok(operation)
+    record::read(id, get(row, 1)?, get(row, 3)?, Arc::clone(policy))
 }

@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 
 use crate::Error;
 use crate::failure::DatabaseError as _;
+use crate::record::hex;
 use crate::sealing::Sealer;
 
 /// Taken while migrating. Any number would do that no other program in the same database uses.
@@ -135,7 +136,7 @@ async fn applied(client: &Client, shown: &str) -> Result<Vec<Applied>, Error> {
 }
 
 fn checksum(sql: &str) -> String {
-    Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(sql))
 }
 
 /// Refuses a key that is not the one that the database's messages are sealed with: on another node it was configured

@@ -83,6 +83,10 @@ impl<'a> Query<'a> {
         self.values.push(Box::new(value));
         self
     }
+
+    pub(super) fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
+    }
 }
 
 impl Session {
@@ -179,8 +183,7 @@ impl Session {
     }
 
     async fn answer(&self, query: &Query<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let values: Vec<&(dyn ToSql + Sync)> =
-            query.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+        let values = query.values();
         match self.statements.get(query.sql) {
             Some(statement) => self.client.query(statement, &values).await,
             // It was prepared before; this is only slower.

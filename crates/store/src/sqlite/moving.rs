@@ -18,6 +18,7 @@ use crate::moving::{
     Batch, BodyRow, Counters, EventRow, Hidden, HoldRow, Inventory, LockRow, NoteRow, NoticeRow, OperationRow,
     OriginalRow, Rest, TABLES,
 };
+use crate::record::hex;
 use crate::sealing::{KEY_BYTES, Sealer};
 use crate::{Error, ReadAll};
 
@@ -359,5 +360,5 @@ fn identity(sql: &Connection, key_id: &str) -> rusqlite::Result<String> {
             sql.query_row(select, params![], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
         numbers.iter().for_each(|number| digest.update(number.to_be_bytes()));
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finalize()))
 }

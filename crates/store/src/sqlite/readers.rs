@@ -1,22 +1,19 @@
 //! Connections that read: a fixed number, each used by one request at a time, off the asynchronous threads. A request sees
 //! one consistent picture, and never waits for the writer.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfold_core::plan::Policy;
-use fanfold_core::{Operation, OperationId, Plan, PolicyHash};
+use fanfold_core::{Operation, OperationId, PolicyHash};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::Semaphore;
 
 use super::failure::Failure;
 use super::schema;
 use crate::failure::DatabaseError as _;
+use crate::policies::KnownPolicies;
 use crate::{Error, record};
-
-/// Policies that are kept in memory. When there are more, all are forgotten and read again as they are needed.
-const POLICIES_MAX: usize = 256;
 
 /// The reading connections.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub(super) struct Readers {
     permits: Semaphore,
     number: u32,
     idle: Mutex<Vec<Connection>>,
-    policies: Mutex<HashMap<PolicyHash, Arc<Policy>>>,
+    policies: KnownPolicies,
     /// Whether all requests see the same picture, that of the opening.
     is_frozen: bool,
 }
@@ -40,7 +37,7 @@ impl Readers {
         let number = number.max(1);
         let idle = (0..number).map(|_| schema::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         let permits = Semaphore::new(idle.len());
-        Ok(Self { permits, number, idle: Mutex::new(idle), policies: Mutex::default(), is_frozen: false })
+        Ok(Self { permits, number, idle: Mutex::new(idle), policies: KnownPolicies::default(), is_frozen: false })
     }
 
     /// One connection, on which everything that is read is as it is now. The schema has to be that of this program.
@@ -50,7 +47,13 @@ impl Readers {
         sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema;").map_err(|error| error.translate(false))?;
         schema::require(&sql, path)?;
         let permits = Semaphore::new(1);
-        Ok(Self { permits, number: 1, idle: Mutex::new(vec![sql]), policies: Mutex::default(), is_frozen: true })
+        Ok(Self {
+            permits,
+            number: 1,
+            idle: Mutex::new(vec![sql]),
+            policies: KnownPolicies::default(),
+            is_frozen: true,
+        })
     }
 
     /// Reads on a connection of its own.
@@ -119,34 +122,17 @@ impl Snapshot<'_> {
         let mut rows = statement.query([id.as_bytes()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let text = |column| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
-        let broken = |error: serde_json::Error| Error::corrupt(format!("operation {id} cannot be read: {error}"));
-        let mut operation: Operation = serde_json::from_str(text(0)?).map_err(broken)?;
-        let mut plan: Plan = serde_json::from_str(text(2)?).map_err(broken)?;
-        plan.policy = self.policy(&PolicyHash::from(text(1)?))?;
-        operation.plan = Arc::new(plan);
-        if operation.id != id {
-            return Err(Error::corrupt(format!("the record of operation {id} is that of {}", operation.id)).into());
-        }
-        record::check(&operation).map_err(Error::corrupt)?;
-        Ok(Some(operation))
+        let policy = self.policy(PolicyHash::from(text(1)?))?;
+        Ok(Some(record::read(id, text(0)?, text(2)?, policy)?))
     }
 
-    fn policy(&self, hash: &PolicyHash) -> Result<Arc<Policy>, Failure> {
-        let known = || self.readers.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(policy) = known().get(hash) {
-            return Ok(Arc::clone(policy));
+    fn policy(&self, hash: PolicyHash) -> Result<Arc<Policy>, Failure> {
+        if let Some(policy) = self.readers.policies.get(&hash) {
+            return Ok(policy);
         }
         let mut statement = self.sql.prepare_cached("SELECT policy FROM policies WHERE hash = ?1")?;
         let text: Option<String> = statement.query_row([hash.as_str()], |row| row.get(0)).optional()?;
         let text = text.ok_or_else(|| Error::corrupt(format!("policy {hash} is missing")))?;
-        let policy = serde_json::from_str(&text)
-            .map_err(|error| Error::corrupt(format!("policy {hash} cannot be read: {error}")))?;
-        let policy = Arc::new(policy);
-        let mut policies = known();
-        if policies.len() >= POLICIES_MAX {
-            policies.clear();
-        }
-        policies.insert(hash.clone(), Arc::clone(&policy));
-        Ok(policy)
+        Ok(self.readers.policies.read(hash, &text)?)
     }
 }

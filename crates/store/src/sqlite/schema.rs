@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::failure::DatabaseError as _;
+use crate::record::hex;
 
 /// Marks a SQLite file as Fanfold's ("FNFD"); `file` and other tools show it.
 const APPLICATION_ID: i32 = 0x464e_4644;
@@ -198,7 +199,7 @@ fn apply(sql: &mut Connection, migration: &Migration, checksum: &str) -> rusqlit
 }
 
 fn checksum(sql: &str) -> String {
-    Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(sql))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub(super) use commit::CommitWrite;
 pub(super) use load::load;
 pub(super) use notice::NoticeWrite;
 pub(super) use picture::{Picture, Wanted};
-pub(super) use write::write;
+pub(super) use write::{BODIES, EVENTS, LOCKED, NOTES, PLANS, POLICIES, write};
 
 use crate::Error;
 

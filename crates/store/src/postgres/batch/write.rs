@@ -18,10 +18,10 @@ const OPERATIONS: &str = "INSERT INTO operations (id, tenant, epoch, revision, s
         $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::uuid[],
         $18::bigint[], $19::bigint[], $20::bigint[], $21::int[], $22::bigint[], $23::text[], $24::text[])";
 
-const PLANS: &str =
+pub(in super::super) const PLANS: &str =
     "INSERT INTO plans (operation, policy, plan) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])";
 
-const POLICIES: &str =
+pub(in super::super) const POLICIES: &str =
     "INSERT INTO policies (hash, policy) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING";
 
 /// Owner and revision stand in the condition once more, and whether somebody claims the key: whatever the program has read,
@@ -43,7 +43,7 @@ const WAKES: &str = "UPDATE operations o SET wake_at = n.wake_at FROM unnest($1:
 
 const CLAIMED: &str = "UPDATE operations SET claimed = true WHERE id = ANY($1) AND NOT claimed";
 
-const BODIES: &str =
+pub(in super::super) const BODIES: &str =
     "INSERT INTO bodies (operation, slot, octets) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])
     ON CONFLICT (operation, slot) DO UPDATE SET octets = excluded.octets";
 
@@ -56,16 +56,16 @@ const SEALED: &str = "INSERT INTO sealed (operation, slot, key, box)
 
 const WIPED: &str = "DELETE FROM sealed WHERE operation = ANY($1)";
 
-const EVENTS: &str = "INSERT INTO events (number, operation, sequence, at, event)
+pub(in super::super) const EVENTS: &str = "INSERT INTO events (number, operation, sequence, at, event)
     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::bigint[], $5::text[])";
 
-const LOCKED: &str = "INSERT INTO locks (tenant, key, turn, operation) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[])";
+pub(in super::super) const LOCKED: &str = "INSERT INTO locks (tenant, key, turn, operation) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[])";
 
 const RELEASED: &str = "DELETE FROM locks l USING unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[])
         n (tenant, key, turn, operation)
     WHERE l.tenant = n.tenant AND l.key = n.key AND l.turn = n.turn AND l.operation = n.operation";
 
-const NOTES: &str = "INSERT INTO attention (id, tenant, operation, step, target, reason, detail, opened_at, closed_at, closed_by,
+pub(in super::super) const NOTES: &str = "INSERT INTO attention (id, tenant, operation, step, target, reason, detail, opened_at, closed_at, closed_by,
         remark)
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bigint[],
         $9::bigint[], $10::text[], $11::text[])";

@@ -1,32 +1,12 @@
 //! The statements that write what is moved: one for each table.
 
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::super::batch::{BODIES, EVENTS, LOCKED, NOTES, PLANS, POLICIES};
 use super::super::columns::{escaped, uuid};
+use super::super::session::Query;
 use crate::moving::{Batch, EventRow, NoteRow, NoticeRow, OperationRow, Rest};
 use crate::sealing::SealedMessage;
-
-/// A statement with its values.
-pub(super) struct Insert<'a> {
-    pub(super) sql: &'static str,
-    values: Vec<Box<dyn ToSql + Send + Sync + 'a>>,
-}
-
-impl<'a> Insert<'a> {
-    pub(super) fn new(sql: &'static str) -> Self {
-        Self { sql, values: Vec::new() }
-    }
-
-    pub(super) fn with(mut self, value: impl ToSql + Send + Sync + 'a) -> Self {
-        self.values.push(Box::new(value));
-        self
-    }
-
-    pub(super) fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
-    }
-}
 
 const OPERATIONS: &str = "INSERT INTO operations (id, tenant, epoch, revision, status, route, dialect, mount, owner, verb,
         resource, targets, lane, lock_key, idempotency_key, fingerprint, retry_of, accepted_at, updated_at, wake_at, ended_at,
@@ -42,22 +22,8 @@ const OPERATIONS: &str = "INSERT INTO operations (id, tenant, epoch, revision, s
             idempotency_key, fingerprint, retry_of, accepted_at, updated_at, wake_at, ended_at, expires_at, attention, events,
             used, apart, state)";
 
-const PLANS: &str =
-    "INSERT INTO plans (operation, policy, plan) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])";
-
-const BODIES: &str =
-    "INSERT INTO bodies (operation, slot, octets) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])";
-
 const SEALED: &str = "INSERT INTO sealed (operation, slot, key, box)
     SELECT operation, slot, $3, box FROM unnest($1::uuid[], $2::text[], $4::bytea[]) n (operation, slot, box)";
-
-const EVENTS: &str = "INSERT INTO events (number, operation, sequence, at, event)
-    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::bigint[], $5::text[])";
-
-const NOTES: &str = "INSERT INTO attention (id, tenant, operation, step, target, reason, detail, opened_at, closed_at, closed_by,
-        remark)
-    SELECT * FROM unnest($1::bigint[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-        $9::bigint[], $10::text[], $11::text[])";
 
 const NOTICES: &str = "INSERT INTO notices (number, id, tenant, operation, epoch, state, kind, method, url, receiver, headers, body,
         attempts, due_at, last_error, created_at, settled_at)
@@ -68,11 +34,6 @@ const NOTICES: &str = "INSERT INTO notices (number, id, tenant, operation, epoch
         n (number, id, tenant, operation, state, kind, method, url, receiver, headers, body, attempts, due_at, last_error,
             created_at, settled_at)";
 
-const POLICIES: &str = "INSERT INTO policies (hash, policy) SELECT * FROM unnest($1::text[], $2::text[])";
-
-const LOCKS: &str = "INSERT INTO locks (tenant, key, turn, operation)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[])";
-
 const HOLDS: &str = "INSERT INTO holds (target, since, by, reason)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[])";
 
@@ -80,11 +41,11 @@ const EVENTS_DELETED: &str =
     "INSERT INTO events_deleted (tenant, number) SELECT * FROM unnest($1::text[], $2::bigint[])";
 
 /// A batch, its originals sealed with the key of this id.
-pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: &'a str) -> Vec<Insert<'a>> {
+pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: &'a str) -> Vec<Query<'a>> {
     let operations = &batch.operations;
     let mut inserts = vec![
         new_operations(operations),
-        Insert::new(PLANS)
+        Query::new(PLANS)
             .with(column(operations, |row| uuid(row.id)))
             .with(column(operations, |row| row.policy.as_str()))
             .with(column(operations, |row| row.plan.as_str())),
@@ -92,7 +53,7 @@ pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: 
     if !batch.bodies.is_empty() {
         let rows = &batch.bodies;
         inserts.push(
-            Insert::new(BODIES)
+            Query::new(BODIES)
                 .with(column(rows, |row| uuid(row.operation)))
                 .with(column(rows, |row| row.slot.as_str()))
                 .with(column(rows, |row| row.octets.as_slice())),
@@ -100,7 +61,7 @@ pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: 
     }
     if !boxes.is_empty() {
         inserts.push(
-            Insert::new(SEALED)
+            Query::new(SEALED)
                 .with(column(&batch.originals, |row| uuid(row.operation)))
                 .with(column(boxes, |message| message.slot.to_string()))
                 .with(key_id)
@@ -120,23 +81,23 @@ pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: 
 }
 
 /// What goes when all operations are there.
-pub(super) fn rest(rest: &Rest) -> Vec<Insert<'_>> {
+pub(super) fn rest(rest: &Rest) -> Vec<Query<'_>> {
     let Rest { policies, locks, holds, events_deleted, counters: _ } = rest;
     vec![
-        Insert::new(POLICIES)
+        Query::new(POLICIES)
             .with(column(policies, |(hash, _)| hash.as_str()))
             .with(column(policies, |(_, policy)| policy.as_str())),
-        Insert::new(LOCKS)
+        Query::new(LOCKED)
             .with(column(locks, |row| row.tenant.as_str()))
             .with(column(locks, |row| text(&row.key)))
             .with(column(locks, |row| row.turn))
             .with(column(locks, |row| uuid(row.operation))),
-        Insert::new(HOLDS)
+        Query::new(HOLDS)
             .with(column(holds, |row| row.target.as_str()))
             .with(column(holds, |row| row.since))
             .with(column(holds, |row| text(&row.by)))
             .with(column(holds, |row| text(&row.reason))),
-        Insert::new(EVENTS_DELETED)
+        Query::new(EVENTS_DELETED)
             .with(column(events_deleted, |(tenant, _)| tenant.as_str()))
             .with(column(events_deleted, |(_, number)| *number)),
     ]
@@ -155,8 +116,8 @@ fn optional(text: Option<&String>) -> Option<String> {
     text.map(|text| escaped(text).into_owned())
 }
 
-fn new_operations(rows: &[OperationRow]) -> Insert<'_> {
-    Insert::new(OPERATIONS)
+fn new_operations(rows: &[OperationRow]) -> Query<'_> {
+    Query::new(OPERATIONS)
         .with(column(rows, |row| uuid(row.id)))
         .with(column(rows, |row| row.tenant.as_str()))
         .with(column(rows, |row| row.revision))
@@ -185,8 +146,8 @@ fn new_operations(rows: &[OperationRow]) -> Insert<'_> {
         .with(column(rows, |row| row.state.as_str()))
 }
 
-fn events(rows: &[EventRow]) -> Insert<'_> {
-    Insert::new(EVENTS)
+fn events(rows: &[EventRow]) -> Query<'_> {
+    Query::new(EVENTS)
         .with(column(rows, |row| row.number))
         .with(column(rows, |row| uuid(row.operation)))
         .with(column(rows, |row| row.sequence))
@@ -194,8 +155,8 @@ fn events(rows: &[EventRow]) -> Insert<'_> {
         .with(column(rows, |row| row.event.as_str()))
 }
 
-fn notes(rows: &[NoteRow]) -> Insert<'_> {
-    Insert::new(NOTES)
+fn notes(rows: &[NoteRow]) -> Query<'_> {
+    Query::new(NOTES)
         .with(column(rows, |row| row.id))
         .with(column(rows, |row| row.tenant.as_str()))
         .with(column(rows, |row| uuid(row.operation)))
@@ -209,8 +170,8 @@ fn notes(rows: &[NoteRow]) -> Insert<'_> {
         .with(column(rows, |row| optional(row.remark.as_ref())))
 }
 
-fn notices(rows: &[NoticeRow]) -> Insert<'_> {
-    Insert::new(NOTICES)
+fn notices(rows: &[NoticeRow]) -> Query<'_> {
+    Query::new(NOTICES)
         .with(column(rows, |row| row.number))
         .with(column(rows, |row| row.id.as_str()))
         .with(column(rows, |row| row.tenant.as_str()))
