@@ -35,7 +35,8 @@ usage: cargo xtask COMMAND
   torture [OPTIONS]        kills the server under load, and judges what became of every operation
       --seed S             what clients and targets do is drawn from it (1)
       --kills N            kill -9s (20)
-      --nodes N            servers; more than one share a PostgreSQL of their own (1)
+      --store NAME         sqlite, or postgres: a PostgreSQL of its own (sqlite for one node, postgres for more)
+      --nodes N            servers that share it (1)
       --pauses N           how often one of several is paused (SIGSTOP), mostly for longer than its lease (0)
 ";
 
@@ -71,30 +72,57 @@ fn main() -> ExitCode {
 /// Options that stand alone: that they are there is all they say.
 const FLAGS: [&str; 2] = ["--defects", "--optimised"];
 
-/// `--name number` pairs, and flags.
-struct Options(Vec<(String, u64)>);
+/// Options whose value is a word.
+const WORDS: [&str; 1] = ["--store"];
+
+/// `--name value` pairs, and flags.
+struct Options(Vec<(String, Value)>);
+
+enum Value {
+    Flag,
+    Number(u64),
+    Word(String),
+}
 
 impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Vec::new();
         while let Some(name) = arguments.next() {
             if FLAGS.contains(&name.as_str()) {
-                options.push((name, 1));
+                options.push((name, Value::Flag));
                 continue;
             }
-            let number = arguments.next().with_context(|| format!("{name} needs a number"))?;
-            options.push((name, number.parse().with_context(|| format!("{number} is not a number"))?));
+            let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
+            let value = match WORDS.contains(&name.as_str()) {
+                true => Value::Word(value),
+                false => Value::Number(value.parse().with_context(|| format!("{value} is not a number"))?),
+            };
+            options.push((name, value));
         }
         Ok(Self(options))
     }
 
     fn is_set(&self, flag: &str) -> bool {
-        self.0.iter().any(|(given, _)| given == flag)
+        self.value(flag).is_some()
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value)
+    }
+
+    fn word(&self, name: &str) -> Option<&str> {
+        match self.value(name)? {
+            Value::Word(word) => Some(word),
+            Value::Flag | Value::Number(_) => None,
+        }
     }
 
     /// The value of an option, or its default. Whatever is not asked for by name is refused by [`Options::only`].
     fn number(&self, name: &str, default: u64) -> u64 {
-        self.0.iter().find(|(given, _)| given == name).map_or(default, |(_, number)| *number)
+        match self.value(name) {
+            Some(Value::Number(number)) => *number,
+            Some(Value::Flag | Value::Word(_)) | None => default,
+        }
     }
 
     fn only(&self, known: &[&str]) -> Result<()> {
@@ -177,11 +205,19 @@ fn torn_writes(options: &Options) -> Result<ExitCode> {
 }
 
 fn tortured(options: &Options) -> Result<ExitCode> {
-    options.only(&["--seed", "--kills", "--nodes", "--pauses"])?;
+    options.only(&["--seed", "--kills", "--store", "--nodes", "--pauses"])?;
+    let nodes = options.count("--nodes", 1);
+    let on_postgres = match options.word("--store") {
+        None => nodes > 1,
+        Some("postgres") => true,
+        Some("sqlite") if nodes == 1 => false,
+        Some(other) => bail!("--store is sqlite, for one node, or postgres, and not {other}"),
+    };
     let effort = torture::Effort {
         seed: options.number("--seed", 1),
         kills: options.count("--kills", 20),
-        nodes: options.count("--nodes", 1),
+        nodes,
+        on_postgres,
         pauses: options.count("--pauses", 0),
     };
     if effort.pauses > 0 && (effort.nodes < 2 || effort.kills == 0) {

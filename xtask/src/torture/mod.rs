@@ -96,8 +96,10 @@ pub struct Effort {
     pub seed: u64,
     /// `kill -9`s.
     pub kills: usize,
-    /// Servers; more than one share a PostgreSQL of their own.
+    /// Servers.
     pub nodes: usize,
+    /// Whether they share a PostgreSQL of their own; more than one do.
+    pub on_postgres: bool,
     /// How often one of several is stopped in its tracks, mostly for longer than its lease.
     pub pauses: usize,
 }
@@ -123,12 +125,12 @@ pub fn run(program: &Path, effort: Effort) -> Result<Report> {
 
 async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report> {
     let journal = Journal::create(&folder.join("journal.jsonl"))?;
-    let (world, errands) = World::new(journal, Random::new(effort.seed), effort.nodes);
+    let (world, errands) = World::new(journal, Random::new(effort.seed), (effort.nodes, effort.on_postgres));
     let world = Arc::new(world);
     let shelves: Vec<Arc<Shelf>> = PLAIN.iter().map(|_| Arc::default()).collect();
     let targets = targets(&world, &shelves).await;
     let receiver = Receiver::start(Arc::clone(&world)).await;
-    let cluster = (effort.nodes > 1).then(|| Cluster::start().context(NEEDED)).transpose()?;
+    let cluster = effort.on_postgres.then(|| Cluster::start().context(NEEDED)).transpose()?;
     let database = cluster.as_ref().map(|cluster| cluster.url(&cluster.create_database()));
     let server = free_address()?;
     let nodes = match effort.nodes {

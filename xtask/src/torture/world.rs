@@ -31,6 +31,8 @@ pub(super) struct World {
     began_at: Timestamp,
     /// How many servers there are.
     pub(super) nodes: usize,
+    /// Whether others could share their store.
+    pub(super) on_postgres: bool,
     random: Mutex<Random>,
     /// Answers that are late, and changes that are made late.
     later: Mutex<Vec<(Instant, Later)>>,
@@ -70,7 +72,11 @@ pub(super) enum Kind {
 
 impl World {
     /// The world, and where its notifications come out.
-    pub(super) fn new(journal: Journal, random: Random, nodes: usize) -> (Self, mpsc::UnboundedReceiver<Errand>) {
+    pub(super) fn new(
+        journal: Journal,
+        random: Random,
+        (nodes, on_postgres): (usize, bool),
+    ) -> (Self, mpsc::UnboundedReceiver<Errand>) {
         let (errands, to_run) = mpsc::unbounded_channel();
         let world = Self {
             journal,
@@ -80,6 +86,7 @@ impl World {
             began: Instant::now(),
             began_at: now(),
             nodes,
+            on_postgres,
             random: Mutex::new(random),
             later: Mutex::default(),
             errands,
