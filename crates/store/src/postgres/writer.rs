@@ -433,3 +433,6 @@ fn drawn() -> f64 {
     let _ = getrandom::fill(&mut octet);
     f64::from(octet[0]) / 255.0
 }
+
+#[cfg(test)]
+mod tests;
