@@ -153,8 +153,9 @@ pub async fn run(program: &Path, rounds: usize) -> Result<Report> {
     }
     let mut report = Report::default();
     for number in 1..=rounds {
-        report.rounds.push(round(&mut servers, &book, number).await?);
-        say(&format!("round {number}: {:?}", report.rounds.last()));
+        let round = round(&mut servers, &book, number).await?;
+        say(&format!("round {number}: accepted again after {:.1}s", round.away.as_secs_f64()));
+        report.rounds.push(round);
     }
     book.stopped.store(true, Ordering::SeqCst);
     while let Some(ended) = clients.join_next().await {
@@ -171,7 +172,7 @@ pub async fn run(program: &Path, rounds: usize) -> Result<Report> {
 async fn node(program: &Path, number: usize, url: &str, target: &FakeTarget) -> Result<(Home, Process, String)> {
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n\n\
-         [store]\nurl = \"{url}\"\nkey = \"${{file:store.key}}\"\nnode = \"node-{number}\"\n\n\
+         [store]\nurl = \"{url}\"\nkey = \"${{file:store.key}}\"\nnode = \"node-{number}\"\nrequire_sync_standby = true\n\n\
          [targets.tokyo]\nurl = \"{}\"\nmonitor = \"none\"\n\n\
          [[routes]]\nname = \"order\"\nmatch = \"POST /orders/{{number}}\"\ntargets = [\"tokyo\"]\n",
         target.url()
