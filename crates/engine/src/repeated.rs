@@ -72,7 +72,9 @@ impl Engine {
         let claim = self.shared.doubts.claim(id);
         match claim {
             // It may have been canceled between the store's answer and now; then the answer is out of date.
-            Claim::Known => Ok(!patience.is_out_of_date()),
+            Claim::Known if !patience.is_out_of_date() => Ok(true),
+            Claim::Known if !patience.is_over() => Ok(false),
+            Claim::Known => Err(taken_back()),
             Claim::Accepted => {
                 self.shared.wake_dispatcher();
                 Ok(true)
@@ -82,8 +84,7 @@ impl Engine {
                 if tokio::time::timeout_at(*until, settled.changed()).await.is_ok() {
                     return Ok(false);
                 }
-                let detail = "the request may have been accepted before, which is being taken back; try again";
-                Err(Refusal::StoreUnreachable { detail: detail.to_owned() })
+                Err(taken_back())
             }
         }
     }
@@ -107,6 +108,15 @@ impl Patience {
     }
 
     fn is_out_of_date(&self) -> bool {
-        self.settled.has_changed().unwrap_or(false) && Instant::now() < self.until
+        self.settled.has_changed().unwrap_or(false)
     }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+fn taken_back() -> Refusal {
+    let detail = "the request may have been accepted before, which is being taken back; try again";
+    Refusal::StoreUnreachable { detail: detail.to_owned() }
 }
