@@ -112,6 +112,7 @@ impl Running {
         self.engine.targets().replace(target_configs(settings))?;
         self.engine.replace_mounts(settings.mounts.clone());
         self.engine.replace_notice_rules(notice_rules(&settings.notices));
+        self.engine.replace_configuration_hash(settings.work_hash());
         self.server.replace_front(front);
         Ok(())
     }
@@ -192,9 +193,10 @@ fn membership(settings: &Settings, store: &OpenStore, joined_at: Timestamp) -> O
         name: node.name.clone(),
         configuration: settings.work_hash(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        lease: node.lease,
         joined_at,
     };
-    Some(Membership { nodes, node: said, lease: node.lease })
+    Some(Membership { nodes, node: said })
 }
 
 fn notice_rules(settings: &NoticeSettings) -> NoticeRules {

@@ -123,6 +123,13 @@ impl Engine {
         self.shared.mounts.store(Arc::new(mounts));
     }
 
+    /// Tells the other nodes the hash of a reloaded configuration, where there may be some.
+    pub fn replace_configuration_hash(&self, configuration: String) {
+        if let Some(members) = &self.shared.members {
+            members.reconfigured(configuration);
+        }
+    }
+
     /// Puts the rules of notices of a reloaded configuration in place; what is on the wire ends by the old ones.
     pub fn replace_notice_rules(&self, rules: NoticeRules) {
         self.shared.notices.store(Arc::new(rules));

@@ -11,8 +11,10 @@
 //! a commit that would free its idempotency key is refused with [`Error::Conflict`] then. So a node that lost the answer to an
 //! acceptance cannot take back what another one has confirmed meanwhile.
 //!
-//! No clock of two machines is compared. A node *beats* again and again; who sees no new beat of another one for as long as a
-//! lease lasts may fence it off. How long that is, and what a node may do that could not beat, is the engine's.
+//! No clock of two machines is compared. A node *beats* again and again; who sees no new beat of another one for as long as
+//! its lease lasts may fence it off. What a node may do that could not beat is the engine's.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfold_core::{Event, OperationId};
@@ -27,11 +29,11 @@ pub trait Nodes: Send + Sync {
     /// under an earlier epoch stays with that one, to be adopted once it is fenced off.
     async fn join(&self, node: NewNode) -> Result<Epoch, Error>;
 
-    /// Tells the others that this node lives, and gives all nodes, itself among them, by epoch.
+    /// Tells the others that this node lives, and what the hash of its configuration is by now; gives all nodes, itself among them, by epoch.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another node has fenced this one off.
-    async fn beat(&self, now: Timestamp) -> Result<Vec<Node>, Error>;
+    async fn beat(&self, now: Timestamp, configuration: &str) -> Result<Vec<Node>, Error>;
 
     /// Fences a node off, unless it has left or has beaten since `beat`: nothing that it writes is recorded from now on. Whether
     /// this call did it.
@@ -104,6 +106,8 @@ pub struct NewNode {
     pub configuration: String,
     /// Its version.
     pub version: String,
+    /// For how long it may go on when it cannot reach the store: so long the others have to leave it alone.
+    pub lease: Duration,
     /// When it joined.
     pub joined_at: Timestamp,
 }

@@ -19,7 +19,8 @@ const TOLD_EVERY: u64 = 10_000;
 /// `fanfold migrate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The server of the database has to be stopped first, and must not be started on it again: move the file away afterwards.
+The server of the database has to be stopped first, and is not started on it again: FILE.migrated stands beside it then,
+and it can be moved away. Removing that mark is the way back, as long as no node has served the new database.
 The PostgreSQL database has to be empty. It is the one of the configuration file, or the one that --to names.
 
 All goes along: operations as they are, bodies, secrets, histories, notes, notices, locks, holds, idempotency keys, and
@@ -63,10 +64,12 @@ pub(super) async fn run(migrate: Migrate) -> Result<(), Failure> {
     let (source, inventory) = off_thread(source, Source::inventory).await.map_err(Failure::Migrate)?;
     require_same(&inventory, &destination.inventory().await.map_err(Failure::Migrate)?)?;
     let octets = compare::exports(&source, &destination, &inventory).await?;
+    // Before the new database may be served, so that both never are.
+    source.mark_moved(&shown).map_err(Failure::Migrate)?;
     destination.release().await.map_err(Failure::Migrate)?;
     let rows: u64 = inventory.rows.iter().map(|(_, number)| number).sum();
     say(&format!(
-        "migrated {} to {shown}: {} operations, {rows} rows, {octets} bytes of exports compared; do not serve the file any more, and move it away",
+        "migrated {} to {shown}: {} operations, {rows} rows, {octets} bytes of exports compared; the file is not served any more (FILE.migrated says so): move it away",
         source.path().display(),
         operations(&inventory)
     ));

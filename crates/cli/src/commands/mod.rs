@@ -129,6 +129,10 @@ pub(crate) struct StoreOption {
 impl StoreOption {
     fn settings(&self) -> Result<StoreSettings, Failure> {
         match &self.database {
+            Some(path) if path.to_str().is_some_and(|path| path.contains("://")) => {
+                // Not shown: it may hold a password.
+                Err(Failure::Usage("--database takes a file; name a PostgreSQL database in a configuration".to_owned()))
+            }
             Some(path) => Ok(StoreSettings::of_file(path.clone())),
             None => Ok(serve::load(self.config.path())?.store),
         }

@@ -43,6 +43,11 @@ pub(crate) fn signing_secret(text: &str, surroundings: &Surroundings<'_>) -> Res
     SigningSecret::read(&filled(text, surroundings)?).map_err(|bad| Wrong::new(bad.to_string()).hint(hint))
 }
 
+/// The password of a database's user.
+pub(crate) fn password(text: &str, surroundings: &Surroundings<'_>) -> Result<String, Wrong> {
+    filled(text, surroundings)
+}
+
 /// The key that secrets in requests are encrypted with; never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SealingKey(pub(crate) [u8; 32]);

@@ -8,7 +8,7 @@ use fanfold_testkit::postgres::Cluster;
 use fanfold_testkit::{Answer, FakeTarget, Home, Http, HttpAnswer, Reply};
 use serde_json::json;
 
-use crate::program::{Server, config, database, run, text, things};
+use crate::program::{Server, config, database, run, serve, text, things};
 
 /// An empty database of its own; `None` where there is no PostgreSQL to be had.
 fn empty() -> Option<String> {
@@ -78,6 +78,13 @@ async fn a_database_is_migrated_and_a_node_goes_on_with_it() {
     let (code, again) = said(&home, &["migrate", "--from", from]).await;
     assert_eq!(code, Some(1));
     assert!(again.contains("it is not empty"), "{again}");
+
+    let alone = Home::new(&config(&[("tokyo", &tokyo)], &things(&["tokyo"])));
+    for name in ["fanfold.db", "fanfold.db.key", "fanfold.db.migrated"] {
+        std::fs::copy(home.path().join(name), alone.path().join(name)).unwrap();
+    }
+    let (status, refused) = serve(&alone).ended().await;
+    assert!(status.code() == Some(1) && refused.contains("it was migrated to postgres://"), "{refused}");
 
     std::fs::remove_file(database(&home)).unwrap();
     let server = Server::start(&home).await;

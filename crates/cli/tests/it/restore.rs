@@ -217,5 +217,11 @@ async fn what_is_no_backup_or_has_no_key_is_not_restored() {
         assert_eq!(refused.code, Some(1), "{from}");
         assert!(refused.stderr.contains(told), "{from}: {}", refused.stderr);
         assert!(!database(&home).exists(), "{from}");
+        assert!(!home.path().join("fanfold.db.restoring").exists(), "{from}: what is refused begins nothing");
     }
+    // One that was broken off before anything was in place leaves this.
+    std::fs::copy(home.path().join("copy.db"), home.path().join("fanfold.db.restoring")).unwrap();
+    let (status, refused) = serve(&home).ended().await;
+    assert!(status.code() == Some(1) && refused.contains("run the restore again"), "{refused}");
+    assert!(!home.path().join("fanfold.db.key").exists(), "no key is made for an empty database");
 }

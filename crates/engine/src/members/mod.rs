@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use fanfold_store::{NewNode, Node, Nodes, Standing};
 use tokio::sync::{Notify, mpsc};
 
@@ -21,6 +22,11 @@ const BEATS: u32 = 5;
 /// do not go at quite the same pace, and a send takes a moment from the last look at the lease to the first byte.
 const MARGIN_PARTS: u32 = 10;
 
+/// How long a node with this lease may be silent.
+pub(crate) fn patience_with(lease: Duration) -> Duration {
+    lease.saturating_add(lease / MARGIN_PARTS)
+}
+
 /// Words about lower operations that wait to be said at the most; their senders come again, or the controller is asked.
 const LOWERS_MAX: usize = 256;
 
@@ -31,21 +37,18 @@ pub struct Membership {
     pub nodes: Arc<dyn Nodes>,
     /// What this one says of itself. When it joined is filled in.
     pub node: NewNode,
-    /// How long a node may go on that cannot reach the store; the same for all nodes. After a little longer than this the others
-    /// take over.
-    pub lease: Duration,
 }
 
 impl fmt::Debug for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Membership").field("node", &self.node).field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("Membership").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
 /// What the engine's tasks know of the other nodes.
 pub(crate) struct Members {
     pub(crate) nodes: Arc<dyn Nodes>,
-    node: NewNode,
+    node: ArcSwap<NewNode>,
     pub(crate) lease: Duration,
     /// How many others there are, as of the last beat.
     others: AtomicUsize,
@@ -67,12 +70,12 @@ impl Members {
         membership: Membership,
         clock: &Arc<dyn Clock>,
     ) -> Result<(Self, Lease), fanfold_store::Error> {
-        let Membership { nodes, node, lease } = membership;
+        let Membership { nodes, node } = membership;
         let (lowers, lowers_to_say) = mpsc::channel(LOWERS_MAX);
         let members = Self {
             nodes,
-            node,
-            lease,
+            lease: node.lease,
+            node: ArcSwap::from_pointee(node),
             others: AtomicUsize::new(0),
             seen: Mutex::default(),
             gone: Notify::new(),
@@ -84,26 +87,27 @@ impl Members {
         let sent = clock.boot_time();
         let epoch = members.nodes.join(members.said_of_it(clock)).await?;
         let lease = Lease::of(Arc::clone(clock), epoch, sent + members.kept());
-        tracing::info!(node.epoch = epoch.0, node.name = %members.node.name, "this process has joined the nodes of its store");
+        tracing::info!(node.epoch = epoch.0, node.name = %members.node.load().name, "this process has joined the nodes of its store");
         Ok((members, lease))
     }
 
     pub(crate) fn said_of_it(&self, clock: &Arc<dyn Clock>) -> NewNode {
-        NewNode { joined_at: clock.now(), ..self.node.clone() }
+        NewNode { joined_at: clock.now(), ..NewNode::clone(&self.node.load()) }
     }
 
-    fn margin(&self) -> Duration {
-        self.lease / MARGIN_PARTS
+    /// The hash of its configuration.
+    pub(crate) fn configuration(&self) -> String {
+        self.node.load().configuration.clone()
+    }
+
+    /// It has another configuration from now on, which the next beat tells.
+    pub(crate) fn reconfigured(&self, configuration: String) {
+        self.node.rcu(|node| NewNode { configuration: configuration.clone(), ..NewNode::clone(node) });
     }
 
     /// How long this node keeps its own lease after a beat was sent.
     pub(crate) fn kept(&self) -> Duration {
-        self.lease - self.margin()
-    }
-
-    /// How long another one may be silent.
-    pub(crate) fn patience(&self) -> Duration {
-        self.lease + self.margin()
+        self.lease - self.lease / MARGIN_PARTS
     }
 
     pub(crate) fn beat_every(&self) -> Duration {
@@ -125,8 +129,8 @@ impl Members {
 
     /// How many of them have another configuration than this one.
     pub(crate) fn differing(&self, nodes: &[Node]) -> usize {
-        let differs =
-            |node: &&Node| node.standing == Standing::Member && node.node.configuration != self.node.configuration;
+        let own = self.node.load();
+        let differs = |node: &&Node| node.standing == Standing::Member && node.node.configuration != own.configuration;
         nodes.iter().filter(differs).count()
     }
 

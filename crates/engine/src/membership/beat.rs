@@ -31,12 +31,14 @@ pub(super) async fn run(shared: Arc<Shared>, members: Arc<Members>) {
 
 /// Beats as long as the store takes it. `true`: it does not any more.
 async fn keep(shared: &Shared, members: &Members, term: Term) -> bool {
-    let mut watch = Watch::new(members.patience(), members.lease / 2);
+    let mut watch = Watch::new(members.lease / 2);
     let mut failing = false;
     loop {
         let asked = shared.clock.boot_time();
         // A beat that takes longer would come too late to be of use.
-        let beaten = tokio::time::timeout(members.kept() / 2, members.nodes.beat(shared.clock.now())).await;
+        let configuration = members.configuration();
+        let beating = members.nodes.beat(shared.clock.now(), &configuration);
+        let beaten = tokio::time::timeout(members.kept() / 2, beating).await;
         let beaten = beaten.unwrap_or_else(|_| Err(too_slow()));
         match beaten {
             Ok(nodes) => {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use fanfold_store::{Epoch, Node, Standing};
 
+use crate::members::patience_with;
+
 /// What was seen of the others. Times are of this machine's own clock, since boot.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// How long a node that is seen all the time may be silent.
-    patience: Duration,
     /// The longest time between two looks that are one view.
     gap_max: Duration,
     looked: Option<Duration>,
@@ -20,8 +20,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(patience: Duration, gap_max: Duration) -> Self {
-        Self { patience, gap_max, looked: None, beats: BTreeMap::new() }
+    pub(super) fn new(gap_max: Duration) -> Self {
+        Self { gap_max, looked: None, beats: BTreeMap::new() }
     }
 
     /// Takes in what was read between these two times; gives the members that are silent, with their last beats.
@@ -47,7 +47,7 @@ impl Watch {
             if seen.0 != node.beat {
                 *seen = (node.beat, answered);
             }
-            if asked.saturating_sub(seen.1) >= self.patience {
+            if asked.saturating_sub(seen.1) >= patience_with(node.node.lease) {
                 silent.push((node.epoch, node.beat));
             }
         }
@@ -64,7 +64,8 @@ mod tests {
 
     fn node(epoch: u64, beat: u64) -> Node {
         let text = String::new;
-        let node = NewNode { name: text(), configuration: text(), version: text(), joined_at: Timestamp::UNIX_EPOCH };
+        let (lease, joined_at) = (secs(10), Timestamp::UNIX_EPOCH);
+        let node = NewNode { name: text(), configuration: text(), version: text(), lease, joined_at };
         Node { epoch: Epoch(epoch), node, beat, beat_at: Timestamp::UNIX_EPOCH, standing: Standing::Member }
     }
 
@@ -74,13 +75,23 @@ mod tests {
 
     /// Looks at each of these seconds, where the other node has beaten so often; gives when it was found silent.
     fn silent_at(looks: &[(u64, u64)]) -> Vec<u64> {
-        let mut watch = Watch::new(secs(12), secs(5));
+        let mut watch = Watch::new(secs(5));
         let found = |(second, beat): &(u64, u64)| {
             let silent = watch.look(&[node(1, 1), node(2, *beat)], Epoch(1), secs(*second), secs(*second));
             assert!(silent.iter().all(|silent| *silent == (Epoch(2), *beat)));
             (!silent.is_empty()).then_some(*second)
         };
         looks.iter().filter_map(found).collect()
+    }
+
+    #[test]
+    fn each_node_is_left_alone_for_its_own_lease() {
+        let mut patient = node(2, 1);
+        patient.node.lease = secs(40);
+        let mut watch = Watch::new(secs(20));
+        let silent = [0, 20, 40, 44]
+            .map(|second| watch.look(&[node(1, second), patient.clone()], Epoch(1), secs(second), secs(second)).len());
+        assert_eq!(silent, [0, 0, 0, 1]);
     }
 
     #[test]
@@ -96,7 +107,7 @@ mod tests {
         assert!(silent_at(&[(0, 7), (3, 7), (60, 7), (63, 7), (66, 7), (69, 7)]).is_empty());
         assert_eq!(silent_at(&[(0, 7), (60, 7), (64, 7), (68, 7), (72, 7)]), [72]);
         // A look whose answer took long is a gap as well.
-        let mut watch = Watch::new(secs(12), secs(5));
+        let mut watch = Watch::new(secs(5));
         assert!(watch.look(&[node(2, 7)], Epoch(1), secs(0), secs(0)).is_empty());
         assert!(watch.look(&[node(2, 7)], Epoch(1), secs(3), secs(60)).is_empty());
         assert!(watch.look(&[node(2, 7)], Epoch(1), secs(61), secs(61)).is_empty());

@@ -39,7 +39,8 @@ pub(super) async fn run(fresh: HandleFactory<'_>) {
 
 pub(super) fn named(name: &str) -> NewNode {
     let (configuration, version) = ("c0ffee".to_owned(), "1.0.0".to_owned());
-    NewNode { name: name.to_owned(), configuration, version, joined_at: at(0) }
+    let lease = std::time::Duration::from_secs(7);
+    NewNode { name: name.to_owned(), configuration, version, lease, joined_at: at(0) }
 }
 
 /// So many nodes on an empty store.
@@ -54,7 +55,7 @@ pub(super) async fn joined<const N: usize>(fresh: HandleFactory<'_>) -> [(Handle
 
 /// Fences `lost` off, as seen by `by`.
 pub(super) async fn fence(by: &Handle, lost: Epoch) {
-    let nodes = by.nodes.beat(at(1)).await.unwrap();
+    let nodes = by.nodes.beat(at(1), "c0ffee").await.unwrap();
     let beat = nodes.iter().find(|node| node.epoch == lost).unwrap().beat;
     assert_eq!(by.nodes.fence(lost, beat).await, Ok(Change::Made));
 }
@@ -79,7 +80,7 @@ fn retry_of(operation: &Operation) -> Plan {
 async fn joining_gives_rising_epochs(fresh: HandleFactory<'_>) {
     let [(a, first), (b, second)] = joined(fresh).await;
     assert!(first < second, "{first:?}, {second:?}");
-    let nodes = a.nodes.beat(at(5)).await.unwrap();
+    let nodes = a.nodes.beat(at(5), "c0ffee").await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.epoch).collect::<Vec<_>>(), [first, second], "by epoch");
     assert!(nodes.iter().all(|node| node.standing == Standing::Member && node.node == named("node")));
     let [own, other] = &nodes[..] else { panic!("{nodes:?}") };
@@ -87,30 +88,36 @@ async fn joining_gives_rising_epochs(fresh: HandleFactory<'_>) {
     // A handle that joins again is another node; the old one is a member until it is fenced off.
     let third = a.nodes.join(named("again")).await.unwrap();
     assert!(second < third);
-    let nodes = a.nodes.beat(at(6)).await.unwrap();
+    let nodes = a.nodes.beat(at(6), "c0ffee").await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.epoch).collect::<Vec<_>>(), [first, second, third]);
     assert_eq!(nodes[0], *own, "it was the new one that has beaten");
     assert_eq!(b.nodes.fence(first, own.beat).await, Ok(Change::Made));
+    a.nodes.beat(at(7), "reloaded").await.unwrap();
+    let nodes = b.nodes.beat(at(7), "c0ffee").await.unwrap();
+    assert_eq!(
+        nodes.iter().map(|node| node.node.configuration.as_str()).collect::<Vec<_>>()[1..],
+        ["c0ffee", "reloaded"]
+    );
 }
 
 async fn only_a_node_that_does_not_beat_is_fenced(fresh: HandleFactory<'_>) {
     let [(a, _), (b, lost)] = joined(fresh).await;
     let seen = async || {
-        let nodes = a.nodes.beat(at(1)).await.unwrap();
+        let nodes = a.nodes.beat(at(1), "c0ffee").await.unwrap();
         nodes.into_iter().find(|node| node.epoch == lost).unwrap()
     };
     let before = seen().await.beat;
     assert_eq!(seen().await.beat, before, "it beats for itself only");
-    b.nodes.beat(at(2)).await.unwrap();
+    b.nodes.beat(at(2), "c0ffee").await.unwrap();
     assert_eq!(seen().await.beat, before + 1);
     assert_eq!(a.nodes.fence(lost, before).await, Ok(Change::AlreadySo), "it has beaten since");
     assert_eq!(seen().await.standing, Standing::Member);
-    b.nodes.beat(at(3)).await.unwrap();
+    b.nodes.beat(at(3), "c0ffee").await.unwrap();
     let beat = seen().await.beat;
     assert_eq!(a.nodes.fence(lost, beat).await, Ok(Change::Made));
     assert_eq!(a.nodes.fence(lost, beat).await, Ok(Change::AlreadySo));
     assert_eq!(seen().await.standing, Standing::Fenced);
-    assert_eq!(b.nodes.beat(at(4)).await, Err(Error::Fenced));
+    assert_eq!(b.nodes.beat(at(4), "c0ffee").await, Err(Error::Fenced));
     assert_eq!(a.nodes.fence(Epoch(u64::from(u32::MAX)), 0).await, Ok(Change::AlreadySo), "there is no such node");
 }
 
@@ -139,7 +146,7 @@ async fn what_a_fenced_node_writes_is_refused(fresh: HandleFactory<'_>) {
     assert_eq!(store.acknowledge(noted.id, closed).await, Err(Error::Fenced));
     assert_eq!(store.sweep(at(7), 10).await, Err(Error::Fenced));
     assert_eq!(b.nodes.adopt(at(7), 10).await, Err(Error::Fenced));
-    assert_eq!(b.nodes.beat(at(7)).await, Err(Error::Fenced));
+    assert_eq!(b.nodes.beat(at(7), "c0ffee").await, Err(Error::Fenced));
     assert_eq!(store.operation(operation.id).await.unwrap().as_ref(), Some(&*begun_one.operation), "it may read");
     assert!(store.holds().await.unwrap().is_empty());
 
@@ -210,9 +217,9 @@ async fn adoption_goes_in_batches(fresh: HandleFactory<'_>) {
     }
     assert!(times.iter().all(|time| (Some(at(10))..=Some(at(13))).contains(time)), "{times:?}");
     assert!(times.contains(&Some(at(10))));
-    let nodes = a.nodes.beat(at(20)).await.unwrap();
+    let nodes = a.nodes.beat(at(20), "c0ffee").await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.epoch).collect::<Vec<_>>(), [own], "it is forgotten");
-    assert_eq!(b.nodes.beat(at(20)).await, Err(Error::Fenced), "and cannot come back");
+    assert_eq!(b.nodes.beat(at(20), "c0ffee").await, Err(Error::Fenced), "and cannot come back");
     assert_eq!(b.store.commit(Commit::new(begun(&waiting[0], at(20)))).await, Err(Error::Fenced));
     commit(&*a.store, Commit::new(begun(&waiting[0], at(20)))).await;
 }
@@ -222,11 +229,11 @@ async fn a_node_that_leaves_is_followed_at_once(fresh: HandleFactory<'_>) {
     let operation = accept_plain(&*b.store, 1).await;
     b.nodes.leave().await.unwrap();
     b.nodes.leave().await.unwrap();
-    assert_eq!(b.nodes.beat(at(2)).await, Err(Error::Fenced));
+    assert_eq!(b.nodes.beat(at(2), "c0ffee").await, Err(Error::Fenced));
     assert_eq!(b.store.accept(acceptance(2, at(2), plan())).await, Err(Error::Fenced));
     assert_eq!(a.nodes.adopt(at(3), 10).await, Ok(Adopted { operations: 1, more: false }));
     assert_eq!(due(&a).await, [operation.id]);
-    let nodes = a.nodes.beat(at(4)).await.unwrap();
+    let nodes = a.nodes.beat(at(4), "c0ffee").await.unwrap();
     assert_eq!(nodes.iter().map(|node| node.epoch).collect::<Vec<_>>(), [own]);
 }
 

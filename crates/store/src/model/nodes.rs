@@ -28,12 +28,13 @@ impl Nodes for Model {
         Ok(epoch)
     }
 
-    async fn beat(&self, now: Timestamp) -> Result<Vec<Node>, Error> {
+    async fn beat(&self, now: Timestamp, configuration: &str) -> Result<Vec<Node>, Error> {
         let mut state = self.state();
         let own = state.nodes.get_mut(&self.epoch()).filter(|node| node.standing == Standing::Member);
         let own = own.ok_or(Error::Fenced)?;
         own.beat += 1;
         own.beat_at = cut(now);
+        configuration.clone_into(&mut own.node.configuration);
         Ok(state.nodes.values().cloned().collect())
     }
 

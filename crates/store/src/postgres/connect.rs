@@ -129,6 +129,11 @@ fn shown(config: &tokio_postgres::Config) -> String {
 }
 
 impl Url {
+    /// Sets the password, in place of the one that the address may hold.
+    pub fn set_password(&mut self, password: &str) {
+        self.config.password(password);
+    }
+
     /// Hosts and database, without user and password.
     pub fn shown(&self) -> &str {
         &self.shown

@@ -51,6 +51,9 @@ pub(super) fn words(error: &tokio_postgres::Error) -> String {
             }
         }
         None => match error.source() {
+            Some(source) if source.to_string() == "password missing" => {
+                format!("{error}: {source}; give it with password = \"${{env:NAME}}\" in [store]")
+            }
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         },
@@ -64,7 +67,7 @@ fn advice(code: &SqlState) -> Option<&'static str> {
             "the role has to own its tables and be allowed to make them: let it own the database (ALTER DATABASE ... OWNER TO ...)",
         ),
         (SqlState::UNDEFINED_DATABASE, "make it first: CREATE DATABASE ... OWNER ... ENCODING 'UTF8'"),
-        (SqlState::INVALID_PASSWORD, "look at user and password in the url of the store"),
+        (SqlState::INVALID_PASSWORD, "look at the user in the url of the store, and at [store] password"),
         (SqlState::INVALID_AUTHORIZATION_SPECIFICATION, "look at the user in the url of the store, and at pg_hba.conf"),
         (SqlState::LOCK_NOT_AVAILABLE, "somebody holds a lock on a table, or writes for long: look into pg_stat_activity"),
     ]

@@ -90,6 +90,16 @@ impl Config {
     }
 }
 
+/// Where a database cannot be reached at a start, the message says which.
+fn named(error: Error, shown: &str) -> Error {
+    match error {
+        Error::Unavailable { detail, may_have_committed } => {
+            Error::Unavailable { detail: format!("{shown}: {detail}"), may_have_committed }
+        }
+        other => other,
+    }
+}
+
 /// After how long it is told that the tables are still being set up.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 
@@ -143,7 +153,8 @@ impl Postgres {
     async fn open_if(config: Config, must_be_finished: bool) -> Result<Arc<Self>, Error> {
         let mut connector = config.url.connector(config.connect, config.patience)?;
         connector.require_sync_standby = config.require_sync_standby;
-        let (client, connection) = connector.connect_to_set_up().await?;
+        let (client, connection) =
+            connector.connect_to_set_up().await.map_err(|error| named(error, config.url.shown()))?;
         let mut running = JoinSet::new();
         running.spawn(connection);
         let sealer = Arc::new(Sealer::new(config.key));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fanfold_core::{Event, OperationId};
@@ -46,11 +47,12 @@ impl Alone for Join {
             moving::refuse_unfinished(sql, &self.shown).await?;
             let row = sql.query_one("UPDATE counters SET epochs = epochs + 1 RETURNING epochs", &[]).await?;
             let epoch: i64 = get(&row, 0)?;
-            let insert = "INSERT INTO nodes (epoch, name, configuration, version, joined_at, beat_at, standing)
-                          VALUES ($1, $2, $3, $4, $5, $5, 'member')";
-            let NewNode { name, configuration, version, joined_at } = &self.node;
+            let insert = "INSERT INTO nodes (epoch, name, configuration, version, joined_at, beat_at, standing, lease)
+                          VALUES ($1, $2, $3, $4, $5, $5, 'member', $6)";
+            let NewNode { name, configuration, version, lease, joined_at } = &self.node;
+            let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
             let at = time::floor(*joined_at);
-            sql.execute(insert, &[&epoch, &escaped(name), configuration, version, &at]).await?;
+            sql.execute(insert, &[&epoch, &escaped(name), configuration, version, &at, &lease]).await?;
             let epoch = Epoch(unsigned(&row, 0)?);
             // If the commit fails the node is unknown under it, and so nothing is recorded.
             self.epoch.store(epoch.0, Ordering::SeqCst);
@@ -130,18 +132,21 @@ impl Nodes for Postgres {
         self.writer.alone(Join { node, epoch: Arc::clone(&self.epoch), shown: self.shown.clone() }).await
     }
 
-    async fn beat(&self, now: Timestamp) -> Result<Vec<Node>, Error> {
-        let beat =
-            "UPDATE nodes SET beat = beat + 1, beat_at = $2 WHERE epoch = $1 AND standing = 'member' RETURNING 1";
+    async fn beat(&self, now: Timestamp, configuration: &str) -> Result<Vec<Node>, Error> {
+        let beat = "UPDATE nodes SET beat = beat + 1, beat_at = $2, configuration = $3 WHERE epoch = $1 AND standing = 'member' RETURNING 1";
         if self.writer.has_ended() {
             // What it owns would stand still for ever, and nobody would take it over.
             return Err(Error::unavailable("the writing task has ended"));
         }
-        if self.between_nodes.query(beat, &[&at_most(self.epoch().0), &time::floor(now)]).await?.is_empty() {
+        if self
+            .between_nodes
+            .query(beat, &[&at_most(self.epoch().0), &time::floor(now), &configuration])
+            .await?
+            .is_empty()
+        {
             return Err(Error::Fenced);
         }
-        let select =
-            "SELECT epoch, name, configuration, version, joined_at, beat, beat_at, standing FROM nodes ORDER BY epoch";
+        let select = "SELECT epoch, name, configuration, version, joined_at, beat, beat_at, standing, lease FROM nodes ORDER BY epoch";
         self.between_nodes.query(select, &[]).await?.iter().map(node).collect()
     }
 
@@ -267,6 +272,7 @@ fn node(row: &Row) -> Result<Node, Error> {
             name: text(row, 1)?,
             configuration: get(row, 2)?,
             version: get(row, 3)?,
+            lease: Duration::from_micros(unsigned(row, 8)?),
             joined_at: timestamp(row, 4)?,
         },
         beat: unsigned(row, 5)?,

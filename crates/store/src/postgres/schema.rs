@@ -26,8 +26,10 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "initial", serves: 1, sql: include_str!("migrations/0001_initial.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "initial", serves: 1, sql: include_str!("migrations/0001_initial.sql") },
+    Migration { version: 2, name: "lease", serves: 1, sql: include_str!("migrations/0002_lease.sql") },
+];
 
 /// Brings the schema up to date, in one transaction. `shown`: the database, for messages.
 pub(super) async fn migrate(client: &Client, shown: &str) -> Result<(), Error> {

@@ -125,6 +125,8 @@ impl Sqlite {
     /// [`Error::ChangedMigration`], [`Error::Key`], [`Error::Full`], [`Error::Unavailable`].
     pub fn open(config: Config) -> Result<Arc<Self>, Error> {
         let lock = Self::lock(&config.path)?;
+        restore::refuse_draft(&config.path)?;
+        moving::refuse_moved(&config.path)?;
         Self::open_locked(config, lock, restore::refuse_unfinished)
     }
 

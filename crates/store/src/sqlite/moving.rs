@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::backup::{read_key, single};
 use super::failure::Failure;
-use super::files::ProcessLock;
+use super::files::{self, ProcessLock};
 use super::operations::{operation_id, unreadable};
 use super::{Sqlite, key_beside, restore, schema};
 use crate::failure::DatabaseError as _;
@@ -41,6 +41,23 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// What stands beside a database that was moved.
+fn moved_mark(path: &Path) -> PathBuf {
+    files::beside(path, "migrated")
+}
+
+/// Refuses a database that was moved: it would go on with everything a second time.
+pub(super) fn refuse_moved(path: &Path) -> Result<(), Error> {
+    let mark = moved_mark(path);
+    let Ok(to) = std::fs::read_to_string(&mark) else { return Ok(()) };
+    let detail = format!(
+        "it was migrated to {}, where its operations go on; serve that, or, if nobody does, remove {} to serve this one",
+        to.trim_end(),
+        mark.display()
+    );
+    Err(Error::Unusable { path: path.to_owned(), detail })
+}
+
 impl Source {
     /// Locks the database for this process and opens it to be read. Its key stands beside it. Blocks for as long as the disk takes.
     ///
@@ -64,6 +81,16 @@ impl Source {
         let sealer = Sealer::new(key);
         let identity = identity(&sql, sealer.key_id()).map_err(|error| error.translate(false))?;
         Ok(Self { path, sql, key: Key(key), sealer, identity, _lock: lock })
+    }
+
+    /// Puts a mark beside the database that it was moved to `to`: from now on it is not served. Done twice it is done once.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if the mark cannot be written; the database may be served still.
+    pub fn mark_moved(&self, to: &str) -> Result<(), Error> {
+        let path = moved_mark(&self.path);
+        let marked = std::fs::write(&path, format!("{to}\n")).and_then(|()| files::sync_directory(&self.path));
+        marked.map_err(|error| Error::Unusable { path, detail: format!("it cannot be written: {error}") })
     }
 
     /// The database file.

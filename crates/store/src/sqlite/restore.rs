@@ -156,17 +156,49 @@ fn put_in_place(path: &Path, from: &Path, now: Timestamp) -> Result<(), Error> {
         let detail = "it is the log of a database that was there before; move it away first".to_owned();
         return Err(Error::Unusable { path: log, detail });
     }
-    let draft = files::beside(path, "restoring");
-    for suffix in ["", "-journal", "-wal", "-shm"] {
-        // Left by a restore that was broken off before it had put anything in place.
-        drop(fs::remove_file(appended(&draft, suffix)));
+    let draft = draft(path);
+    // Left by a restore that was broken off before it had put anything in place.
+    remove(&draft);
+    let placed = put_draft_in_place(&draft, path, from, now);
+    if placed.is_err() {
+        // What is refused begins nothing.
+        remove(&draft);
     }
-    files::create_database(&draft)?;
-    let found = prepare(&draft, from, now)?;
+    placed
+}
+
+fn put_draft_in_place(draft: &Path, path: &Path, from: &Path, now: Timestamp) -> Result<(), Error> {
+    files::create_database(draft)?;
+    let found = prepare(draft, from, now)?;
     put_key_in_place(path, from, &found)?;
-    sync(&draft)?;
-    let placed = fs::rename(&draft, path).and_then(|()| files::sync_directory(path));
+    sync(draft)?;
+    let placed = fs::rename(draft, path).and_then(|()| files::sync_directory(path));
     placed.map_err(|error| Error::Unusable { path: path.to_owned(), detail: error.to_string() })
+}
+
+/// What a backup is until it is in place.
+fn draft(path: &Path) -> PathBuf {
+    files::beside(path, "restoring")
+}
+
+fn remove(draft: &Path) {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        // Mostly it is not there.
+        drop(fs::remove_file(appended(draft, suffix)));
+    }
+}
+
+/// Refuses to begin an empty database where a restore was broken off that had put nothing in place yet.
+pub(super) fn refuse_draft(path: &Path) -> Result<(), Error> {
+    let draft = draft(path);
+    if is_there(path) || !is_there(&draft) {
+        return Ok(());
+    }
+    let detail = format!(
+        "a restore of it was begun and is not finished; run the restore again, or remove {} to begin with an empty one",
+        draft.display()
+    );
+    Err(Error::Unusable { path: path.to_owned(), detail })
 }
 
 /// Copies the backup, checks the copy, and marks it as of when it was made.

@@ -84,10 +84,12 @@ pub(crate) struct Store {
     /// PostgreSQL only, and needed there: what secrets in requests are encrypted with, 32 bytes in base64, put in with
     /// ${env:NAME} or ${file:PATH}; the same on every node. (The embedded store makes a key of its own beside its file.)
     pub(crate) key: Option<SecretText>,
+    /// PostgreSQL only: the password of the database's user, put in with ${env:NAME} or ${file:PATH}; goes before one in `url`.
+    pub(crate) password: Option<SecretText>,
     /// PostgreSQL only: what this node is called, where nodes are shown. Default: the name of the machine.
     pub(crate) node: Option<String>,
     /// PostgreSQL only: how long the others leave a node alone that they do not hear of, before they take its operations over.
-    /// The same on every node. Default: 10 s.
+    /// Default: 10 s.
     #[schemars(extend("x-range" = ["1s", "10m"]))]
     pub(crate) lease: Option<Text<Span>>,
     /// PostgreSQL only: connections of this node that read. It has four more. Default: 8.

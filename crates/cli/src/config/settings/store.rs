@@ -8,7 +8,7 @@ use super::{NodeSettings, StoreSettings};
 use crate::config::document::Place;
 use crate::config::file;
 use crate::config::finding::{Findings, Wrong};
-use crate::config::secret::{Surroundings, sealing_key};
+use crate::config::secret::{Surroundings, password, sealing_key};
 use crate::config::value::StoreUrl;
 
 /// Goes before `[store] url`.
@@ -38,7 +38,14 @@ pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mu
         );
     }
     let built_in = fanfold_store::Limits::default();
-    let url = resolve(url.unwrap_or(StoreUrl::Sqlite { path: "fanfold.db".into() }), &around.folder);
+    let mut url = resolve(url.unwrap_or(StoreUrl::Sqlite { path: "fanfold.db".into() }), &around.folder);
+    if let (StoreUrl::Postgres { url }, Some(text)) = (&mut url, &store.password) {
+        warn_of_plain_secret(&text.0, &place.key("password"), findings);
+        match password(&text.0, around) {
+            Ok(password) => url.set_password(&password),
+            Err(wrong) => findings.bad_value(&place.key("password"), wrong),
+        }
+    }
     if matches!(url, StoreUrl::Postgres { .. }) && store.key.is_none() {
         let wrong =
             Wrong::new("a PostgreSQL store needs a key, the same on every node, and none is given").hint(KEY_HINT);
@@ -73,6 +80,7 @@ fn node(
         StoreUrl::Sqlite { .. } => {
             let given = [
                 ("key", store.key.is_some()),
+                ("password", store.password.is_some()),
                 ("node", store.node.is_some()),
                 ("lease", store.lease.is_some()),
                 ("readers", store.readers.is_some()),
@@ -88,11 +96,7 @@ fn node(
         }
         StoreUrl::Postgres { .. } => {
             let text = store.key.as_ref()?;
-            if !text.0.contains("${") {
-                let wrong = Wrong::new("a secret stands in this file");
-                findings
-                    .warning(&place.key("key"), wrong.hint("keep it elsewhere, and write ${env:NAME} or ${file:PATH}"));
-            }
+            warn_of_plain_secret(&text.0, &place.key("key"), findings);
             if let Some(name) = &store.node
                 && (name.len() > NODE_NAME_MAX || name.chars().any(char::is_control))
             {
@@ -110,6 +114,13 @@ fn node(
                 require_sync_standby: store.require_sync_standby.unwrap_or(false),
             })
         }
+    }
+}
+
+fn warn_of_plain_secret(text: &str, place: &Place, findings: &mut Findings<'_>) {
+    if !text.contains("${") {
+        let wrong = Wrong::new("a secret stands in this file");
+        findings.warning(place, wrong.hint("keep it elsewhere, and write ${env:NAME} or ${file:PATH}"));
     }
 }
 

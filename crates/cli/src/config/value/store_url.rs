@@ -35,11 +35,17 @@ impl TextForm for StoreUrl {
 
     fn read(text: &str) -> Result<Self, Wrong> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            if text.contains("${") {
+                return Err(Wrong::new("nothing is put into the address of a database").hint(
+                    "give the password with password = \"${env:NAME}\", or the whole address with FANFOLD_STORE_URL",
+                ));
+            }
             let bad =
                 |bad: postgres::BadUrl| Wrong::new(format!("this is not the address of a PostgreSQL database: {bad}"));
             return Ok(Self::Postgres { url: Box::new(text.parse().map_err(bad)?) });
         }
-        let hint = "write \"sqlite:fanfold.db\", or \"sqlite:/var/lib/fanfold/fanfold.db\"";
+        let hint =
+            "write \"sqlite:fanfold.db\", \"sqlite:/var/lib/fanfold/fanfold.db\", or \"postgres://user@host/database\"";
         let path = text.strip_prefix("sqlite:").ok_or_else(|| {
             // Not shown: an address of another kind may hold a password.
             Wrong::new("this is not the address of a store").hint(hint)

@@ -60,9 +60,10 @@ impl Cluster {
             name: name.to_owned(),
             configuration: "c".to_owned(),
             version: "1".to_owned(),
+            lease: self.lease,
             joined_at: Timestamp::UNIX_EPOCH,
         };
-        let membership = Membership { nodes: Arc::clone(&wire) as Arc<dyn Nodes>, node, lease: self.lease };
+        let membership = Membership { nodes: Arc::clone(&wire) as Arc<dyn Nodes>, node };
         let (fakes, own) = (Arc::clone(&self.fakes), (Arc::clone(&store), Arc::clone(&clock)));
         let stage = runtime.spawn(async move {
             let spec = super::super::stage::spec(&super::super::stage::NAMES[..1]);
@@ -243,8 +244,8 @@ impl Nodes for Wire {
         self.there()?.join(node).await
     }
 
-    async fn beat(&self, now: Timestamp) -> Result<Vec<Known>, Error> {
-        let nodes = self.there()?.beat(now).await?;
+    async fn beat(&self, now: Timestamp, configuration: &str) -> Result<Vec<Known>, Error> {
+        let nodes = self.there()?.beat(now, configuration).await?;
         self.beats.fetch_add(1, Ordering::SeqCst);
         Ok(nodes)
     }

@@ -108,7 +108,10 @@ async fn what_was_moved_goes_on_where_it_was() {
 
     let store = Postgres::open(Config { limits: Limits::default(), ..config(&url) }).await.unwrap();
     let (name, configuration, version) = ("a".to_owned(), "c".to_owned(), "1".to_owned());
-    store.join(NewNode { name, configuration, version, joined_at: at(5) }).await.unwrap();
+    store
+        .join(NewNode { name, configuration, version, lease: std::time::Duration::from_secs(10), joined_at: at(5) })
+        .await
+        .unwrap();
     let adopted = store.adopt(at(6), 10).await.unwrap();
     assert_eq!(adopted.operations, 1);
     assert_eq!(store.sealed(operation.id, Slot::Request).await.unwrap().unwrap(), "s3cret");

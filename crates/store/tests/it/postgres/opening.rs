@@ -67,7 +67,7 @@ async fn a_migration_that_still_serves_this_version_is_none_of_its_business() {
     let Some(cluster) = Cluster::shared() else { return };
     let name = cluster.create_database();
     open(&cluster.url(&name), Limits::default()).await.close().await;
-    cluster.query(&name, "INSERT INTO migrations (version, name, serves, checksum) VALUES (2, 'later', 1, '')");
+    cluster.query(&name, "INSERT INTO migrations (version, name, serves, checksum) VALUES (3, 'later', 1, '')");
     let store = open(&cluster.url(&name), Limits::default()).await;
     accept_plain(&*store, 1).await;
 }

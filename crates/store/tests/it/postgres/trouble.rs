@@ -51,7 +51,11 @@ fn a_new_one(number: u64) -> Acceptance {
 
 async fn join(store: &Postgres, name: &str) -> fanfold_store::Epoch {
     let (configuration, version) = ("c".to_owned(), "1".to_owned());
-    store.join(NewNode { name: name.to_owned(), configuration, version, joined_at: at(0) }).await.expect("it may join")
+    let lease = Duration::from_secs(10);
+    store
+        .join(NewNode { name: name.to_owned(), configuration, version, lease, joined_at: at(0) })
+        .await
+        .expect("it may join")
 }
 
 fn is_unavailable(error: &Error) -> bool {
@@ -69,7 +73,7 @@ async fn a_host_that_hangs_keeps_nobody_from_the_others() {
     let accepted = accept_plain(&*store, 1).await;
     assert_eq!(store.operation(accepted.id).await, Ok(Some(accepted)));
     join(&store, "a").await;
-    assert_eq!(store.beat(at(1)).await.unwrap().len(), 1);
+    assert_eq!(store.beat(at(1), "c0ffee").await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
