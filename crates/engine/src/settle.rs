@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use fanfold_core::{Operation, OperationId};
 use fanfold_store::Error;
-use tokio::time::Instant;
 
 use crate::dispatch;
 use crate::members::Term;
@@ -30,9 +29,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         let term = shared.lease.term();
         for (id, since) in shared.doubts.doubtful() {
-            match look(&shared, id, since).await {
+            // Asked once: reading may take long enough for the time to pass.
+            let is_last = since.elapsed() >= LOOKED_FOR;
+            match look(&shared, id, is_last).await {
                 Ok(Some(operation)) => settle(&shared, Arc::new(operation), term),
-                Ok(None) if since.elapsed() >= LOOKED_FOR => shared.doubts.forget(id),
+                Ok(None) if is_last => shared.doubts.forget(id),
                 Ok(None) => {}
                 // It is not back yet.
                 Err(error) => {
@@ -44,13 +45,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// What is in the store; for good, where it was looked for long enough.
-async fn look(shared: &Shared, id: OperationId, since: Instant) -> Result<Option<Operation>, Error> {
-    let found = shared.store.operation(id).await?;
-    if found.is_some() || since.elapsed() < LOOKED_FOR {
-        return Ok(found);
+/// What is in the store; for good, where it is looked for the last time.
+async fn look(shared: &Shared, id: OperationId, is_last: bool) -> Result<Option<Operation>, Error> {
+    if is_last {
+        shared.store.decided().await?;
     }
-    shared.store.decided().await?;
     shared.store.operation(id).await
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 
 use fanfold_testkit::postgres::{Cluster, Stop};
-use fanfold_testkit::{Answer, FakeTarget, Home, Latch, Proxy, Reply};
+use fanfold_testkit::{Answer, FakeTarget, Home, Latch, PATIENCE, Proxy, Reply};
 use serde_json::{Value, json};
 
 use crate::program::{Server, config, serve, text};
@@ -236,4 +236,25 @@ async fn a_start_that_waits_for_the_database_can_be_ended() {
     assert!(status.success() && printed.contains("stopped before it served anything"), "{printed}");
     drop(typing);
     holding.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_reload_of_one_node_shows_at_the_others() {
+    let Some((_tokyo, one, other)) = two().await else { return };
+    let differing = async || {
+        let page = other.server.get("/metrics").await.text();
+        page.lines().find_map(|line| line.strip_prefix("fanfold_nodes_differing ").map(str::to_owned)).unwrap()
+    };
+    let until = async |wanted: &str| {
+        while differing().await != wanted {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let before = std::fs::read_to_string(one.home.config()).unwrap();
+    let added = "[[routes]]\nname = \"added\"\nmatch = \"POST /added\"\ntargets = [\"tokyo\"]\n";
+    for (config, wanted) in [(before.clone() + added, "1"), (before, "0")] {
+        one.home.configure(&config);
+        one.server.process.reload();
+        tokio::time::timeout(PATIENCE, until(wanted)).await.expect("the next beats tell");
+    }
 }

@@ -60,6 +60,26 @@ async fn an_acceptance_whose_answer_was_lost_is_canceled_before_dispatch_and_its
     assert_eq!(fakes[0].seen().len(), 1);
 }
 
+// Nothing goes over a socket here, so that time can be skipped.
+#[tokio::test(start_paused = true)]
+async fn an_acceptance_that_comes_true_late_is_canceled_all_the_same() {
+    let fakes = fakes().await;
+    let (store, below, stage) = lossy(&fakes).await;
+    store.lose_answers(1);
+    store.decide_late();
+    detail(post(&stage, "{}").await);
+    let ended = async {
+        while recorded(&below).await[0].end().is_none() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(300), ended).await.expect("it is looked for until that is decided");
+    let lost = recorded(&below).await.remove(0);
+    assert_eq!((lost.status(), lost.started_at), (Status::Canceled, None));
+    assert!(fakes[0].seen().is_empty());
+    drop(stage);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_accepts_what_was_lost_if_it_comes_first() {
     let fakes = fakes().await;

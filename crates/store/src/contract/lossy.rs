@@ -27,6 +27,8 @@ pub struct Lossy {
     answers_kept: watch::Sender<bool>,
     reads_fail: AtomicBool,
     keys_hidden: AtomicBool,
+    /// Whether no operation is found until the store was asked to decide.
+    undecided: AtomicBool,
     /// Outcomes of notices that are not recorded.
     outcomes_to_refuse: AtomicUsize,
     /// Whether holds and replays wait before they are recorded, and how many of them do.
@@ -48,6 +50,7 @@ impl Lossy {
             answers_kept: watch::Sender::new(false),
             reads_fail: AtomicBool::new(false),
             keys_hidden: AtomicBool::new(false),
+            undecided: AtomicBool::new(false),
             outcomes_to_refuse: AtomicUsize::new(0),
             held_up: watch::Sender::new((false, 0)),
             hold_answers_lost: AtomicBool::new(false),
@@ -89,6 +92,11 @@ impl Lossy {
     /// From now on nobody is told what an idempotency key was used for, or again.
     pub fn hide_keys(&self, hide: bool) {
         self.keys_hidden.store(hide, Ordering::SeqCst);
+    }
+
+    /// From now on no operation is found until the store is asked to decide: as if its commit was waited for.
+    pub fn decide_late(&self) {
+        self.undecided.store(true, Ordering::SeqCst);
     }
 
     /// From now on holds, releases and replays of notices wait before they are recorded, or go on.
@@ -148,6 +156,7 @@ fn one_more(left: &AtomicUsize) -> bool {
 #[async_trait]
 impl Operations for Lossy {
     async fn decided(&self) -> Result<(), Error> {
+        self.undecided.store(false, Ordering::SeqCst);
         self.below.decided().await
     }
 
@@ -177,7 +186,7 @@ impl ReadOperations for Lossy {
         if self.reads_fail.load(Ordering::SeqCst) {
             return Err(away(false));
         }
-        if self.forgotten.lock().unwrap().contains(&id) {
+        if self.undecided.load(Ordering::SeqCst) || self.forgotten.lock().unwrap().contains(&id) {
             return Ok(None);
         }
         self.below.operation(id).await
