@@ -13,7 +13,15 @@ const OWNER_ONLY: u32 = 0o600;
 /// Holds the database for this process as long as it lives. The operating system frees it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct ProcessLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for ProcessLock {
+    fn drop(&mut self) {
+        // Closing is not enough where another thread is starting a program just now: until that has begun it has the file open
+        // as well, and with it the lock. If this fails, the lock goes with the last of them.
+        drop(self.file.unlock());
+    }
 }
 
 /// `fanfold.db` -> `fanfold.db.lock`.
@@ -42,7 +50,7 @@ impl ProcessLock {
         if let Err(error) = write_holder(&mut file) {
             tracing::warn!(path = %path.display(), %error, "the process id could not be written to the lock file");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
