@@ -65,9 +65,9 @@ impl Way {
     /// The value of the label in the metrics.
     fn label(self) -> &'static str {
         match self {
-            Self::Operation => "Operation",
-            Self::All => "All",
-            Self::Wait => "Wait",
+            Self::Operation => "operation",
+            Self::All => "all",
+            Self::Wait => "wait",
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{adoption, defects, failover, followers, moving, tidy, torn, torture};
+use xtask::{adoption, defects, failover, followers, moving, package, pages, schemathesis, tidy, torn, torture};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -23,6 +23,15 @@ usage: cargo xtask COMMAND
   moving [OPTIONS]         moves a large database into PostgreSQL, kills that on the way, and compares what both export
       --operations N       how many there are (200000)
       --optimised          with the program built as for histories, optimised
+  package                  makes the Debian package: the optimised program with manual pages and completions (needs cargo-deb)
+  pages [OPTIONS]          measures how long lists and pages take with a large database, while operations come in
+      --operations N       how many there are (100000)
+      --loads N            how often each page is loaded (200)
+      --rate N             how many operations come in each second (half of what goes)
+      --database PATH      keeps the database there, and takes the one that is there (a new one)
+      --optimised          with the program as it is released
+  schemathesis [OPTIONS]   lets schemathesis make requests out of /openapi.json, and judge the answers (needs python3-venv)
+      --examples           renews the examples of answers in the document instead
   simulate [OPTIONS]       plays histories of the whole engine with a clock, targets and a store that are made up
       --histories N        how many (20000)
       --seed S             what the first one is drawn from (1)
@@ -53,6 +62,9 @@ fn main() -> ExitCode {
         Some("failover") => Options::read(arguments).and_then(|options| fail_over(&options)),
         Some("tidy") => tidy(),
         Some("moving") => Options::read(arguments).and_then(|options| moved(&options)),
+        Some("package") => Options::read(arguments).and_then(|options| make_package(&options)),
+        Some("pages") => Options::read(arguments).and_then(|options| measure_pages(&options)),
+        Some("schemathesis") => Options::read(arguments).and_then(|options| hold_to_the_document(&options)),
         Some("simulate") => Options::read(arguments).and_then(|options| simulate(&options)),
         Some("torture") => Options::read(arguments).and_then(|options| tortured(&options)),
         Some("torn-writes") => Options::read(arguments).and_then(|options| torn_writes(&options)),
@@ -70,10 +82,10 @@ fn main() -> ExitCode {
 }
 
 /// Options that stand alone: that they are there is all they say.
-const FLAGS: [&str; 2] = ["--defects", "--optimised"];
+const FLAGS: [&str; 3] = ["--defects", "--examples", "--optimised"];
 
 /// Options whose value is a word.
-const WORDS: [&str; 1] = ["--store"];
+const WORDS: [&str; 2] = ["--database", "--store"];
 
 /// `--name value` pairs, and flags.
 struct Options(Vec<(String, Value)>);
@@ -237,6 +249,47 @@ fn moved(options: &Options) -> Result<ExitCode> {
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn make_package(options: &Options) -> Result<ExitCode> {
+    options.only(&[])?;
+    let cargo = cargo();
+    package::look_for_cargo_deb(&cargo)?;
+    let program = built("release", "release")?;
+    let path = package::make(&cargo, &tidy::workspace_root(), &program)?;
+    say(&format!("package: {}", path.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure_pages(options: &Options) -> Result<ExitCode> {
+    options.only(&["--operations", "--loads", "--rate", "--database", "--optimised"])?;
+    let program = if options.is_set("--optimised") { built("release", "release")? } else { program()? };
+    let effort = pages::Effort {
+        operations: options.number("--operations", 100_000),
+        loads: options.count("--loads", 200),
+        rate: options.value("--rate").map(|_| options.number("--rate", 0)),
+        database: options.word("--database").map(PathBuf::from),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    #[expect(clippy::disallowed_methods, reason = "the records are to be as old as they look")]
+    let now = jiff::Timestamp::now();
+    let report = runtime.block_on(pages::measure(&program, effort, now, &say))?;
+    say(&format!("pages:\n{report}"));
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn hold_to_the_document(options: &Options) -> Result<ExitCode> {
+    options.only(&["--examples"])?;
+    let (root, program) = (tidy::workspace_root(), program()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if options.is_set("--examples") {
+        runtime.block_on(schemathesis::renew_examples(&program, &root))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bin = schemathesis::install(&root, &target_folder())?;
+    let report = runtime.block_on(schemathesis::run(&program, &root, &bin))?;
+    say(&format!("schemathesis:\n{report}"));
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn measure_followers(options: &Options) -> Result<ExitCode> {
     options.only(&["--count", "--kib-max"])?;
     let (count, kib_max) = (options.count("--count", 10_000), options.number("--kib-max", 32));
@@ -276,15 +329,21 @@ fn program() -> Result<PathBuf> {
 }
 
 fn built(profile: &str, folder: &str) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = tidy::workspace_root();
     let build = ["build", "--quiet", "--profile", profile, "--package", "fanfold"];
-    let built = Command::new(cargo).args(build).current_dir(&root).status()?;
+    let built = Command::new(cargo()).args(build).current_dir(&root).status()?;
     if !built.success() {
         bail!("the program cannot be built");
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join(folder).join("fanfold"))
+    Ok(target_folder().join(folder).join("fanfold"))
+}
+
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tidy::workspace_root().join("target"), PathBuf::from)
 }
 
 #[expect(clippy::print_stderr, reason = "this is a command for developers")]

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::TargetName;
+use fanfold_core::dialect::Refusal;
+use fanfold_core::dialect::native::{PlanForm, PlanRequest};
+use fanfold_engine::identity::{self, Issuers};
 use fanfold_engine::target::{self, PassLimits, TargetConfig, Targets};
-use fanfold_engine::{Clock, Engine, Membership, NoticeRules, SystemClock};
-use fanfold_server::{Front, Parts, Server, ServerConfig};
+use fanfold_engine::{Clock, Engine, Membership, NoticeRules, SpanSink, SystemClock};
+use fanfold_server::{Authentication, Front, Parts, Server, ServerConfig};
 use fanfold_store::NewNode;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -19,9 +22,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{NoticeSettings, ServerSettings, Settings, TargetSettings};
+use crate::config::{LimitSettings, NoticeSettings, ServerSettings, Settings, TargetSettings};
 use crate::failure::Failure;
 use crate::opened::OpenStore;
+use crate::otlp::Exporter;
+use crate::process;
 
 /// What the key of idempotency fingerprints is derived for. Never to be changed: repeated requests would not be recognised.
 const FINGERPRINTS: &str = "fanfold idempotency fingerprints";
@@ -35,10 +40,13 @@ pub(crate) struct Running {
     address: SocketAddr,
     engine: Engine,
     server: Server,
+    issuers: Issuers,
     store: OpenStore,
     shutdown: oneshot::Sender<()>,
     /// The one task of the front doors; it gives the number of connections that were cut off at the end.
     serving: JoinSet<usize>,
+    /// Where traces go, if anywhere.
+    exporter: Option<Exporter>,
 }
 
 /// Starts targets, engine and front doors, and takes up what an ended process left behind in the store.
@@ -51,23 +59,24 @@ pub(crate) async fn start(settings: &Settings, store: OpenStore, listener: TcpLi
     let mut registry = Registry::default();
     let metrics = target::Metrics::default();
     metrics.register(&mut registry);
-    let targets = Arc::new(Targets::new(metrics));
-    targets.replace(target_configs(settings))?;
+    store.metrics().register(&mut registry);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // Everything that this process records is later.
     let started_at = clock.now();
-    let engine = Engine::start(
-        store.store(),
-        targets,
-        Arc::clone(&clock),
-        settings.mounts.clone(),
-        engine_config(settings, store.derive_key(FINGERPRINTS)),
-        membership(settings, &store, started_at),
-    )
-    .await?;
+    let membership = membership(settings, &store, started_at);
+    let exporter = exporter(settings)?;
+    if let Some(exporter) = &exporter {
+        exporter.register(&mut registry);
+    }
+    let traces = exporter.as_ref().map(Exporter::sink);
+    let engine = engine(settings, &store, metrics, Arc::clone(&clock), membership, traces).await?;
     engine.metrics().register(&mut registry);
-    let parts = Parts { engine: engine.clone(), store: store.read(), clock, started_at, registry };
-    let server = Server::new(server_config(&settings.server), parts, front);
+    process::register(&mut registry, started_at);
+    let issuers = issuers(settings, &mut registry)?;
+    let parts =
+        Parts { engine: engine.clone(), store: store.read(), clock, started_at, issuers: issuers.clone(), registry };
+    let server = Server::new(server_config(&settings.server, &settings.limits), parts, front);
+    server.replace_authentication(authentication(settings));
     let (shutdown, stopped) = oneshot::channel::<()>();
     let mut serving = JoinSet::new();
     serving.spawn({
@@ -75,24 +84,93 @@ pub(crate) async fn start(settings: &Settings, store: OpenStore, listener: TcpLi
         // A sender that was dropped asks for the stop as well.
         async move { server.serve(vec![listener], async { drop(stopped.await) }).await }
     });
-    Ok(Running { address, engine, server, store, shutdown, serving })
+    Ok(Running { address, engine, server, issuers, store, shutdown, serving, exporter })
 }
 
-/// The settings that differ and that a reload cannot change, by the names they have in the file.
+/// An engine over this store.
+async fn engine(
+    settings: &Settings,
+    store: &OpenStore,
+    metrics: target::Metrics,
+    clock: Arc<dyn Clock>,
+    membership: Option<Membership>,
+    traces: Option<Arc<dyn SpanSink>>,
+) -> Result<Engine, Failure> {
+    let targets = Arc::new(Targets::new(metrics));
+    targets.replace(target_configs(settings))?;
+    let config = fanfold_engine::Config { traces, ..engine_config(settings, store.derive_key(FINGERPRINTS)) };
+    Ok(Engine::start(store.store(), targets, clock, settings.mounts.clone(), config, membership).await?)
+}
+
+/// A server that listens nowhere, and tells what would become of requests.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    engine: Engine,
+    server: Server,
+    store: OpenStore,
+}
+
+/// Puts a server together over an empty store of its own, without opening its doors.
+///
+/// # Errors
+/// If something cannot be set up as configured.
+pub(crate) async fn planner(settings: &Settings, store: OpenStore) -> Result<Planner, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (started_at, front) = (clock.now(), front(settings)?);
+    let engine = engine(settings, &store, target::Metrics::default(), Arc::clone(&clock), None, None).await?;
+    let parts = Parts {
+        engine: engine.clone(),
+        store: store.read(),
+        clock,
+        started_at,
+        issuers: issuers(settings, &mut Registry::default())?,
+        registry: Registry::default(),
+    };
+    let server = Server::new(server_config(&settings.server, &settings.limits), parts, front);
+    Ok(Planner { engine, server, store })
+}
+
+impl Planner {
+    /// What would become of this request.
+    ///
+    /// # Errors
+    /// If what is asked about is no request.
+    pub(crate) async fn plan(&self, asked: &PlanRequest) -> Result<PlanForm, Refusal> {
+        self.server.plan(asked).await
+    }
+
+    /// # Errors
+    /// If the store cannot be closed cleanly.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        self.engine.stop(Duration::ZERO).await;
+        self.store.close().await.map_err(Failure::Close)
+    }
+}
+
+/// Whether a setting differs between two configurations.
+type Differs = fn(&Settings, &Settings) -> bool;
+
+/// The settings that a reload cannot change, by the names they have in the file.
+pub(crate) const FIXED: [(&str, Differs); 11] = [
+    ("[server] listen", |old, new| old.server.listen != new.server.listen),
+    ("[server] request_head_max", |old, new| old.server.request_head_max != new.server.request_head_max),
+    ("[server] request_body_max", |old, new| old.server.request_body_max != new.server.request_body_max),
+    ("[server] connections_max", |old, new| old.server.connections_max != new.server.connections_max),
+    ("[server] followers_max", |old, new| old.server.followers_max != new.server.followers_max),
+    ("[server] tls", |old, new| old.server.tls != new.server.tls),
+    ("[server] callback", |old, new| old.server.callback != new.server.callback),
+    ("[store]", |old, new| old.store != new.store),
+    ("[limits]", |old, new| {
+        let of_all = |settings: &Settings| (settings.limits.tenants.otherwise.clone(), settings.limits.failures);
+        of_all(old) != of_all(new)
+    }),
+    ("[tenants.NAME]", |old, new| old.limits.tenants.own != new.limits.tenants.own),
+    ("[telemetry]", |old, new| old.telemetry != new.telemetry),
+];
+
+/// The settings that differ and that a reload cannot change.
 pub(crate) fn fixed_changes(before: &Settings, after: &Settings) -> Vec<&'static str> {
-    let (old, new) = (&before.server, &after.server);
-    let changes = [
-        ("[server] listen", old.listen != new.listen),
-        ("[server] request_head_max", old.request_head_max != new.request_head_max),
-        ("[server] request_body_max", old.request_body_max != new.request_body_max),
-        ("[server] connections_max", old.connections_max != new.connections_max),
-        ("[server] followers_max", old.followers_max != new.followers_max),
-        ("[server] tls", old.tls != new.tls),
-        ("[server] callback", old.callback != new.callback),
-        ("[auth]", before.auth != after.auth),
-        ("[store]", before.store != after.store),
-    ];
-    changes.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect()
+    FIXED.iter().filter_map(|(name, differs)| differs(before, after).then_some(*name)).collect()
 }
 
 impl Running {
@@ -108,11 +186,14 @@ impl Running {
     /// If something cannot be set up as configured.
     pub(crate) fn reload(&self, settings: &Settings) -> Result<(), Failure> {
         let front = front(settings)?;
+        let issuers = self.issuers.prepare(vouching(settings))?;
         // The last thing that can fail; and targets go first, so that no new route meets a target that is not there yet.
         self.engine.targets().replace(target_configs(settings))?;
+        issuers.take_effect();
         self.engine.replace_mounts(settings.mounts.clone());
         self.engine.replace_notice_rules(notice_rules(&settings.notices));
         self.engine.replace_configuration_hash(settings.work_hash());
+        self.server.replace_authentication(authentication(settings));
         self.server.replace_front(front);
         Ok(())
     }
@@ -154,14 +235,43 @@ impl Running {
                 serving.shutdown().await;
             }
         }
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
+        }
         self.store.close().await.map_err(Failure::Close)?;
         tracing::info!("stopped");
         Ok(())
     }
 }
 
+/// The way to the collector, if there is one.
+fn exporter(settings: &Settings) -> Result<Option<Exporter>, Failure> {
+    let instance = settings.store.node.as_ref().map(|node| node.name.as_str());
+    settings.telemetry.as_ref().map(|telemetry| Exporter::start(telemetry, instance)).transpose()
+}
+
 fn target_configs(settings: &Settings) -> Vec<TargetConfig> {
     settings.targets.values().map(|target| target.config.clone()).collect()
+}
+
+/// Those whose word counts about who a caller is.
+fn issuers(settings: &Settings, registry: &mut Registry) -> Result<Issuers, Failure> {
+    let metrics = identity::Metrics::default();
+    metrics.register(registry);
+    let issuers = Issuers::new(metrics);
+    issuers.replace(vouching(settings))?;
+    Ok(issuers)
+}
+
+fn vouching(settings: &Settings) -> identity::Config {
+    settings.auth.as_ref().map(|auth| auth.issuers.clone()).unwrap_or_default()
+}
+
+fn authentication(settings: &Settings) -> Authentication {
+    match &settings.auth {
+        None => Authentication::Loopback,
+        Some(auth) => Authentication::Credentials { tokens: auth.tokens.clone() },
+    }
 }
 
 fn front(settings: &Settings) -> Result<Front, Failure> {
@@ -182,6 +292,7 @@ fn engine_config(settings: &Settings, fingerprint_key: [u8; 32]) -> fanfold_engi
     fanfold_engine::Config {
         notices: notice_rules(&settings.notices),
         callback: settings.server.callback,
+        weights: settings.limits.tenants.map(|tenant| tenant.weight),
         ..fanfold_engine::Config::new(fingerprint_key)
     }
 }
@@ -213,12 +324,15 @@ fn notice_rules(settings: &NoticeSettings) -> NoticeRules {
     }
 }
 
-fn server_config(settings: &ServerSettings) -> ServerConfig {
+fn server_config(settings: &ServerSettings, limits: &LimitSettings) -> ServerConfig {
     ServerConfig {
         head_bytes_max: usize::try_from(settings.request_head_max).unwrap_or(usize::MAX),
         body_bytes_max: settings.request_body_max,
         connections_max: settings.connections_max,
         followers_max: settings.followers_max,
+        tenant_followers_max: limits.tenants.map(|tenant| tenant.followers_max.unwrap_or(usize::MAX)),
+        request_pace: limits.tenants.map(|tenant| tenant.requests),
+        failure_pace: limits.failures,
         // The end of requests is bounded by `Running::stop`, with what is left of the whole grace.
         shutdown_grace: settings.shutdown_grace.max(ANSWERS_END),
         ..ServerConfig::default()

@@ -82,6 +82,9 @@ pub(crate) enum Failure {
     /// The server answered, and things are not as they were asked to be.
     #[error("{0}")]
     NotAsAsked(&'static str),
+    /// What was asked about would be refused; why has been shown.
+    #[error("the request would be refused")]
+    WouldBeRefused,
     /// Some of several things were refused; each has been told.
     #[error("{refused} of {all} were not done")]
     NotAll {
@@ -135,6 +138,14 @@ pub(crate) enum Failure {
     /// A target cannot be set up as configured.
     #[error(transparent)]
     Target(#[from] fanfold_engine::target::BadTarget),
+
+    /// Somebody whose word is to count about callers cannot be set up as configured.
+    #[error(transparent)]
+    Issuer(#[from] fanfold_engine::identity::BadIssuer),
+    /// Traces cannot be sent as configured.
+    #[cfg(feature = "otlp")]
+    #[error("cannot send traces: {0}")]
+    Telemetry(#[source] fanfold_engine::target::BadTls),
     /// The engine cannot start.
     #[error("cannot start: {0}")]
     Engine(#[from] fanfold_engine::Error),
@@ -191,8 +202,10 @@ impl Failure {
             Self::Unreachable { .. } | Self::NoAnswer { .. } => Exit::Unreachable,
             Self::NotCompleted { .. } => Exit::NotCompleted,
             Self::NotFound(_) => Exit::NotFound,
-            Self::Refused { .. } => Exit::Refused,
+            Self::Refused { .. } | Self::WouldBeRefused => Exit::Refused,
             Self::NotAll { worst, .. } => *worst,
+            #[cfg(feature = "otlp")]
+            Self::Telemetry(_) => Exit::Failed,
             Self::Exists(_)
             | Self::Taken(_)
             | Self::Body { .. }
@@ -209,6 +222,7 @@ impl Failure {
             | Self::Listen { .. }
             | Self::Close(_)
             | Self::Target(_)
+            | Self::Issuer(_)
             | Self::Engine(_)
             | Self::Serve(_)
             | Self::Ended(_)

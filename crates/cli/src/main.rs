@@ -5,10 +5,20 @@ mod client;
 mod commands;
 mod config;
 mod demo;
+#[cfg(feature = "otlp")]
+mod described;
 mod exit;
 mod failure;
 mod opened;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_otlp.rs"]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
+mod process;
+#[cfg(test)]
+mod reference;
 mod story;
 mod telemetry;
 

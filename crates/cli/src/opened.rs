@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanfold_store::postgres::{self, Postgres};
 use fanfold_store::sqlite::{self, Sqlite};
-use fanfold_store::{Error, Nodes, Read, ReadAll, Store};
+use fanfold_store::{Error, Metrics, Nodes, Read, ReadAll, Store};
 
 use crate::config::{StoreSettings, StoreUrl};
 
@@ -70,6 +70,14 @@ impl OpenStore {
         match self {
             Self::Sqlite(_) => None,
             Self::Postgres(store) => Some(Arc::clone(store) as Arc<dyn Nodes>),
+        }
+    }
+
+    /// What it counts about its work.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        match self {
+            Self::Sqlite(store) => store.metrics(),
+            Self::Postgres(store) => store.metrics(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+pub(crate) use fanfold_core::story::{Tone, printable};
+
 use serde::Serialize;
 
 /// In which form data is printed.
@@ -12,21 +14,6 @@ pub(crate) enum Format {
     Table,
     /// For programs: what the server answers, as JSON.
     Json,
-}
-
-/// What a word means, which gives it its colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
-    /// As it should be: green.
-    Good,
-    /// It failed: red.
-    Bad,
-    /// Somebody should look: yellow.
-    Doubtful,
-    /// On its way: cyan.
-    Busy,
-    /// Nothing in particular: no colour.
-    Plain,
 }
 
 /// Whether a stream shows colours.
@@ -150,12 +137,7 @@ impl Cell {
     }
 }
 
-/// The text on one line, and without anything that a terminal would obey: some of it comes from clients and targets.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
-}
-
-/// As [`printable`], with its line breaks and tabs.
+/// The text without anything that a terminal would obey, but with its line breaks and tabs.
 pub(crate) fn printable_text(text: &str) -> String {
     let harmless = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
     text.chars().map(|letter| if harmless(letter) { letter } else { ' ' }).collect()

@@ -105,6 +105,16 @@ pub enum Slot {
     Before(StepIndex),
     /// The final response of the operation.
     Final,
+    /// The address that the client asked to be told at. It has no public form of its own; the record has that in an attribute.
+    Callback,
+    /// The address that the route's configuration had told, likewise.
+    Webhook,
+}
+
+impl Slot {
+    /// Those whose originals are needed after the end of the operation, for its notices and for a retry: they stay sealed until
+    /// it is purged.
+    pub const LASTING: [Self; 2] = [Self::Callback, Self::Webhook];
 }
 
 impl fmt::Display for Slot {
@@ -117,6 +127,8 @@ impl fmt::Display for Slot {
             Self::UndoAnswer(step) => write!(f, "undo/{step}/answer"),
             Self::Before(step) => write!(f, "step/{step}/before"),
             Self::Final => f.write_str("final"),
+            Self::Callback => f.write_str("callback"),
+            Self::Webhook => f.write_str("webhook"),
         }
     }
 }
@@ -134,6 +146,8 @@ impl FromStr for Slot {
         match text {
             "request" => return Ok(Self::Request),
             "final" => return Ok(Self::Final),
+            "callback" => return Ok(Self::Callback),
+            "webhook" => return Ok(Self::Webhook),
             _ => {}
         }
         let mut parts = text.split('/');
@@ -181,6 +195,8 @@ mod tests {
             Slot::UndoAnswer(step),
             Slot::Before(step),
             Slot::Final,
+            Slot::Callback,
+            Slot::Webhook,
         ] {
             assert_eq!(slot.to_string().parse(), Ok(slot));
         }

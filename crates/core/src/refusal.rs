@@ -85,8 +85,10 @@ pub enum Refusal {
         retry_after: Duration,
     },
     /// Too many requests of this caller.
-    #[error("too many requests")]
+    #[error("{detail}")]
     TooManyRequests {
+        /// Whose requests are counted, and how many there may be.
+        detail: String,
         /// When to try again.
         retry_after: Duration,
     },
@@ -120,6 +122,33 @@ fn crowd(waiting: Option<u64>) -> String {
 }
 
 impl Refusal {
+    /// There is no target of this id or name; also for one that the caller may not use.
+    pub(crate) fn no_target(named: &str) -> Self {
+        Self::NotFound { detail: format!("there is no target `{named}`") }
+    }
+
+    /// The word for it in metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotFound { .. } => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Unparsable { .. } => "unparsable",
+            Self::BadValue { .. } => "bad_value",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::HeadTooLarge { .. } => "head_too_large",
+            Self::KeyReused { .. } => "key_reused",
+            Self::Locked { .. } => "locked",
+            Self::NotPossible { .. } => "not_possible",
+            Self::Unavailable { .. } => "unavailable",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::StoreUnreachable { .. } => "store_unreachable",
+            Self::StoreFailing { .. } => "store_failing",
+            Self::Internal => "internal",
+        }
+    }
+
     /// The operation that stands in the way, where it is another one.
     pub(super) fn blocked_by(&self) -> Option<OperationId> {
         match self {
@@ -146,7 +175,7 @@ impl Refusal {
     pub(super) fn fields(&self) -> Headers {
         match self {
             Self::Unauthenticated => vec![("www-authenticate".to_owned(), "Bearer".to_owned())],
-            Self::Unavailable { retry_after, .. } | Self::TooManyRequests { retry_after } => {
+            Self::Unavailable { retry_after, .. } | Self::TooManyRequests { retry_after, .. } => {
                 vec![("retry-after".to_owned(), whole_seconds(*retry_after).to_string())]
             }
             Self::NotFound { .. }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use fanfold_core::dialect::{Acceptance as DialectAcceptance, Accepting, Mount, Refusal, dialect};
 use fanfold_core::plan::Plan;
 use fanfold_core::route::{Incoming, Issued, OperationRoute, seal};
-use fanfold_core::{Operation, OperationId, TenantId};
+use fanfold_core::{Access, Operation, OperationId, TenantId};
 use fanfold_store::{Acceptance, Accepted, Error as StoreError, IdempotencyKey};
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
 
 use crate::Engine;
 use crate::config::RouteCallback;
@@ -17,7 +18,8 @@ use crate::drain::LetIn;
 use crate::execute::sealed_form;
 use crate::fingerprint;
 use crate::given::{self, Given, RetryOf};
-use crate::notify::promise;
+use crate::lane::Lane;
+use crate::notify::{promise, take_out};
 
 /// When a client is told to try again that is refused because there is too much to do, or the server is stopping.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -25,8 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A request that a route accepts.
 #[derive(Debug)]
 pub struct AcceptRequest<'a> {
-    /// Whose operation it becomes.
-    pub tenant: TenantId,
+    /// Whose operation it becomes, and for which targets it may be.
+    pub access: &'a Access,
     /// The mount that the route lies under.
     pub mount: &'a Mount,
     /// The route.
@@ -48,16 +50,40 @@ pub struct AcceptOutcome {
     pub repeated: bool,
 }
 
+/// What a request becomes.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) id: OperationId,
+    pub(crate) plan: Plan,
+    pub(crate) key: Option<Key>,
+}
+
+/// An idempotency key, and who gave it.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) key: IdempotencyKey,
+    pub(crate) by_route: bool,
+}
+
+/// Where ids come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// They are issued.
+    New,
+    /// Something stands in their place, since nothing is recorded.
+    Placeholders,
+}
+
 /// What a request says by itself.
 #[derive(Debug)]
-struct Asked {
+pub(crate) struct Asked {
     /// In the way of its dialect.
     read: DialectAcceptance,
     /// The operation whose request it is, sent again.
     retry_of: Option<RetryOf>,
     fingerprint: [u8; 32],
     /// The client's own key.
-    idempotency: Option<IdempotencyKey>,
+    pub(crate) idempotency: Option<IdempotencyKey>,
 }
 
 impl Engine {
@@ -65,16 +91,23 @@ impl Engine {
     ///
     /// # Errors
     /// Why it was not accepted; nothing is recorded then, unless the refusal says that it may have been.
-    pub async fn accept(&self, mut request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
+    pub async fn accept(&self, request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
+        let (route, began) = (request.route, Instant::now());
+        let outcome = self.accept_or_refuse(request).await;
+        self.shared.metrics.answered(route, outcome.as_ref().map(|outcome| outcome.repeated), began.elapsed());
+        outcome
+    }
+
+    async fn accept_or_refuse(&self, mut request: AcceptRequest<'_>) -> Result<AcceptOutcome, Refusal> {
         let asked = self.asked(&mut request)?;
-        let tenant = request.tenant.clone();
+        let tenant = request.access.tenant.clone();
         let idempotency = asked.idempotency.clone();
         let outcome = self.accept_first(request, asked).await;
         self.unless_known(&tenant, idempotency.as_ref(), outcome).await
     }
 
     /// What a request says by itself, however things are now.
-    fn asked(&self, request: &mut AcceptRequest<'_>) -> Result<Asked, Refusal> {
+    pub(crate) fn asked(&self, request: &mut AcceptRequest<'_>) -> Result<Asked, Refusal> {
         let incoming = &mut request.incoming;
         let key = given::key(&incoming.headers)?;
         let retry_of = given::retry_of(&incoming.headers)?;
@@ -93,41 +126,74 @@ impl Engine {
 
     /// Accepts a request that has not been accepted before.
     async fn accept_first(&self, request: AcceptRequest<'_>, asked: Asked) -> Result<AcceptOutcome, Refusal> {
-        let shared = &self.shared;
-        let AcceptRequest { tenant, mount: _, route, callback, mut incoming, by } = request;
-        let Asked { read, retry_of, fingerprint, idempotency } = asked;
         let _let_in = self.let_in()?;
-        let now = shared.clock.now();
+        let now = self.shared.clock.now();
+        let (access, by) = (request.access, request.by.to_owned());
+        let Prepared { id, plan, key } = self.prepare(request, asked, Ids::New, now).await?;
+        let by_route = key.as_ref().is_some_and(|key| key.by_route);
+        let idempotency = key.map(|key| key.key);
+        let outcome =
+            self.record((id, access.tenant.clone(), plan), idempotency, now).await.map_err(
+                |refusal| match refusal {
+                    Refusal::KeyReused { first, by_route: _ } => Refusal::KeyReused { first, by_route },
+                    other => other,
+                },
+            )?;
+        note_retry(&outcome, &by);
+        Ok(outcome)
+    }
+
+    /// Works out what a request becomes that has not been accepted before; nothing is recorded.
+    pub(crate) async fn prepare(
+        &self,
+        request: AcceptRequest<'_>,
+        asked: Asked,
+        ids: Ids,
+        now: Timestamp,
+    ) -> Result<Prepared, Refusal> {
+        let AcceptRequest { access, mount: _, route, callback, mut incoming, by } = request;
+        let Asked { read, retry_of, fingerprint, idempotency } = asked;
         let given = self.given(&mut incoming.headers, now).await?;
-        if let Some(to) = read.notify.filter(|to| !shared.notices.load().permit(None, *to)) {
+        if let Some(to) = read.notify.filter(|to| !self.shared.notices.load().permit(None, *to)) {
             let detail = format!("{to} may not be notified; `[notices] allow` lists what may");
             return Err(Refusal::BadValue { detail });
         }
         let mut attributes = read.attributes;
         attributes.extend(given.attributes);
+        let of_client = idempotency.map(|key| Key { key, by_route: false });
         if let Some(wanted) = retry_of {
-            let plan = self.plan_again(&wanted, (&tenant, by), (route, incoming, &fingerprint), now).await?;
-            let given = Given { attributes, ..given };
-            return self.record_retry((tenant, by), plan, given, idempotency, now).await;
+            let plan = self.plan_again(&wanted, (access, by), (route, incoming, &fingerprint), now).await?;
+            let plan = self.as_given(plan, Given { attributes, ..given }, now);
+            return Ok(Prepared { id: self.id(ids), plan, key: of_client });
         }
-        let id = self.new_id();
+        let id = self.id(ids);
         let issued = Issued {
             operation: id,
-            resource_id: read.issues_resource_id.then(|| self.new_uuid()),
+            resource_id: read.issues_resource_id.then(|| self.resource_id(ids)),
             attributes,
             at: now,
             start_at: given.start_at,
         };
         let mut planned = route.plan(incoming, issued)?;
+        access.scope.check(&planned.plan)?;
         promise(callback, &mut planned.plan);
         planned.plan.fingerprint = Some(fingerprint::text(&fingerprint));
-        let by_route = idempotency.is_none();
-        let idempotency = idempotency.or_else(|| planned.dedupe.map(|key| IdempotencyKey { key, fingerprint }));
-        let recorded = self.record((id, tenant, planned.plan), idempotency, now).await;
-        recorded.map_err(|refusal| match refusal {
-            Refusal::KeyReused { first, by_route: _ } => Refusal::KeyReused { first, by_route },
-            other => other,
-        })
+        let of_route = planned.dedupe.map(|key| Key { key: IdempotencyKey { key, fingerprint }, by_route: true });
+        Ok(Prepared { id, plan: planned.plan, key: of_client.or(of_route) })
+    }
+
+    fn id(&self, ids: Ids) -> OperationId {
+        match ids {
+            Ids::New => self.new_id(),
+            Ids::Placeholders => OperationId::from_bytes([0; 16]),
+        }
+    }
+
+    fn resource_id(&self, ids: Ids) -> String {
+        match ids {
+            Ids::New => self.new_uuid(),
+            Ids::Placeholders => OperationId::from_bytes([0; 16]).to_string(),
+        }
     }
 
     /// Lets a request in that may become an operation. It is counted until it is answered, so that the server is not called
@@ -152,15 +218,16 @@ impl Engine {
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
         let shared = &self.shared;
-        let (plan, originals) = seal(plan);
-        let sealed = originals.iter().map(|(slot, original)| (*slot, sealed_form(original))).collect();
+        let (mut plan, originals) = seal(plan);
+        let sealed = originals.iter().map(|(slot, original)| (*slot, sealed_form(original)));
+        let sealed = sealed.chain(take_out(&mut plan)).collect();
         let operation = Operation::accepted(id, tenant, Arc::new(plan), now);
         let lock_key = operation.plan.lock.as_ref().map(|lock| lock.key.clone());
         let start_at = operation.plan.start_at;
         let acceptance = Acceptance {
             sealed,
             idempotency,
-            lane: dispatch::lane(&operation.plan),
+            lane: Lane::of(&operation).to_string(),
             owner: dialect(operation.plan.front.dialect).owner(&operation).map(str::to_owned),
             wake_at: Some(start_at.unwrap_or(now)),
             events: Vec::new(),
@@ -189,9 +256,9 @@ impl Engine {
             Accepted::LockQueueFull { waiting } => {
                 Err(Refusal::Locked { key: lock_key.unwrap_or_default(), holder: None, waiting: Some(waiting) })
             }
-            Accepted::TooManyWaiting => {
-                let detail = "as many operations as allowed have not ended yet".to_owned();
-                Err(Refusal::Unavailable { detail, retry_after: RETRY_AFTER })
+            Accepted::TooManyWaiting => Err(too_many("as many operations as allowed have not ended yet")),
+            Accepted::TooManyOfTenant => {
+                Err(too_many("as many operations of this tenant as allowed have not ended yet"))
             }
         }
     }
@@ -215,6 +282,10 @@ impl Engine {
 
     async fn ask_once(&self, acceptance: Acceptance) -> Result<Accepted, Refusal> {
         let shared = &self.shared;
+        let claimant = shared.claimant(&acceptance.operation.tenant);
+        let Ok(_turn) = timeout(shared.config.accepting_wait_max, shared.accepting.turn(&claimant)).await else {
+            return Err(too_many("more requests wait to be accepted than the store takes in time"));
+        };
         let term = shared.lease.term();
         let Some(asking) = shared.doubts.ask(acceptance.operation.id) else {
             let detail = "the store has left too many requests without an answer".to_owned();
@@ -280,6 +351,10 @@ impl Engine {
     }
 }
 
+fn too_many(detail: &str) -> Refusal {
+    Refusal::Unavailable { detail: detail.to_owned(), retry_after: RETRY_AFTER }
+}
+
 /// The store's error in the words of the refusal table.
 pub(crate) fn store_refusal(error: &StoreError) -> Refusal {
     let hint = if error.may_have_committed() { "; the request may have been accepted all the same" } else { "" };
@@ -302,6 +377,15 @@ pub(crate) fn store_refusal(error: &StoreError) -> Refusal {
         | StoreError::Key { .. } => {
             Refusal::StoreFailing { detail: format!("the store cannot record the request{hint}") }
         }
+    }
+}
+
+/// Logs a retry that was accepted just now.
+pub(crate) fn note_retry(outcome: &AcceptOutcome, by: &str) {
+    let operation = &outcome.operation;
+    if let Some(of) = operation.plan.retry_of.filter(|_| !outcome.repeated) {
+        let forced_by = operation.plan.front.attributes.get(fanfold_core::retry::FORCED_BY);
+        tracing::info!(operation.id = %operation.id, retry_of = %of, by, force = forced_by.is_some(), "an operation is retried");
     }
 }
 

@@ -29,7 +29,7 @@ pub enum AllowedHost {
 
 /// Addresses of this machine, of the networks around it, of no host at all, and of the services through which clouds tell
 /// their machines secrets. A name may lead to any of them, and 0.0.0.0/0 contains them: neither means them.
-const NOT_PUBLIC: [(IpAddr, u8); 33] = [
+const NOT_PUBLIC: [(IpAddr, u8); 41] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
@@ -37,7 +37,11 @@ const NOT_PUBLIC: [(IpAddr, u8); 33] = [
     v4([127, 0, 0, 0], 8),
     v4([168, 63, 129, 16], 32),
     v4([169, 254, 0, 0], 16),
+    v4([169, 254, 0, 23], 32),
+    v4([169, 254, 42, 42], 32),
     v4([169, 254, 169, 254], 32),
+    v4([169, 254, 170, 2], 32),
+    v4([169, 254, 170, 23], 32),
     v4([172, 16, 0, 0], 12),
     v4([192, 0, 0, 0], 24),
     v4([192, 0, 0, 192], 32),
@@ -52,17 +56,32 @@ const NOT_PUBLIC: [(IpAddr, u8); 33] = [
     v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
     v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96),
     v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
-    v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
+    v6([0x100, 0, 0, 0, 0, 0, 0, 0], 63),
     v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
     v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
     v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
+    v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128),
+    v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128),
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23], 128),
     v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
+/// Networks whose addresses have one of IPv4 in them, where that begins, in bits, and whether its bits are inverted: what is sent
+/// there reaches that one in the end, by a translator or a tunnel.
+const WITH_IPV4: [((IpAddr, u8), u8, bool); 6] = [
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), 96, false),
+    (v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96), 96, false),
+    (v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32), 96, false),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), 32, false),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), 96, true),
+    (v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), 16, false),
 ];
 
 const fn v4(octets: [u8; 4], bits: u8) -> (IpAddr, u8) {
@@ -80,7 +99,7 @@ impl AllowRule {
     pub fn permits(&self, name: Option<&str>, to: SocketAddr) -> bool {
         // An IPv4 address in IPv6 clothes is the IPv4 address.
         let ip = to.ip().to_canonical();
-        let mut around = NOT_PUBLIC.into_iter().filter(|(network, bits)| contains(*network, *bits, ip));
+        let mut around = around(ip);
         self.fits_port(to.port())
             && match &self.host {
                 AllowedHost::Network { address, bits } => {
@@ -116,6 +135,26 @@ impl AllowedHost {
             }
         }
     }
+}
+
+/// What makes an address one that is not public: the networks that it lies in, and for each IPv4 address in it those within which
+/// that one is not.
+fn around(ip: IpAddr) -> impl Iterator<Item = (IpAddr, u8)> {
+    let lies_in = |ip| NOT_PUBLIC.into_iter().filter(move |(network, bits)| contains(*network, *bits, ip));
+    let inner = WITH_IPV4.into_iter().filter(move |((network, bits), ..)| contains(*network, *bits, ip));
+    let inner = inner.flat_map(move |(_, begins, inverted)| {
+        let within = lies_in(IpAddr::V4(ipv4_at(ip, begins, inverted)));
+        within.map(move |(_, bits)| (ip, begins.saturating_add(bits)))
+    });
+    lies_in(ip).chain(inner)
+}
+
+/// The IPv4 address that begins at this bit of an address of IPv6.
+fn ipv4_at(ip: IpAddr, begins: u8, inverted: bool) -> Ipv4Addr {
+    let IpAddr::V6(ip) = ip else { return Ipv4Addr::UNSPECIFIED };
+    let bits = u128::from(ip).checked_shr(96_u32.saturating_sub(begins.into())).unwrap_or(0);
+    let low = u32::try_from(bits & u128::from(u32::MAX)).unwrap_or(0);
+    Ipv4Addr::from(if inverted { !low } else { low })
 }
 
 fn contains(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
@@ -175,6 +214,18 @@ mod tests {
             "[fd00:ec2::254]",
             "[::ffff:127.0.0.1]",
             "[64:ff9b::7f00:1]",
+            "[64:ff9b:1::7f00:1]",
+            "[2001:0:808:808::f7f7:f7f7]",
+            "[fd20:ce::254]",
+            "[fe80::a9fe:a9fe]",
+            "[::127.0.0.1]",
+            "169.254.170.2",
+            "100.64.0.1",
+            "198.18.0.1",
+            "203.0.113.1",
+            "240.0.0.1",
+            "[ff02::1]",
+            "[100:0:0:1::1]",
             "[2002:7f00:1::]",
             "[::ffff:0:7f00:1]",
             "[fec0::1]",
@@ -196,6 +247,27 @@ mod tests {
             "it is more than a neighbour"
         );
         assert!(network("169.254.169.254", 32, None).permits(None, to("169.254.169.254:80")));
+    }
+
+    #[test]
+    fn a_network_of_translated_addresses_opens_those_of_public_ones() {
+        let translated = |text: &str, bits, to: &str| network(text, bits, None).permits(None, to.parse().unwrap());
+        for (text, bits, public, inside) in [
+            ("64:ff9b::", 96, "[64:ff9b::808:808]:80", "[64:ff9b::7f00:1]:80"),
+            ("64:ff9b::", 32, "[64:ff9b:1::808:808]:80", "[64:ff9b:1::a9fe:a9fe]:80"),
+            ("2002::", 16, "[2002:808:808::1]:80", "[2002:c0a8:1::1]:80"),
+            ("2001::", 32, "[2001:0:808:808::f7f7:f7f7]:80", "[2001:0:808:808::f5ff:fffe]:80"),
+            ("2001::", 32, "[2001:0:808:808::f7f7:f7f7]:80", "[2001:0:a00:1::f7f7:f7f7]:80"),
+            ("::", 96, "[::808:808]:80", "[::7f00:1]:80"),
+            ("::ffff:0:0:0", 96, "[::ffff:0:808:808]:80", "[::ffff:0:a00:1]:80"),
+        ] {
+            assert!(translated(text, bits, public), "{text}/{bits} {public}");
+            assert!(!translated(text, bits, inside), "{text}/{bits} {inside}");
+        }
+        assert!(translated("64:ff9b::7f00:0", 104, "[64:ff9b::7f00:1]:80"), "it is named");
+        assert!(!translated("64:ff9b::a9fe:0", 112, "[64:ff9b::a9fe:a9fe]:80"), "it is more than a neighbour");
+        assert!(translated("::1", 128, "[::1]:80"));
+        assert!(!network("2000::", 3, None).permits(None, "[64:ff9b::808:808]:80".parse().unwrap()));
     }
 
     #[test]

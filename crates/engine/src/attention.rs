@@ -91,8 +91,8 @@ impl Engine {
     /// Answers what an open note about a running operation asks, and closes it with the same commit. Gives the operation.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such note; [`Error::WrongAnswer`] if it asks something else; [`Error::NotAsked`] if
-    /// it is closed, its operation has ended, or no answer closes it; [`Error::NotPossible`] if somebody else was faster; the
+    /// [`Error::NotFound`] if there is no such note; [`Error::NotAsked`] if it asks something else, is closed, its operation
+    /// has ended, or no answer closes it; [`Error::NotPossible`] if somebody else was faster; the
     /// store's errors.
     pub async fn resolve(
         &self,
@@ -110,7 +110,7 @@ impl Engine {
             return Err(Error::NotAsked(what_closes(&note)));
         }
         let event = answer.event(&note, by, remark).filter(|_| taken.contains(&answer));
-        let event = event.ok_or_else(|| Error::WrongAnswer(format!("this note takes one of: {}", listed(taken))))?;
+        let event = event.ok_or_else(|| Error::NotAsked(format!("this note takes one of: {}", listed(taken))))?;
         self.tell(note.operation, event).await
     }
 

@@ -5,19 +5,31 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfold_core::PerTenant;
+
 use crate::allow::AllowRule;
 use crate::lookup::{Resolve, SystemResolver};
 use crate::network::Network;
 use crate::receiver::{SigningSecret, WebhookUrl};
+use crate::span_sink::SpanSink;
 use crate::target::Tls;
+use crate::turns::Weight;
 
 /// The limits of the engine. Everything that could grow has one.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Operations in memory at once, over all lanes; the others wait in the store.
+    /// Operations in memory at once; the others wait in the store. One tenant alone leaves a fifth of it free.
     pub running_max: usize,
-    /// Operations in memory at once that call the same targets: one sick target must not take all the room.
+    /// Operations in memory at once that call the same targets: one sick target must not take all the room. One tenant alone
+    /// leaves a fifth of it free.
     pub lane_running_max: usize,
+    /// The share of each tenant, in proportion to those of others, of the room in memory, of the permits of targets, and of
+    /// acceptances under way.
+    pub weights: PerTenant<Weight>,
+    /// Acceptances that the store is asked for at once; further ones wait for their turn, tenant by tenant.
+    pub accepting_max: usize,
+    /// How long they wait at the most; then they are refused.
+    pub accepting_wait_max: Duration,
     /// Operations at the most whose acceptance could not be answered, and that have not been looked for yet (G1); while there
     /// are as many, nothing is accepted.
     pub doubtful_max: usize,
@@ -38,6 +50,8 @@ pub struct Config {
     pub resolver: Arc<dyn Resolve>,
     /// What lower `msf` controllers are told to notify of the ends of their operations; `None`: they are only asked.
     pub callback: Option<SocketAddrV4>,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<Arc<dyn SpanSink>>,
     /// The network that notices go over; `None`: the machine's own. Targets bring theirs along.
     pub network: Option<Arc<dyn Network>>,
     /// The key of idempotency fingerprints; the same over restarts.
@@ -50,6 +64,9 @@ impl Config {
         Self {
             running_max: 16_384,
             lane_running_max: 2_048,
+            weights: PerTenant::default(),
+            accepting_max: 256,
+            accepting_wait_max: Duration::from_secs(10),
             doubtful_max: 4_096,
             ended_max: 4_096,
             park_after: Duration::from_secs(60),
@@ -58,6 +75,7 @@ impl Config {
             retention_every: Duration::from_secs(60),
             notices: NoticeRules::default(),
             resolver: Arc::new(SystemResolver),
+            traces: None,
             callback: None,
             network: None,
             fingerprint_key,

@@ -1,32 +1,22 @@
-//! Takes operations from the store into memory: those that are due, lane by lane, as far as there is room. It is woken when
-//! something becomes due, and looks by itself every few seconds, so that nothing depends on being told.
+//! Takes operations from the store into memory: those that are due, lane by lane, as far as there is room. Tenants take turns.
+//! It is woken when something becomes due, and looks by itself every few seconds, so that nothing depends on being told.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::{Operation, OperationId, Plan};
+use fanfold_core::{Operation, OperationId};
 use fanfold_store::Error;
+use jiff::Timestamp;
 use tokio::task::JoinError;
+use tracing::Instrument as _;
 
 use crate::doubts::Canceling;
 use crate::execute::Actor;
+use crate::lane::Lane;
 use crate::members::Term;
 use crate::residents::{Bounds, Command};
 use crate::shared::Shared;
-
-/// The longest name of a lane, in octets; a longer list of targets is named by its hash.
-const LANE_NAME_MAX: usize = 200;
-
-/// The lane of a plan: operations that call the same targets wait for each other, and for nobody else.
-pub(crate) fn lane(plan: &Plan) -> String {
-    let names: Vec<&str> = plan.steps.iter().map(|step| step.target.as_str()).collect();
-    let name = names.join(",");
-    if name.len() <= LANE_NAME_MAX {
-        return name;
-    }
-    use sha2::{Digest as _, Sha256};
-    Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Runs until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -53,25 +43,28 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// Takes up what is due, and tells how long there is nothing more to do.
 async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
     let (now, term) = (shared.clock.now(), shared.lease.term());
-    for lane in shared.store.lanes(now).await? {
-        let (room, running) = shared.residents.room(&lane, shared.bounds());
-        if room == 0 {
-            shared.residents.await_room();
-            continue;
+    let mut by_targets: BTreeMap<String, Vec<Lane>> = BTreeMap::new();
+    for name in shared.store.lanes(now).await? {
+        let lane = Lane::named(&name);
+        by_targets.entry(lane.targets.clone()).or_default().push(lane);
+    }
+    for lanes in by_targets.into_values() {
+        let mut waiting = Vec::new();
+        for lane in lanes {
+            waiting.extend(due(shared, &lane, now).await?.map(|due| (lane, due)));
         }
-        // Those in memory stay due in the store, so that they are found again if the process ends.
-        let due = shared.store.due(&lane, now, room + running).await?;
-        if due.len() == room + running {
-            shared.residents.await_room();
-        }
-        let is_free = |id: &OperationId| !shared.residents.is_running(*id) && !shared.doubts.hold_back(*id);
-        let waiting = due.into_iter().filter(is_free).take(room);
-        for id in waiting.collect::<Vec<_>>() {
-            match shared.store.operation(id).await {
-                Ok(Some(operation)) => take_up(shared, Arc::new(operation), term),
-                Ok(None) => {}
-                Err(error) => tracing::error!(operation.id = %id, %error, "cannot read an operation that is due"),
+        // Lane after lane the first would take the room that all of them have been found.
+        while !waiting.is_empty() {
+            for (lane, due) in &mut waiting {
+                for id in due.drain(..due.len().min(turn(shared, lane))) {
+                    read_and_take_up(shared, id, term).await;
+                }
+                if shared.residents.room(lane, shared.bounds(&lane.tenant)).0 == 0 && !due.is_empty() {
+                    shared.residents.await_room();
+                    due.clear();
+                }
             }
+            waiting.retain(|(_, due)| !due.is_empty());
         }
     }
     let next = shared.store.next_wake(now).await?;
@@ -79,12 +72,41 @@ async fn sweep(shared: &Arc<Shared>) -> Result<Duration, Error> {
     Ok(until_next.unwrap_or(shared.config.sweep_every).min(shared.config.sweep_every))
 }
 
+/// What is due in a lane and not in memory, as much as there is room for; `None` if there is none.
+async fn due(shared: &Shared, lane: &Lane, now: Timestamp) -> Result<Option<VecDeque<OperationId>>, Error> {
+    let (room, running) = shared.residents.room(lane, shared.bounds(&lane.tenant));
+    if room == 0 {
+        shared.residents.await_room();
+        return Ok(None);
+    }
+    // Those in memory stay due in the store, so that they are found again if the process ends.
+    let due = shared.store.due(&lane.to_string(), now, room + running).await?;
+    if due.len() == room + running {
+        shared.residents.await_room();
+    }
+    let is_free = |id: &OperationId| !shared.residents.is_running(*id) && !shared.doubts.hold_back(*id);
+    Ok(Some(due.into_iter().filter(is_free).take(room).collect()))
+}
+
+/// How many of a lane go before those of another tenant.
+fn turn(shared: &Shared, lane: &Lane) -> usize {
+    shared.config.weights.of(&lane.tenant).turns()
+}
+
+async fn read_and_take_up(shared: &Arc<Shared>, id: OperationId, term: Term) {
+    match shared.store.operation(id).await {
+        Ok(Some(operation)) => take_up(shared, Arc::new(operation), term),
+        Ok(None) => {}
+        Err(error) => tracing::error!(operation.id = %id, %error, "cannot read an operation that is due"),
+    }
+}
+
 /// Takes an operation, read in this term, into memory and begins to carry it out, unless it is there already or there is no room.
 pub(crate) fn take_up(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term) {
     if shared.is_stopping() || operation.end().is_some() || shared.doubts.hold_back(operation.id) {
         return;
     }
-    if let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), shared.bounds()) {
+    if let Some(entry) = shared.residents.enter(&operation, shared.bounds(&operation.tenant)) {
         let actor = Actor::new(Arc::clone(shared), operation, term, (entry.place, entry.inbox));
         begin(shared, actor);
     }
@@ -92,8 +114,7 @@ pub(crate) fn take_up(shared: &Arc<Shared>, operation: Arc<Operation>, term: Ter
 
 /// Takes an operation into memory whose acceptance could not be answered, to cancel it before anything else.
 pub(crate) fn take_up_to_cancel(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term, canceling: Canceling) {
-    let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
-    let Some(entry) = shared.residents.enter(&operation, &lane(&operation.plan), bounds) else { return };
+    let Some(entry) = shared.residents.enter(&operation, Bounds::NONE) else { return };
     let actor = Actor::new(Arc::clone(shared), operation, term, (entry.place, entry.inbox));
     begin(shared, actor.canceled_by(canceling));
 }
@@ -102,10 +123,8 @@ pub(crate) fn take_up_to_cancel(shared: &Arc<Shared>, operation: Arc<Operation>,
 /// is no room it leaves again once it has answered, and is due in the store as far as there is something to do. `false` if the
 /// operation came into memory meanwhile: then it is to be told where it is.
 pub(crate) fn take_up_to_tell(shared: &Arc<Shared>, operation: Arc<Operation>, term: Term, command: Command) -> bool {
-    let bounds = Bounds { running_max: usize::MAX, lane_running_max: usize::MAX };
-    let lane = lane(&operation.plan);
-    let has_room = shared.residents.room(&lane, shared.bounds()).0 > 0;
-    let Some(entry) = shared.residents.enter(&operation, &lane, bounds) else { return false };
+    let has_room = shared.residents.room(&Lane::of(&operation), shared.bounds(&operation.tenant)).0 > 0;
+    let Some(entry) = shared.residents.enter(&operation, Bounds::NONE) else { return false };
     // It is in the inbox before the task begins, so that the task does not end without it.
     if entry.sender.try_send(command).is_err() {
         return false;
@@ -128,13 +147,15 @@ fn begin(shared: &Arc<Shared>, actor: Actor) {
     if shared.lease.is_over(actor.term()) {
         return;
     }
-    let task = actors.spawn(async move {
+    let in_logs = actor.in_logs();
+    let living = async move {
         let left = actor.run().await;
         // The lock may have been granted in the moment between the last look at it and leaving the memory.
         if ended.residents.take_awaited() || (left.queues_for_lock() && holds_lock(&ended, &left).await) {
             ended.wake_dispatcher();
         }
-    });
+    };
+    let task = actors.spawn(living.instrument(in_logs));
     shared.residents.attach(id, task);
     // What has ended already is taken out, so that the set does not grow.
     while let Some(ended) = actors.try_join_next() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
-use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName};
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName, TenantId};
 use fanfold_store::{Epoch, Error as StoreError, Hold, Node, NoticeId, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,7 +15,8 @@ use crate::members::{Lease, Members};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::target::Targets;
-use crate::{Error, Membership, dispatch, hold, membership, notify, patrol, settle, tell, upkeep};
+use crate::turns::Claimant;
+use crate::{Error, Membership, dispatch, hold, membership, notify, patrol, settle, tell, traces, upkeep};
 
 /// A running engine; cheap to clone.
 #[derive(Clone)]
@@ -76,6 +77,7 @@ impl Engine {
         services.spawn(notify::run(Arc::clone(&shared)));
         services.spawn(patrol::run(Arc::clone(&shared), Jumps::from(shared.clock.now())));
         services.spawn(upkeep::run(Arc::clone(&shared)));
+        services.spawn(traces::run(Arc::clone(&shared)));
         Ok(Self { shared, services: Arc::new(tokio::sync::Mutex::new(services)) })
     }
 
@@ -94,6 +96,11 @@ impl Engine {
     pub fn nodes(&self) -> Option<(Epoch, Vec<Node>)> {
         let members = self.shared.members.as_ref()?;
         Some((self.shared.lease.term().epoch(), members.seen()))
+    }
+
+    /// Whom something is done for: a tenant, and its share.
+    pub fn claimant(&self, tenant: &TenantId) -> Claimant {
+        self.shared.claimant(tenant)
     }
 
     /// Operations in memory now.
@@ -249,6 +256,7 @@ impl Engine {
         };
         // Running out of time is what the return value tells.
         drop(tokio::time::timeout(grace, ended).await);
+        self.shared.traces.told().await;
         self.services.lock().await.shutdown().await;
         if let Some(members) = &self.shared.members {
             membership::leave(&self.shared, members).await;

@@ -11,12 +11,8 @@ pub enum Error {
     /// Not in the operation's present state.
     #[error(transparent)]
     NotPossible(#[from] IllegalEvent),
-    /// What was said does not fit what was asked: an answer that a note does not take, a deadline that is not later. It tells
-    /// what would fit.
-    #[error("{0}")]
-    WrongAnswer(String),
-    /// Nothing of the kind is asked now: a note that takes no answer, or is not to be acknowledged yet; a deadline that does not
-    /// run. It tells what is waited for.
+    /// Nothing of the kind is asked now: a note that takes no answer, or others, or is not to be acknowledged yet; a deadline that
+    /// does not run, or is later already. It tells what is waited for, and what would fit.
     #[error("{0}")]
     NotAsked(String),
     /// The operation is being changed too quickly, or its changes cannot be recorded at the moment; try again.

@@ -26,7 +26,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotAsked`] if there is no deadline to move: the operation has not begun, the deadline has passed, forward work
-    /// is over; [`Error::WrongAnswer`] if the time is not later; [`Error::NotFound`]; the store's errors.
+    /// is over; or if the time is not later, or too far ahead; [`Error::NotFound`]; the store's errors.
     pub async fn extend(&self, id: OperationId, extension: Extension, by: String) -> Result<Arc<Operation>, Error> {
         let operation = self.operation(id).await?.ok_or(Error::NotFound)?;
         let now = self.shared.clock.now();
@@ -36,15 +36,15 @@ impl Engine {
             Extension::By(span) => later(present, span),
         };
         if until > later(now, AHEAD_MAX) {
-            return Err(Error::WrongAnswer("a deadline is at the most 366 days ahead".to_owned()));
+            return Err(Error::NotAsked("a deadline is at the most 366 days ahead".to_owned()));
         }
         if until <= now {
-            return Err(Error::WrongAnswer(format!("{until} has passed already; a deadline is moved to a later time")));
+            return Err(Error::NotAsked(format!("{until} has passed already; a deadline is moved to a later time")));
         }
         if until < present {
             let detail =
                 format!("{until} is earlier than the present deadline, {present}; a deadline is only moved to later");
-            return Err(Error::WrongAnswer(detail));
+            return Err(Error::NotAsked(detail));
         }
         self.tell(id, Event::DeadlineExtended { by, until }).await
     }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fanfold_core::dialect::Refusal;
-use fanfold_core::message::header;
 use fanfold_core::route::CALLBACK;
+use fanfold_core::trace::{TRACEPARENT, TRACESTATE, TRACESTATE_MAX, TraceContext};
 use fanfold_core::{Headers, OperationId};
 use jiff::Timestamp;
 
 use crate::Engine;
-use crate::execute::{TRACE_ATTRIBUTE, trace_of};
 use crate::notify::{CALLBACK_ATTRIBUTE, allowed_callback};
 use crate::receiver::WebhookUrl;
 
@@ -33,9 +32,12 @@ impl Engine {
     /// Reads them, and checks that the client may have told whom it names. What stays among the headers is what may be shown.
     pub(crate) async fn given(&self, headers: &mut Headers, now: Timestamp) -> Result<Given, Refusal> {
         let start_at = only(headers, "Fanfold-Start-At")?.map(|text| start_at(text, now)).transpose()?;
-        let trace = header(headers, "traceparent").filter(|trace| trace_of(trace).is_some()).map(str::to_owned);
+        // Of two nobody could say which one counts; then there is none.
+        let trace = only(headers, TRACEPARENT).ok().flatten();
+        let trace = trace.filter(|trace| TraceContext::read(trace).is_some()).map(str::to_owned);
+        let state = trace.as_ref().and_then(|_| trace_state(headers));
         let callback = self.callback(headers).await?.map(|callback| callback.text());
-        let attributes = [(CALLBACK_ATTRIBUTE, callback), (TRACE_ATTRIBUTE, trace)].into_iter();
+        let attributes = [(CALLBACK_ATTRIBUTE, callback), (TRACEPARENT, trace), (TRACESTATE, state)].into_iter();
         let attributes = attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         Ok(Given { start_at, attributes })
     }
@@ -49,6 +51,14 @@ impl Engine {
         }
         Ok(Some(callback))
     }
+}
+
+/// What tracing systems say to each other, which may come in several fields. What is too long is left out as a whole, as the
+/// specification allows it.
+fn trace_state(headers: &Headers) -> Option<String> {
+    let fields = headers.iter().filter(|(name, _)| name == TRACESTATE).map(|(_, value)| value.trim());
+    let state = fields.filter(|field| !field.is_empty()).collect::<Vec<_>>().join(",");
+    (!state.is_empty() && state.len() <= TRACESTATE_MAX).then_some(state)
 }
 
 /// The idempotency key that a client gives. Other than the rest it says nothing about how things are now, so it is read first.

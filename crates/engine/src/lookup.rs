@@ -27,8 +27,8 @@ pub(crate) const FOR_TARGETS_MAX: usize = 128;
 pub(crate) const FOR_ONE_TARGET_MAX: usize = 8;
 
 /// The longest name of a host, in octets, and the longest part of it between two dots (RFC 1035, section 2.3.4).
-const NAME_BYTES_MAX: usize = 253;
-const LABEL_BYTES_MAX: usize = 63;
+pub(crate) const NAME_BYTES_MAX: usize = 253;
+pub(crate) const LABEL_BYTES_MAX: usize = 63;
 
 /// What is found for a name.
 pub type Resolved<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;

@@ -10,15 +10,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::operation::{Gate, Leg, Purpose, Timer, Work};
+use fanfold_core::operation::{Gate, Leg, Timer, Work};
 use fanfold_core::{Operation, OperationId, Revision, StepIndex};
 use fanfold_store::Error;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::clock::Jumps;
-use crate::dispatch::{self, lane};
+use crate::dispatch;
 use crate::drain::Search;
+use crate::lane::Lane;
 use crate::members::Term;
 use crate::residents::ThrownOut;
 use crate::shared::Shared;
@@ -162,7 +163,7 @@ async fn stuck(shared: &Arc<Shared>, id: OperationId) -> Result<Option<Arc<Opera
     if operation.end().is_some() || shared.residents.is_running(id) {
         return Ok(None);
     }
-    let (room, _) = shared.residents.room(&lane(&operation.plan), shared.bounds());
+    let (room, _) = shared.residents.room(&Lane::of(&operation), shared.bounds(&operation.tenant));
     let is_stuck = room > 0 && is_due(shared, &operation, now).await?;
     Ok(is_stuck.then(|| Arc::new(operation)))
 }
@@ -199,7 +200,7 @@ fn is_stuck_in_memory(shared: &Shared, operation: &Operation, now: Timestamp) ->
         Work::Compose => true,
         Work::Wait { until, .. } => until <= now,
         Work::Send { step, leg, .. } => is_left(step, leg),
-        Work::Read { step, purpose, .. } => is_left(step, reading_leg(purpose)),
+        Work::Read { step, purpose, .. } => is_left(step, purpose.leg()),
         // A poll rests in between, and the time of the lower operation is another piece of work; but none of it passes while
         // the poll waits for its target.
         Work::Follow { step, leg } => operation.due_gate(step, leg).is_some() && is_left(step, leg),
@@ -207,13 +208,6 @@ fn is_stuck_in_memory(shared: &Shared, operation: &Operation, now: Timestamp) ->
         Work::Dispatch | Work::AwaitLock | Work::AwaitPerson { .. } | Work::CancelLower { .. } => false,
     });
     of_work || operation.calling().into_iter().any(|(step, leg)| is_left(step, leg))
-}
-
-fn reading_leg(purpose: Purpose) -> Leg {
-    match purpose {
-        Purpose::Before | Purpose::After => Leg::Forward,
-        Purpose::Compare | Purpose::Settle => Leg::Undo,
-    }
 }
 
 /// Whether nobody waits for the target's permits of this kind, or has one.

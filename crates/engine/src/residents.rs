@@ -1,12 +1,15 @@
-//! The operations that are in memory: those being carried out, by lane, and those that ended lately. Also who is waiting for
-//! an operation to change.
+//! The operations that are in memory: those being carried out, by what they call, and those that ended lately. Also who is
+//! waiting for an operation to change.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanfold_core::{Event, IllegalEvent, Operation, OperationId, Revision};
+use fanfold_core::{Event, IllegalEvent, Operation, OperationId, Revision, TenantId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
+
+use crate::lane::Lane;
+use crate::turns::{Weight, room};
 
 /// How many messages an operation in memory lets queue up before senders wait.
 pub(crate) const INBOX_MAX: usize = 64;
@@ -30,7 +33,9 @@ pub(crate) struct Residents {
 #[derive(Debug, Default)]
 struct State {
     running: HashMap<OperationId, Resident>,
-    lanes: HashMap<Arc<str>, usize>,
+    all: Occupied,
+    /// By the targets that they call.
+    by_targets: HashMap<Arc<str>, Occupied>,
     ended: HashMap<OperationId, Arc<Operation>>,
     ended_order: VecDeque<OperationId>,
     followers: HashMap<OperationId, watch::Sender<u64>>,
@@ -38,9 +43,42 @@ struct State {
     awaited: bool,
 }
 
+/// How many places are taken, and by whom.
+#[derive(Debug, Default)]
+struct Occupied {
+    all: usize,
+    by_tenant: HashMap<TenantId, usize>,
+}
+
+impl Occupied {
+    /// How many more places a tenant may take of `max`.
+    fn room(&self, tenant: &TenantId, weight: Weight, max: usize) -> usize {
+        room(self.of(tenant), max.saturating_sub(self.all), weight)
+    }
+
+    fn of(&self, tenant: &TenantId) -> usize {
+        self.by_tenant.get(tenant).copied().unwrap_or(0)
+    }
+
+    fn enter(&mut self, tenant: &TenantId) {
+        self.all += 1;
+        *self.by_tenant.entry(tenant.clone()).or_default() += 1;
+    }
+
+    fn leave(&mut self, tenant: &TenantId) {
+        self.all -= 1;
+        if let Some(count) = self.by_tenant.get_mut(tenant) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_tenant.remove(tenant);
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Resident {
-    lane: Arc<str>,
+    targets: Arc<str>,
     inbox: mpsc::Sender<Command>,
     /// The latest recorded state.
     recorded: Arc<Operation>,
@@ -91,26 +129,26 @@ impl Residents {
     }
 
     /// Takes an operation into memory, unless it is there already or a bound is reached.
-    pub(crate) fn enter(self: &Arc<Self>, operation: &Arc<Operation>, lane: &str, bounds: Bounds) -> Option<Entry> {
+    pub(crate) fn enter(self: &Arc<Self>, operation: &Arc<Operation>, bounds: Bounds) -> Option<Entry> {
+        let lane = Lane::of(operation);
         let mut state = self.state();
-        let in_lane = state.lanes.get(lane).copied().unwrap_or(0);
-        let full = state.running.len() >= bounds.running_max || in_lane >= bounds.lane_running_max;
         if state.running.contains_key(&operation.id) {
             return None;
         }
-        if full {
+        if state.room(&lane, bounds) == 0 {
             state.awaited = true;
             return None;
         }
-        let lane: Arc<str> = match state.lanes.get_key_value(lane) {
-            Some((name, _)) => Arc::clone(name),
-            None => Arc::from(lane),
+        let targets: Arc<str> = match state.by_targets.get_key_value(lane.targets.as_str()) {
+            Some((targets, _)) => Arc::clone(targets),
+            None => Arc::from(lane.targets),
         };
-        *state.lanes.entry(Arc::clone(&lane)).or_default() += 1;
+        state.by_targets.entry(Arc::clone(&targets)).or_default().enter(&lane.tenant);
+        state.all.enter(&lane.tenant);
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let recorded = Arc::clone(operation);
         let resident = Resident {
-            lane,
+            targets,
             inbox: inbox.clone(),
             recorded,
             task: None,
@@ -134,11 +172,10 @@ impl Residents {
     }
 
     /// How many more operations of a lane may come into memory, and how many of it are there.
-    pub(crate) fn room(&self, lane: &str, bounds: Bounds) -> (usize, usize) {
+    pub(crate) fn room(&self, lane: &Lane, bounds: Bounds) -> (usize, usize) {
         let state = self.state();
-        let in_lane = state.lanes.get(lane).copied().unwrap_or(0);
-        let room = bounds.running_max.saturating_sub(state.running.len());
-        (room.min(bounds.lane_running_max.saturating_sub(in_lane)), in_lane)
+        let in_lane = state.by_targets.get(lane.targets.as_str()).map_or(0, |occupied| occupied.of(&lane.tenant));
+        (state.room(lane, bounds), in_lane)
     }
 
     pub(crate) fn is_running(&self, id: OperationId) -> bool {
@@ -285,22 +322,41 @@ impl Residents {
     }
 }
 
-/// How many operations may be in memory.
+impl State {
+    fn room(&self, lane: &Lane, bounds: Bounds) -> usize {
+        let Lane { targets, tenant } = lane;
+        let in_all = self.all.room(tenant, bounds.weight, bounds.running_max);
+        let nothing = Occupied::default();
+        let occupied = self.by_targets.get(targets.as_str()).unwrap_or(&nothing);
+        in_all.min(occupied.room(tenant, bounds.weight, bounds.lane_running_max))
+    }
+}
+
+/// How many operations may be in memory, of all tenants: in all, and of those that call the same targets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) running_max: usize,
     pub(crate) lane_running_max: usize,
+    /// That of the tenant at hand.
+    pub(crate) weight: Weight,
+}
+
+impl Bounds {
+    /// None: somebody waits for an answer.
+    pub(crate) const NONE: Self =
+        Self { running_max: usize::MAX, lane_running_max: usize::MAX, weight: Weight::HEAVIEST };
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.residents.state();
-        if let Some(resident) = state.running.remove(&self.id)
-            && let Some(count) = state.lanes.get_mut(&resident.lane)
-        {
-            *count -= 1;
-            if *count == 0 {
-                state.lanes.remove(&resident.lane);
+        let Some(resident) = state.running.remove(&self.id) else { return };
+        let tenant = &resident.recorded.tenant;
+        state.all.leave(tenant);
+        if let Some(occupied) = state.by_targets.get_mut(&resident.targets) {
+            occupied.leave(tenant);
+            if occupied.all == 0 {
+                state.by_targets.remove(&resident.targets);
             }
         }
     }
@@ -318,8 +374,8 @@ mod tests {
         let operation = Arc::new(fixtures::acceptance(1, fixtures::at(0), fixtures::plan()).operation);
         let (id, revision) = (operation.id, operation.revision);
         assert_eq!(residents.throw_out(id, revision), ThrownOut::WasNotThere);
-        let bounds = Bounds { running_max: 1, lane_running_max: 1 };
-        let entry = residents.enter(&operation, "lane", bounds).unwrap();
+        let bounds = Bounds { running_max: 1, lane_running_max: 1, weight: Weight::default() };
+        let entry = residents.enter(&operation, bounds).unwrap();
         let mut tasks = tokio::task::JoinSet::new();
         residents.attach(id, tasks.spawn(std::future::pending::<()>()));
         // Its commit has begun: thrown out now, it would leave an attempt behind that was never made.

@@ -7,21 +7,21 @@ use std::sync::Arc;
 use fanfold_core::dialect::{Bodies, Refusal, View};
 use fanfold_core::operation::Status;
 use fanfold_core::route::{Incoming, Issued, OperationRoute};
-use fanfold_core::{Headers, Operation, OperationId, Plan, TenantId, retry};
+use fanfold_core::{Access, Headers, Operation, OperationId, Plan, TenantId, retry};
 use fanfold_store::{Filter, IdempotencyKey, Page};
 use jiff::Timestamp;
 
 use crate::Engine;
-use crate::accept::{AcceptOutcome, store_refusal};
+use crate::accept::{AcceptOutcome, note_retry, store_refusal};
 use crate::fingerprint;
 use crate::given::{self, Given, RetryOf};
-use crate::notify::promise;
+use crate::notify::{promise, put_back};
 
 /// Who wants what to be retried.
 #[derive(Debug)]
 pub struct RetryRequest<'a> {
-    /// Who asks, as whom the operation is to belong to.
-    pub tenant: TenantId,
+    /// Whose operations whoever asks sees; the retry belongs to the same.
+    pub access: &'a Access,
     /// The operation.
     pub id: OperationId,
     /// Whether those targets are called again too of which it is not known whether they are in the requested state.
@@ -47,7 +47,7 @@ impl Engine {
         let wanted = RetryOf { id: request.id, force: request.force };
         let fingerprint = fingerprint::of_retry(&self.shared.config.fingerprint_key, &wanted, None);
         let idempotency = given::key(&request.headers)?.map(|key| IdempotencyKey { key, fingerprint });
-        let tenant = request.tenant.clone();
+        let tenant = request.access.tenant.clone();
         let outcome = self.retry_first(request, idempotency.clone()).await;
         // Also where what was retried has been deleted meanwhile: the retry has not.
         self.unless_known(&tenant, idempotency.as_ref(), outcome).await
@@ -59,40 +59,42 @@ impl Engine {
         request: RetryRequest<'_>,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<AcceptOutcome, Refusal> {
-        let RetryRequest { tenant, id, force, by, mut headers } = request;
+        let RetryRequest { access, id, force, by, mut headers } = request;
         // Whose it is comes before what can be done with it.
-        let operation = self.to_retry(&tenant, id).await?;
+        let operation = self.to_retry(access, id).await?;
         let _let_in = self.let_in()?;
         let now = self.shared.clock.now();
         let given = self.given(&mut headers, now).await?;
         let plan = self.plan_retry(&operation, force.then_some(by), None).await?;
-        self.record_retry((tenant, by), plan, given, idempotency, now).await
+        self.record_retry((access.tenant.clone(), by), plan, given, idempotency, now).await
     }
 
     /// Records a retry; what was given with its request is of this request, and not of the accepted one.
-    pub(crate) async fn record_retry(
+    async fn record_retry(
         &self,
         (tenant, by): (TenantId, &str),
-        mut plan: Plan,
+        plan: Plan,
         given: Given,
         idempotency: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
-        plan.start_at = given.start_at.filter(|start_at| *start_at > now);
-        plan.front.attributes.extend(given.attributes);
-        promise(self.shared.notices.load().callbacks.get(&plan.route), &mut plan);
+        let plan = self.as_given(plan, given, now);
         let outcome = self.record((self.new_id(), tenant, plan), idempotency, now).await?;
-        let operation = &outcome.operation;
-        if let Some(of) = operation.plan.retry_of.filter(|_| !outcome.repeated) {
-            let forced_by = operation.plan.front.attributes.get(retry::FORCED_BY);
-            tracing::info!(operation.id = %operation.id, retry_of = %of, by, force = forced_by.is_some(), "an operation is retried");
-        }
+        note_retry(&outcome, by);
         Ok(outcome)
     }
 
-    async fn to_retry(&self, tenant: &TenantId, id: OperationId) -> Result<Arc<Operation>, Refusal> {
+    /// The plan of a retry with what was given with its request.
+    pub(crate) fn as_given(&self, mut plan: Plan, given: Given, now: Timestamp) -> Plan {
+        plan.start_at = given.start_at.filter(|start_at| *start_at > now);
+        plan.front.attributes.extend(given.attributes);
+        promise(self.shared.notices.load().callbacks.get(&plan.route), &mut plan);
+        plan
+    }
+
+    async fn to_retry(&self, access: &Access, id: OperationId) -> Result<Arc<Operation>, Refusal> {
         let operation = self.operation(id).await.map_err(|error| unreadable(id, &error))?;
-        let operation = operation.filter(|operation| operation.tenant == *tenant);
+        let operation = operation.filter(|operation| access.sees(operation));
         operation.ok_or_else(|| Refusal::NotFound { detail: "there is no such operation".to_owned() })
     }
 
@@ -101,11 +103,11 @@ impl Engine {
     pub(crate) async fn plan_again(
         &self,
         wanted: &RetryOf,
-        (tenant, by): (&TenantId, &str),
+        (access, by): (&Access, &str),
         (route, incoming, fingerprint): (&OperationRoute, Incoming, &[u8; 32]),
         at: Timestamp,
     ) -> Result<Plan, Refusal> {
-        let operation = self.to_retry(tenant, wanted.id).await?;
+        let operation = self.to_retry(access, wanted.id).await?;
         let plan = &operation.plan;
         if plan.fingerprint.as_deref() != Some(&*fingerprint::text(fingerprint)) {
             let detail = match plan.fingerprint {
@@ -131,6 +133,15 @@ impl Engine {
         self.plan_retry(&operation, wanted.force.then_some(by), Some(&again)).await
     }
 
+    /// The plan of a retry that was not asked for yet; nothing is recorded.
+    pub(crate) async fn retry_planned(&self, operation: &Operation, forced_by: Option<&str>) -> Result<Plan, Refusal> {
+        let plan = self.plan_retry(operation, forced_by, None).await?;
+        match self.retry_of(&operation.tenant, operation.id).await? {
+            Some(refusal) => Err(refusal),
+            None => Ok(plan),
+        }
+    }
+
     async fn plan_retry(
         &self,
         operation: &Operation,
@@ -143,18 +154,22 @@ impl Engine {
         };
         let bodies = bodies.map_err(|error| unreadable(operation.id, &error))?;
         match retry::plan_of(View { operation, bodies: &bodies }, forced_by, again) {
-            Ok(plan) => Ok(plan),
+            Ok(mut plan) => {
+                let put_back = put_back(&self.shared, operation.id, &mut plan.front.attributes).await;
+                put_back.map_err(|error| unreadable(operation.id, &error))?;
+                Ok(plan)
+            }
             Err(no_retry) => {
                 // That it was retried before tells more than what stands against doing so again.
-                let before = self.retry_of(operation).await?;
+                let before = self.retry_of(&operation.tenant, operation.id).await?;
                 Err(before.unwrap_or_else(|| Refusal::NotPossible { detail: no_retry.to_string() }))
             }
         }
     }
 
     /// The refusal to retry an operation again, if it was retried before.
-    async fn retry_of(&self, operation: &Operation) -> Result<Option<Refusal>, Refusal> {
-        let filter = Filter { tenant: operation.tenant.clone(), retry_of: Some(operation.id), ..Filter::default() };
+    pub(crate) async fn retry_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Refusal>, Refusal> {
+        let filter = Filter { tenant: tenant.clone(), retry_of: Some(id), ..Filter::default() };
         let retries = self.shared.store.list(&filter, Page::newest(1)).await.map_err(|error| store_refusal(&error))?;
         Ok(retries.first().map(refuse_second))
     }

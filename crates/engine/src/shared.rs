@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use fanfold_core::OperationId;
 use fanfold_core::dialect::Mount;
+use fanfold_core::{OperationId, TenantId};
 use fanfold_store::Store;
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::accepting::Accepting;
 use crate::clock::{Clock, Steady};
 use crate::config::{Config, NoticeRules};
 use crate::doubts::Doubts;
@@ -21,8 +22,13 @@ use crate::members::{Lease, Members};
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::residents::{Bounds, Residents};
+use crate::span_sink::Traces;
 use crate::stalled::Stalled;
 use crate::target::Targets;
+use crate::turns::Claimant;
+
+/// Requests that do something with many operations at the same time; others wait for their turn.
+const BULKS_MAX: usize = 4;
 
 /// What the engine's tasks share.
 pub(crate) struct Shared {
@@ -39,6 +45,7 @@ pub(crate) struct Shared {
     /// What is not to be dispatched yet.
     pub(crate) doubts: Arc<Doubts>,
     pub(crate) drain: Drain,
+    pub(crate) accepting: Arc<Accepting>,
     /// What waits for the store to record it.
     pub(crate) unrecorded: Stalled,
     /// What waits for the store to give it.
@@ -50,6 +57,9 @@ pub(crate) struct Shared {
     /// Of receivers.
     pub(crate) lookups_for_notices: Lookups,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
+    /// Turns of requests that do something with many operations.
+    pub(crate) bulks: Semaphore,
     pub(crate) mounts: ArcSwap<Vec<Mount>>,
     pub(crate) notices: ArcSwap<NoticeRules>,
     /// The tasks of operations.
@@ -84,6 +94,7 @@ impl Shared {
             residents: Residents::new(config.ended_max),
             doubts: Doubts::new(config.doubtful_max),
             drain: Drain::default(),
+            accepting: Accepting::new(config.accepting_max),
             unrecorded: Stalled::recording(),
             unread: Stalled::reading(),
             policies: Policies::default(),
@@ -91,6 +102,8 @@ impl Shared {
             lookups_for_acceptance: Lookups::new(Arc::clone(&config.resolver), FOR_ACCEPTANCE_MAX),
             lookups_for_notices: Lookups::new(Arc::clone(&config.resolver), FOR_NOTICES_MAX),
             metrics: Metrics::default(),
+            traces: Traces::new(config.traces.clone()),
+            bulks: Semaphore::new(BULKS_MAX),
             mounts: ArcSwap::from_pointee(mounts),
             notices: ArcSwap::from_pointee(config.notices.clone()),
             actors: Mutex::default(),
@@ -162,8 +175,15 @@ impl Shared {
         *self.stopping.borrow()
     }
 
-    pub(crate) fn bounds(&self) -> Bounds {
-        Bounds { running_max: self.config.running_max, lane_running_max: self.config.lane_running_max }
+    /// How many operations may be in memory, for one more of this tenant.
+    pub(crate) fn bounds(&self, tenant: &TenantId) -> Bounds {
+        let Config { running_max, lane_running_max, weights, .. } = &self.config;
+        Bounds { running_max: *running_max, lane_running_max: *lane_running_max, weight: *weights.of(tenant) }
+    }
+
+    /// Whom something is done for.
+    pub(crate) fn claimant(&self, tenant: &TenantId) -> Claimant {
+        Claimant { tenant: tenant.clone(), weight: *self.config.weights.of(tenant) }
     }
 
     pub(crate) fn wake_dispatcher(&self) {

@@ -1,12 +1,14 @@
-//! Chores: ended operations whose retention has passed are deleted in small batches, idle connections are closed, followers
-//! that went away are forgotten.
+//! Chores: ended operations whose retention has passed, tokens that were revoked long ago and old entries of the audit trail are
+//! deleted in small batches, idle connections are closed, followers that went away are forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfold_store::{Error, Swept};
+
 use crate::shared::Shared;
 
-/// How many operations one sweep deletes.
+/// How many operations, tokens, or entries of the audit trail one sweep deletes.
 const SWEEP_BATCH: usize = 200;
 
 /// The pause between two sweeps while there is more to delete, so that acceptance is not held up.
@@ -30,7 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared.targets.close_idle();
         shared.residents.forget_followers();
         if tokio::time::Instant::now() >= next_sweep {
-            let swept = shared.store.sweep(shared.clock.now(), SWEEP_BATCH).await;
+            let swept = sweep(&shared).await;
             if let Err(error) = &swept
                 && !failing
             {
@@ -41,4 +43,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             next_sweep = tokio::time::Instant::now() + if more { SWEEP_PAUSE } else { shared.config.retention_every };
         }
     }
+}
+
+/// Deletes a batch of each kind.
+async fn sweep(shared: &Shared) -> Result<Swept, Error> {
+    let now = shared.clock.now();
+    let operations = shared.store.sweep(now, SWEEP_BATCH).await?;
+    let access = shared.store.sweep_access(now, SWEEP_BATCH).await?;
+    Ok(Swept { deleted: operations.deleted + access.deleted, more: operations.more || access.more })
 }

@@ -8,4 +8,4 @@
 
 mod http;
 
-pub use crate::http::{Error, Front, Parts, Server, ServerConfig};
+pub use crate::http::{Authentication, Error, FixedToken, Front, Pace, Parts, Server, ServerConfig};

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use fanfold_core::TargetName;
 use fanfold_core::plan::{
     self, DialectName, Limits, Monitor, OnFailure, OnLocked, OnUndoFailure, OnUnknown, PollRule, ProbeRule, Redaction,
     RequestTemplate, Require, UndoRule,
 };
 use fanfold_core::route::RouteTable;
 use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec, Selection, TargetSpec};
+use fanfold_core::{Access, TargetName, TenantId};
 
 use crate::scenario::{self, Key, Lock, Method, Order, Route, Scenario, Start, TARGETS, Undo, Unknown};
 
@@ -44,12 +44,35 @@ pub(crate) fn path_of(scenario: &Scenario, number: usize) -> String {
 fn target_path(route: &Route, number: usize) -> String {
     match route.method {
         Method::Post | Method::RepeatablePost => "/things".to_owned(),
-        Method::Put | Method::Delete if route.lock != Lock::None => "/r/shared".to_owned(),
+        // A lock keeps nobody of another tenant away.
+        Method::Put | Method::Delete if route.lock != Lock::None => {
+            if route.of_another {
+                "/r/another".to_owned()
+            } else {
+                "/r/shared".to_owned()
+            }
+        }
         Method::Put | Method::Delete => format!("/r/{number}"),
     }
 }
 
+/// All tenants.
+pub(crate) fn tenants() -> [TenantId; 2] {
+    [TenantId::default(), TenantId::from("another")]
+}
+
 impl Route {
+    /// Whose operations they are.
+    pub(crate) fn tenant(&self) -> TenantId {
+        let [default, another] = tenants();
+        if self.of_another { another } else { default }
+    }
+
+    /// What whoever asks for one may do.
+    pub(crate) fn access(&self) -> Access {
+        Access { tenant: self.tenant(), ..Access::full() }
+    }
+
     pub(crate) fn http_method(&self) -> http::Method {
         match self.method {
             Method::Post | Method::RepeatablePost => http::Method::POST,

@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use fanfold_core::access::TokenId;
 use fanfold_core::dialect::Bodies;
-use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
+use fanfold_core::{Operation, OperationId, Scope, Slot, TargetName, TenantId};
 use fanfold_store::model::Model;
 use fanfold_store::{
-    Acceptance, Accepted, AttentionId, Change, Closed, Commit, Committed, Counts, DueNotices, Error, EventNumber,
-    Events, Filter, Hold, Holds, IdempotencyKey, KeyUse, LIST_MAX, LockPlace, Locks, Note, NoteFilter, Notes, Notice,
-    NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadHistory,
-    ReadHolds, ReadNotes, ReadNotices, ReadOperations, ReadSize, Recorded, Retention, Sealed, Size, Swept,
+    Acceptance, Accepted, AttentionId, Audit, AuditEntry, AuditFilter, AuditNumber, Backlog, Change, Closed, Commit,
+    Committed, Counts, DueNotices, Error, EventNumber, Events, Filter, Hold, Holds, IdempotencyKey, KeyUse, LIST_MAX,
+    LiveTokens, LockPlace, Locks, NewAuditEntry, NewToken, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
+    NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadAudit, ReadHistory, ReadHolds,
+    ReadNotes, ReadNotices, ReadOperations, ReadSize, ReadTokens, Recorded, Retention, Revoked, Sealed, Size, Swept,
+    Token, TokenChanges, TokenCreated, TokenUse, Tokens,
 };
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use crate::routes;
 use crate::scenario::{Scenario, WriteFault};
 
 /// A store with faults.
@@ -75,16 +79,22 @@ impl Faulty {
     }
 
     fn dead(&self) -> BTreeSet<OperationId> {
-        let filter = NoticeFilter { state: Some(NoticeState::Dead), ..NoticeFilter::default() };
-        let dead = self.model.notices(&filter, Page::newest(LIST_MAX)).now_or_never();
-        dead.and_then(Result::ok).unwrap_or_default().into_iter().map(|notice| notice.operation).collect()
+        let dead = routes::tenants().into_iter().flat_map(|tenant| {
+            let filter = NoticeFilter { state: Some(NoticeState::Dead), tenant, ..NoticeFilter::default() };
+            let dead = self.model.notices(&filter, Page::newest(LIST_MAX)).now_or_never();
+            dead.and_then(Result::ok).unwrap_or_default()
+        });
+        dead.map(|notice| notice.operation).collect()
     }
 
     fn present(&self) -> Vec<(Operation, Vec<Recorded>)> {
         // The model answers at once.
-        let listed = self.model.list(&Filter::default(), Page::newest(LIST_MAX)).now_or_never();
-        let operations = listed.and_then(Result::ok).unwrap_or_default();
-        let with_history = operations.into_iter().map(|operation| {
+        let operations = routes::tenants().into_iter().flat_map(|tenant| {
+            let filter = Filter { tenant, ..Filter::default() };
+            let listed = self.model.list(&filter, Page::newest(LIST_MAX)).now_or_never();
+            listed.and_then(Result::ok).unwrap_or_default()
+        });
+        let with_history = operations.map(|operation| {
             let history = self.model.history(operation.id, EventNumber::default(), LIST_MAX).now_or_never();
             (operation, history.and_then(Result::ok).unwrap_or_default())
         });
@@ -196,8 +206,21 @@ impl ReadOperations for Faulty {
         self.model.list(filter, page).await
     }
 
+    async fn place(
+        &self,
+        tenant: &TenantId,
+        after: Option<OperationId>,
+        places: usize,
+    ) -> Result<Option<OperationId>, Error> {
+        self.model.place(tenant, after, places).await
+    }
+
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         self.model.counts(tenant).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        self.model.backlog().await
     }
 
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
@@ -301,6 +324,55 @@ impl ReadHolds for Faulty {
     }
 }
 
+// Nothing befalls these: what becomes of operations does not depend on them.
+#[async_trait]
+impl Tokens for Faulty {
+    async fn create_token(&self, token: NewToken) -> Result<TokenCreated, Error> {
+        self.model.create_token(token).await
+    }
+
+    async fn revoke_token(&self, id: TokenId, tenant: Option<&TenantId>, revoked: Revoked) -> Result<Change, Error> {
+        self.model.revoke_token(id, tenant, revoked).await
+    }
+
+    async fn touch_tokens(&self, uses: &[TokenUse]) -> Result<(), Error> {
+        self.model.touch_tokens(uses).await
+    }
+}
+
+#[async_trait]
+impl ReadTokens for Faulty {
+    async fn token(&self, id: TokenId) -> Result<Option<Token>, Error> {
+        self.model.token(id).await
+    }
+
+    async fn tokens(&self, tenant: Option<&TenantId>, page: Page<TokenId>) -> Result<Vec<Token>, Error> {
+        self.model.tokens(tenant, page).await
+    }
+
+    async fn live_tokens(&self) -> Result<LiveTokens, Error> {
+        self.model.live_tokens().await
+    }
+
+    async fn tokens_changed(&self) -> Result<TokenChanges, Error> {
+        self.model.tokens_changed().await
+    }
+}
+
+#[async_trait]
+impl Audit for Faulty {
+    async fn record_audit(&self, entry: NewAuditEntry) -> Result<AuditNumber, Error> {
+        self.model.record_audit(entry).await
+    }
+}
+
+#[async_trait]
+impl ReadAudit for Faulty {
+    async fn audit(&self, filter: &AuditFilter, page: Page<AuditNumber>) -> Result<Vec<AuditEntry>, Error> {
+        self.model.audit(filter, page).await
+    }
+}
+
 #[async_trait]
 impl Retention for Faulty {
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
@@ -318,6 +390,10 @@ impl Retention for Faulty {
             swept
         };
         self.write(sweep).await
+    }
+
+    async fn sweep_access(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.model.sweep_access(now, batch).await
     }
 }
 
@@ -349,8 +425,14 @@ impl ReadHistory for Faulty {
         self.model.history(id, after, limit).await
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error> {
-        self.model.events(tenant, after, limit).await
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        scope: &Scope,
+        after: EventNumber,
+        limit: usize,
+    ) -> Result<Events, Error> {
+        self.model.events(tenant, scope, after, limit).await
     }
 
     async fn latest_event(&self) -> Result<EventNumber, Error> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use fanfold_core::operation::Attention;
-use fanfold_core::{OperationId, TargetName, TenantId};
+use fanfold_core::{OperationId, Scope, TargetName, TenantId};
 use jiff::Timestamp;
 
 use crate::{Change, Error, Page};
@@ -75,10 +75,15 @@ pub struct Closed {
 pub struct NoteFilter {
     /// Whose.
     pub tenant: TenantId,
+    /// About operations that are seen at all ([`Scope::has`]). What is passed over takes its time, so whoever asks for somebody
+    /// else reads in pieces ([`NoteFilter::first`]).
+    pub scope: Scope,
     /// Open ones, or closed ones.
     pub open: Option<bool>,
     /// About this operation.
     pub operation: Option<OperationId>,
     /// About this target.
     pub target: Option<TargetName>,
+    /// Of this id, or a later one.
+    pub first: Option<AttentionId>,
 }

@@ -4,6 +4,10 @@
 //!
 //! Not here, since it is nobody's to be shown: originals of redacted messages, idempotency keys and fingerprints. The policy of
 //! a plan is named by its hash: its templates are configuration, which is not redacted.
+//!
+//! The audit trail and tokens are lines of their own ([`audit`], [`tokens`]).
+
+mod access;
 
 use std::sync::Arc;
 
@@ -15,6 +19,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+pub use self::access::{audit, tokens};
 use crate::{
     Closed, Error, EventNumber, Filing, Filter, LIST_MAX, LockPlace, Note, NoteFilter, Notice, NoticeFilter,
     NoticeState, Order, Page, ReadAll, Recorded,
@@ -181,10 +186,14 @@ async fn line(store: &dyn ReadAll, operation: &Operation, policy: PolicyHash) ->
         notes: notes(store, operation).await?,
         notices: notices(store, operation).await?,
     };
-    let mut text = serde_json::to_vec(&line)
-        .map_err(|error| Error::corrupt(format!("operation {id} cannot be written as JSON: {error}")))?;
+    line_of(&line).map(Some)
+}
+
+fn line_of(form: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let mut text = serde_json::to_vec(form)
+        .map_err(|error| Error::corrupt(format!("what was read cannot be written as JSON: {error}")))?;
     text.push(b'\n');
-    Ok(Some(text))
+    Ok(text)
 }
 
 /// Addresses to notify stand whole in the record, since they are needed; what is shown of them is redacted.

@@ -1,7 +1,7 @@
 //! What happened to operations, event by event. Events are recorded by acceptance and commits, so there is only reading here.
 
 use async_trait::async_trait;
-use fanfold_core::{Event, OperationId, TenantId};
+use fanfold_core::{Event, OperationId, Scope, TenantId};
 use jiff::Timestamp;
 
 use crate::Error;
@@ -12,12 +12,13 @@ pub trait ReadHistory: Send + Sync {
     /// The events of one operation that follow number `after`, oldest first; at most `limit`, and at most [`crate::LIST_MAX`].
     async fn history(&self, id: OperationId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error>;
 
-    /// The events of all operations of a tenant that follow number `after`, oldest first; at most `limit`, and at most
-    /// [`crate::LIST_MAX`]. Events of operations that were deleted are gone.
+    /// The events of all operations of a tenant that a scope has and that follow number `after`, oldest first; at most `limit`,
+    /// and at most [`crate::LIST_MAX`]. Events of operations that were deleted are gone.
     ///
     /// Events become visible in the order of their numbers: whoever has seen one never sees a lower one later that it has not
     /// seen before. So reading on after the last number misses nothing.
-    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error>;
+    async fn events(&self, tenant: &TenantId, scope: &Scope, after: EventNumber, limit: usize)
+    -> Result<Events, Error>;
 
     /// The number of the latest event; 0 before the first.
     async fn latest_event(&self) -> Result<EventNumber, Error>;

@@ -7,7 +7,7 @@
 //!
 //! Where to look: [`Operations`] accepts and commits, [`Queue`] finds what is due, [`Locks`] says who holds what, [`Sealed`]
 //! gives originals back, [`Outbox`] keeps notices, [`Notes`] keeps attention, [`Holds`] keeps target holds, [`Retention`]
-//! deletes. The `Read...` traits are what the HTTP server gets, together as [`Read`].
+//! deletes, [`Tokens`] keeps bearer tokens, [`Audit`] the audit trail. The `Read...` traits are what the HTTP server gets, together as [`Read`].
 //!
 //! Times beside the record (all but those within [`Operation`](fanfold_core::Operation) and its events) are kept to the
 //! microsecond, cut off; wake times are rounded up, so that nothing is due early.
@@ -15,6 +15,7 @@
 #![warn(missing_docs)]
 
 mod attention;
+mod audit;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
@@ -25,6 +26,8 @@ mod history;
 mod holds;
 mod limits;
 mod locks;
+pub mod metric;
+mod metrics;
 pub mod model;
 pub mod moving;
 mod nodes;
@@ -39,17 +42,21 @@ mod record;
 mod retention;
 mod sealed;
 mod sealing;
+mod searched;
 mod sharing;
 pub mod sqlite;
 mod time;
+mod tokens;
 
 pub use attention::{AttentionId, Closed, Note, NoteFilter, Notes, ReadNotes};
+pub use audit::{AUDIT_TEXT_MAX, Audit, AuditEntry, AuditFilter, AuditNumber, NewAuditEntry, ReadAudit};
 pub use error::Error;
 pub use filing::{Filing, ReadAll, ReadFiling};
 pub use history::{EventNumber, Events, ReadHistory, Recorded};
 pub use holds::{Hold, Holds, ReadHolds};
 pub use limits::{DUE_MAX, LIST_MAX, Limits, SWEEP_MAX};
 pub use locks::{LockOutcome, LockPlace, Locks};
+pub use metrics::Metrics;
 pub use nodes::{
     ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Epoch, NEWS_MAX, NewNode, News, Node, Nodes, Standing, WISHES_MAX,
     Word,
@@ -58,24 +65,35 @@ pub use notices::{
     DueNotices, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState, Outbox, OutboxState, ReadNotices,
 };
 pub use operations::{
-    Acceptance, Accepted, Commit, Committed, Counts, Filter, IdempotencyKey, KeyUse, Operations, ReadOperations,
+    Acceptance, Accepted, Backlog, Commit, Committed, Counts, Filter, IdempotencyKey, KeyUse, Operations,
+    ReadOperations,
 };
 pub use permits::{PermitShare, PermitWish, Pool};
 pub use queue::Queue;
 pub use retention::{ReadSize, Retention, Size, Swept};
 pub use sealed::Sealed;
+pub use tokens::{
+    LiveTokens, NewToken, REVOKED_KEPT, ReadTokens, Revoked, Token, TokenChanges, TokenCreated, TokenUse, Tokens,
+    USES_MAX,
+};
 
 /// All that a store does. The engine gets this.
-pub trait Store: Operations + Queue + Sealed + Outbox + Notes + Holds + Retention + Read {}
+pub trait Store: Operations + Queue + Sealed + Outbox + Notes + Holds + Tokens + Audit + Retention + Read {}
 
-impl<T> Store for T where T: Operations + Queue + Sealed + Outbox + Notes + Holds + Retention + Read {}
+impl<T> Store for T where T: Operations + Queue + Sealed + Outbox + Notes + Holds + Tokens + Audit + Retention + Read {}
 
 /// All that can be read without changing anything. The HTTP server gets this, and no more.
 ///
 /// Every method sees all that was answered before it was called; each answer is one consistent picture.
-pub trait Read: ReadOperations + ReadHistory + Locks + ReadNotes + ReadNotices + ReadHolds + ReadSize {}
+pub trait Read:
+    ReadOperations + ReadHistory + Locks + ReadNotes + ReadNotices + ReadHolds + ReadTokens + ReadAudit + ReadSize
+{
+}
 
-impl<T> Read for T where T: ReadOperations + ReadHistory + Locks + ReadNotes + ReadNotices + ReadHolds + ReadSize {}
+impl<T> Read for T where
+    T: ReadOperations + ReadHistory + Locks + ReadNotes + ReadNotices + ReadHolds + ReadTokens + ReadAudit + ReadSize
+{
+}
 
 /// Whether a request that may be repeated changed anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,23 @@
 //! Moving everything from one store into another: the rows as they stand between the two. They are read from a database in a
 //! file ([`crate::sqlite::Source`]) and written to one that nodes share ([`crate::postgres::Destination`]).
 //!
-//! Operations go in the order of their ids, a batch at a time; what hangs on one goes with it. Whatever belongs to no single
-//! operation, or would have to be looked for, goes at the end ([`Rest`]).
+//! Operations go in the order of their ids, a batch at a time; what hangs on one goes with it. The audit trail follows, in
+//! batches of its own. Whatever belongs to no single operation, or would have to be looked for, goes at the end ([`Rest`]).
 
+use fanfold_core::access::TokenId;
 use fanfold_core::{OperationId, Slot};
 use sha2::{Digest as _, Sha256};
 
+use crate::AuditNumber;
 use crate::record::hex;
 
 /// Operations of one batch at the most.
 pub(crate) const BATCH_MAX: usize = 500;
 
-/// From so many octets on a batch takes no further operation.
+/// Entries of the audit trail of one batch at the most.
+pub(crate) const AUDIT_BATCH_MAX: usize = 5_000;
+
+/// From so many octets on a batch takes nothing further.
 pub(crate) const BATCH_OCTETS: usize = 8 * 1024 * 1024;
 
 /// Some operations, with all that hangs on them.
@@ -77,6 +82,8 @@ pub(crate) struct OperationRow {
     pub(crate) events: i32,
     /// Octets of everything that is recorded of it.
     pub(crate) used: i64,
+    pub(crate) phase: Option<String>,
+    pub(crate) searched: String,
     pub(crate) apart: String,
     pub(crate) state: String,
     pub(crate) policy: String,
@@ -149,6 +156,7 @@ pub struct Rest {
     pub(crate) policies: Vec<(String, String)>,
     pub(crate) locks: Vec<LockRow>,
     pub(crate) holds: Vec<HoldRow>,
+    pub(crate) tokens: Vec<TokenRow>,
     /// Tenants, and the highest number of an event that was deleted.
     pub(crate) events_deleted: Vec<(String, i64)>,
     /// The last numbers that were given out.
@@ -171,15 +179,89 @@ pub(crate) struct HoldRow {
     pub(crate) reason: String,
 }
 
+#[derive(Debug)]
+pub(crate) struct TokenRow {
+    pub(crate) id: TokenId,
+    pub(crate) tenant: String,
+    pub(crate) name: String,
+    pub(crate) access: String,
+    pub(crate) digest: Vec<u8>,
+    pub(crate) created_at: i64,
+    pub(crate) created_by: String,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) revoked_at: Option<i64>,
+    pub(crate) revoked_by: Option<String>,
+    pub(crate) last_used_at: Option<i64>,
+}
+
+/// Some entries of the audit trail.
+#[derive(Debug, Default)]
+pub struct AuditBatch {
+    pub(crate) entries: Vec<AuditRow>,
+    /// What is in memory of it, roughly.
+    pub(crate) octets: usize,
+}
+
+impl AuditBatch {
+    /// The last entry; `None`: there are no more.
+    pub fn last(&self) -> Option<AuditNumber> {
+        self.entries.last().map(|row| AuditNumber(row.number.unsigned_abs()))
+    }
+
+    /// Whether there are no more.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, row: AuditRow) {
+        self.octets += row.texts().into_iter().flatten().map(str::len).sum::<usize>();
+        self.entries.push(row);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= AUDIT_BATCH_MAX || self.octets >= BATCH_OCTETS
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct AuditRow {
+    pub(crate) number: i64,
+    pub(crate) at: i64,
+    pub(crate) tenant: String,
+    pub(crate) by: String,
+    pub(crate) credential: String,
+    pub(crate) peer: String,
+    pub(crate) action: String,
+    pub(crate) operation: Option<OperationId>,
+    pub(crate) target: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) detail: Option<String>,
+    pub(crate) outcome: String,
+    pub(crate) reason: Option<String>,
+}
+
+impl AuditRow {
+    fn texts(&self) -> [Option<&str>; 10] {
+        let given = [&self.tenant, &self.by, &self.credential, &self.peer, &self.action, &self.outcome];
+        let [tenant, by, credential, peer, action, outcome] = given.map(|text| Some(text.as_str()));
+        let perhaps = [&self.target, &self.subject, &self.detail, &self.reason];
+        let [target, subject, detail, reason] = perhaps.map(Option::as_deref);
+        [tenant, by, credential, peer, action, outcome, target, subject, detail, reason]
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counters {
     pub(crate) events: i64,
     pub(crate) notes: i64,
     pub(crate) notices: i64,
+    /// How often tokens were changed.
+    pub(crate) tokens: i64,
+    pub(crate) audit: i64,
 }
 
 /// The tables whose rows are counted in both stores.
-pub(crate) const TABLES: [&str; 11] = [
+pub(crate) const TABLES: [&str; 13] = [
     "operations",
     "plans",
     "policies",
@@ -191,6 +273,8 @@ pub(crate) const TABLES: [&str; 11] = [
     "attention",
     "notices",
     "holds",
+    "tokens",
+    "audit",
 ];
 
 /// How much there is in a store, and a checksum of what an export does not show.
@@ -200,7 +284,7 @@ pub struct Inventory {
     pub rows: Vec<(&'static str, u64)>,
     /// Operations of each tenant and status, as they were counted while they changed.
     pub counts: Vec<(String, String, u64)>,
-    /// Over idempotency keys, their fingerprints, what decides about deletion, and originals.
+    /// Over idempotency keys, their fingerprints, what decides about deletion, originals, tokens, and the audit trail.
     pub hidden: String,
 }
 
@@ -219,7 +303,7 @@ impl Hidden {
         self.part(key.unwrap_or_default().as_bytes());
         self.part(fingerprint.unwrap_or_default());
         for time in times {
-            self.part(&time.map(i64::to_be_bytes).map_or(Vec::new(), Vec::from));
+            self.time(time);
         }
     }
 
@@ -227,6 +311,33 @@ impl Hidden {
         self.part(id.as_bytes());
         self.part(slot.to_string().as_bytes());
         self.part(octets);
+    }
+
+    pub(crate) fn token(&mut self, row: &TokenRow) {
+        self.part(row.id.as_bytes());
+        for text in [&row.tenant, &row.name, &row.access, &row.created_by] {
+            self.part(text.as_bytes());
+        }
+        self.part(&row.digest);
+        self.part(row.revoked_by.as_deref().unwrap_or_default().as_bytes());
+        for time in [Some(row.created_at), row.expires_at, row.revoked_at, row.last_used_at] {
+            self.time(time);
+        }
+    }
+
+    pub(crate) fn entry(&mut self, row: &AuditRow) {
+        self.part(&row.number.to_be_bytes());
+        self.part(&row.at.to_be_bytes());
+        self.part(row.operation.as_ref().map_or(&[], |id| id.as_bytes()));
+        for text in row.texts() {
+            // One that is not given is told from an empty one.
+            self.part(&[u8::from(text.is_some())]);
+            self.part(text.unwrap_or_default().as_bytes());
+        }
+    }
+
+    fn time(&mut self, micros: Option<i64>) {
+        self.part(&micros.map(i64::to_be_bytes).map_or(Vec::new(), Vec::from));
     }
 
     fn part(&mut self, octets: &[u8]) {

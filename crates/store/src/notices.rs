@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fanfold_core::{Headers, OperationId, TenantId};
+use fanfold_core::{Headers, OperationId, Scope, TenantId};
 use jiff::Timestamp;
 
 use crate::{Error, Page};
@@ -180,8 +180,13 @@ pub enum NoticeOutcome {
 pub struct NoticeFilter {
     /// Whose.
     pub tenant: TenantId,
+    /// About operations that are seen at all ([`Scope::has`]). What is passed over takes its time, so whoever asks for somebody
+    /// else reads in pieces ([`NoticeFilter::first`]).
+    pub scope: Scope,
     /// Of this state.
     pub state: Option<NoticeState>,
     /// About this operation.
     pub operation: Option<OperationId>,
+    /// Of this number, or a later one.
+    pub first: Option<u64>,
 }

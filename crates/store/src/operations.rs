@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
-use fanfold_core::operation::Status;
+use fanfold_core::operation::{AttentionReason, Phase, Status};
 use fanfold_core::plan::{DialectName, Verb};
-use fanfold_core::{Effect, Event, Operation, OperationId, Slot, TargetName, TenantId};
+use fanfold_core::{Effect, Event, Operation, OperationId, Scope, Slot, TargetName, TenantId};
 use jiff::Timestamp;
 
 use crate::{Error, LockOutcome, NewNotice, Page};
@@ -19,7 +19,7 @@ pub trait Operations: Send + Sync {
     ///
     /// [`Accepted::New`] is answered only after the record has reached the disk: it is there after a loss of power at any
     /// later instant. The other answers changed nothing. They are tried in this order: idempotency key, retry,
-    /// lock, `waiting_max`, size. An operation is retried once. The lock stands against nothing whose start time has not come.
+    /// lock, `waiting_max`, that of the tenant, size. An operation is retried once. The lock stands against nothing whose start time has not come.
     ///
     /// # Errors
     /// [`Error::Conflict`] if there is an operation of this id; [`Error::Fenced`] for a node that was fenced off, as for every
@@ -58,8 +58,20 @@ pub trait ReadOperations: Send + Sync {
     /// One page of the operations that the filter lets through, in the order of their ids (which is that of acceptance).
     async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error>;
 
+    /// The operation that is so many places older than `after`, or than the newest, among all of a tenant; `None` if there are not so
+    /// many. With it a search is done in pieces, each of which takes a bounded time ([`Filter::first`]). Places count from 1.
+    async fn place(
+        &self,
+        tenant: &TenantId,
+        after: Option<OperationId>,
+        places: usize,
+    ) -> Result<Option<OperationId>, Error>;
+
     /// How many operations there are of each status, of one tenant or of all. Cheap.
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error>;
+
+    /// What has not ended and what people are needed for, over all tenants and nodes. Cheap, however much there is.
+    async fn backlog(&self) -> Result<Backlog, Error>;
 
     /// What an idempotency key was used for before, just as [`Operations::accept`] would find it; `None` if it is free. The
     /// operation that it tells of has reached the disk. A node claims it with that, just as by [`Operations::accept`] (see
@@ -144,6 +156,8 @@ pub enum Accepted {
     },
     /// As many operations as allowed (`waiting_max`) have not ended.
     TooManyWaiting,
+    /// As many operations of the tenant as allowed (`tenant_waiting_max`) have not ended.
+    TooManyOfTenant,
 }
 
 /// The next state of an operation, and what belongs to the change.
@@ -198,8 +212,13 @@ pub struct Committed {
 pub struct Filter {
     /// Whose.
     pub tenant: TenantId,
+    /// What of theirs is seen at all ([`Scope::has`]). Where it names targets, operations that have others too are passed over,
+    /// which takes its time: whoever asks for somebody else reads in pieces ([`Filter::first`]).
+    pub scope: Scope,
     /// Of one of these statuses; empty: of any.
     pub statuses: BTreeSet<Status>,
+    /// In one of these phases; empty: in any, or in none.
+    pub phases: BTreeSet<Phase>,
     /// Of this route.
     pub route: Option<String>,
     /// Accepted in this dialect.
@@ -220,10 +239,30 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Accepted before this time.
     pub until: Option<Timestamp>,
-    /// Whose resource, route or id contains this text, letters of ASCII compared without case.
+    /// Whose address, resource, route, latest errors or ids (its own, that of its resource, of what it retries, of what follows
+    /// from it at targets) contain this text, letters of ASCII compared without case. Bodies are not looked at.
     pub text: Option<String>,
+    /// Of this id, or a later one.
+    pub first: Option<OperationId>,
     /// Retrying this operation.
     pub retry_of: Option<OperationId>,
+}
+
+/// What has not ended, and what people are needed for, over all tenants and nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many operations there are of each status.
+    pub counts: Counts,
+    /// When the oldest operation of each status was accepted that is no end; a status without any is left out.
+    pub oldest: BTreeMap<Status, Timestamp>,
+    /// How many notes are open for each reason; a reason without any is left out. Of more than [`Backlog::NOTES_MAX`] notes in
+    /// all only so many are counted.
+    pub attention: BTreeMap<AttentionReason, u64>,
+}
+
+impl Backlog {
+    /// How many open notes are counted at the most: counting takes as long as there are notes.
+    pub const NOTES_MAX: usize = 10_000;
 }
 
 /// How many operations there are of each status; a status without any is left out.

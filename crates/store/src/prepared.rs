@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::policies::PolicyHashes;
 use crate::record::{self, EventRow, Split, json};
 use crate::sealing::{SealedMessage, Sealer};
+use crate::searched::searched;
 use crate::{Acceptance, Commit, Error, IdempotencyKey, NewNotice};
 
 /// Messages, sealed.
@@ -22,6 +23,8 @@ pub(crate) struct PreparedAcceptance {
     pub(crate) split: Split,
     pub(crate) policy: PolicyHash,
     pub(crate) state: String,
+    /// What a search looks at.
+    pub(crate) searched: String,
     pub(crate) plan: String,
     pub(crate) sealed: SealedMessages,
     pub(crate) events: Vec<EventRow>,
@@ -35,6 +38,8 @@ pub(crate) struct PreparedAcceptance {
 pub(crate) struct PreparedCommit {
     pub(crate) split: Split,
     pub(crate) state: String,
+    /// What a search looks at.
+    pub(crate) searched: String,
     pub(crate) sealed: SealedMessages,
     pub(crate) events: Vec<EventRow>,
     pub(crate) effects: Vec<Effect>,
@@ -62,6 +67,7 @@ impl PreparedAcceptance {
         Ok(Self {
             policy: hashes.of(&operation.plan.policy),
             state: json(operation)?,
+            searched: searched(operation),
             plan: json(&operation.plan)?,
             sealed: SealedMessages::of(operation, &acceptance.sealed, sealer)?,
             events: EventRow::all(acceptance.events, inline_max)?,
@@ -89,6 +95,7 @@ impl PreparedCommit {
         let sealed = if operation.end().is_some() { Vec::new() } else { commit.sealed };
         Ok(Self {
             state: json(operation)?,
+            searched: searched(operation),
             sealed: SealedMessages::of(operation, &sealed, sealer)?,
             events: EventRow::all(commit.events, inline_max)?,
             effects: commit.effects,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfold_core::operation::{LockState, Stage};
+use fanfold_core::operation::{LockState, Phase, Stage, phase};
 use fanfold_core::plan::Policy;
 use fanfold_core::{Body, Content, Event, Operation, OperationId, Plan, Slot, StepIndex};
 use jiff::Timestamp;
@@ -209,7 +209,7 @@ pub(crate) fn history_form(mut event: Event, inline_max: usize) -> Event {
 /// Whether the message of this slot belongs to the state, and not to the plan, which never changes.
 pub(crate) fn is_of_state(slot: Slot) -> bool {
     match slot {
-        Slot::Request | Slot::StepRequest(_) => false,
+        Slot::Request | Slot::StepRequest(_) | Slot::Callback | Slot::Webhook => false,
         Slot::StepAnswer(_) | Slot::UndoRequest(_) | Slot::UndoAnswer(_) | Slot::Before(_) | Slot::Final => true,
     }
 }
@@ -236,6 +236,17 @@ pub(crate) fn slots_text(slots: &BTreeSet<Slot>) -> String {
 pub(crate) fn slots_from(text: &str) -> Result<BTreeSet<Slot>, String> {
     let slots = text.split(',').filter(|slot| !slot.is_empty()).map(str::parse).collect::<Result<_, _>>();
     slots.map_err(|error: fanfold_core::message::BadSlot| error.to_string())
+}
+
+/// The word of the phase that an operation is in, as it stands in a column: it follows from the state alone.
+pub(crate) fn phase_word(operation: &Operation) -> Option<&'static str> {
+    phase(operation).map(Phase::as_str)
+}
+
+/// The same of a state as it is recorded. What cannot be read is found out where it is read to be used.
+pub(crate) fn phase_word_of(state: &str) -> Option<&'static str> {
+    let operation: Operation = serde_json::from_str(state).ok()?;
+    phase_word(&operation)
 }
 
 /// The names of all targets of a plan in one column, each between line feeds.

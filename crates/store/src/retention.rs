@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::Error;
 
-/// Deletes ended operations with all that belongs to them.
+/// Deletes ended operations with all that belongs to them, and what of access is not needed any more.
 #[async_trait]
 pub trait Retention: Send + Sync {
     /// Deletes up to `batch` operations (at most [`crate::SWEEP_MAX`]): first those whose retention has passed, the longest
@@ -13,6 +13,11 @@ pub trait Retention: Send + Sync {
     ///
     /// Never deleted are: an operation that has not ended, one with open attention, one with a pending notice.
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error>;
+
+    /// Deletes up to `batch` tokens (at most [`crate::SWEEP_MAX`]) that were revoked [`crate::REVOKED_KEPT`] ago or longer, the
+    /// longest revoked first, and up to as many entries of the audit trail that are as old as `audit_kept` ([`crate::Limits`])
+    /// or older, the oldest first.
+    async fn sweep_access(&self, now: Timestamp, batch: usize) -> Result<Swept, Error>;
 }
 
 /// Reads the size.
@@ -29,7 +34,7 @@ pub trait ReadSize: Send + Sync {
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Operations deleted.
+    /// How many were deleted.
     pub deleted: usize,
     /// Whether another sweep would find more right away.
     pub more: bool,
@@ -48,4 +53,15 @@ pub struct Size {
     pub soft: Option<u64>,
     /// The hard bound.
     pub hard: Option<u64>,
+}
+
+impl Swept {
+    /// What follows from deleting `batch` of those that were `found`.
+    pub(crate) fn of(found: usize, batch: usize) -> Self {
+        Self { deleted: found.min(batch), more: found > batch }
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { deleted: self.deleted + other.deleted, more: self.more || other.more }
+    }
 }

@@ -16,8 +16,14 @@ use super::{Answer, Call, Client, ServerUrl};
 use crate::failure::Failure;
 use crate::output::printable;
 
+/// Where the native API keeps notes that a person is needed.
+pub(crate) const ATTENTION: &str = "/api/v1/attention";
+
 /// Where the native API keeps notices.
 pub(crate) const NOTICES: &str = "/api/v1/notices";
+
+/// Where the native API tells what would become of a request.
+pub(crate) const PLAN: &str = "/api/v1/plan";
 
 /// The most entries that are asked for at once.
 const PAGE_MAX: usize = 500;

@@ -1,14 +1,21 @@
 //! Following one operation to its end, and how its states are shown.
 
+use std::collections::BTreeSet;
+
 use fanfold_core::OperationId;
 use fanfold_core::dialect::native::{LiveEntry, OperationDetail, OutcomeWord, TargetForm, UndoForm};
 use fanfold_core::operation::{Status, UndoEnd};
 
-use super::api::{Api, Shown};
+use serde::Deserialize;
+
+use super::api::{ATTENTION, Api, Shown};
 use super::events::{Events, Told, wait_for_server};
 use crate::failure::Failure;
-use crate::output::{Cell, Paint, Tone, say, word};
+use crate::output::{Cell, Paint, Tone, printable, say, word};
 use crate::story::Telling;
+
+/// Notes of one operation that are told at the most.
+const NOTES_MAX: usize = 100;
 
 /// Tells the story of an operation line by line, as it happens.
 pub(crate) struct Teller<T> {
@@ -27,9 +34,17 @@ pub(crate) async fn to_the_end(
     let shown = api.operation(id).await?;
     observe(Seen::Begun(&shown.detail))?;
     let mut events = Events::of(api, id);
+    let mut told_of = BTreeSet::new();
     while let Some(told) = events.next().await? {
         match told {
-            Told::Event(entry, json) => observe(Seen::Event(&entry, &json))?,
+            Told::Event(entry, json) => {
+                observe(Seen::Event(&entry, &json))?;
+                if entry.status.is_none() && entry.entry.error.is_some() {
+                    for note in open_notes(api, id).await.iter().filter(|note| told_of.insert(note.id)) {
+                        observe(Seen::Note(note))?;
+                    }
+                }
+            }
             // The events of an operation go with it, and never alone.
             Told::Gap => say("events are missing here: their operations were deleted"),
         }
@@ -45,6 +60,24 @@ pub(crate) async fn to_the_end(
     Ok(ended)
 }
 
+/// A note that a person is needed, as far as it is told of an operation that is followed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OpenNote {
+    id: u64,
+    detail: String,
+}
+
+/// The open notes of an operation. Its story goes on without them where the server cannot tell them.
+async fn open_notes(api: &Api, id: OperationId) -> Vec<OpenNote> {
+    let query = vec![("operation".to_owned(), id.to_string())];
+    let mut pages = api.pages(ATTENTION.to_owned(), "attention", query, NOTES_MAX);
+    let mut notes = Vec::new();
+    while let Ok(Some(entry)) = pages.next().await {
+        notes.extend(api.parse(&entry));
+    }
+    notes
+}
+
 /// What is seen of an operation that is followed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Seen<'a> {
@@ -52,6 +85,8 @@ pub(crate) enum Seen<'a> {
     Begun(&'a OperationDetail),
     /// One of its events, and the same as it came.
     Event(&'a LiveEntry, &'a str),
+    /// A person is needed.
+    Note(&'a OpenNote),
     /// The operation as it ended.
     Ended(&'a OperationDetail),
 }
@@ -74,6 +109,10 @@ impl<T: FnMut(&str) -> Result<(), Failure>> Teller<T> {
                 let line = self.telling.as_mut().and_then(|telling| telling.line(&entry.entry));
                 line.into_iter().collect()
             }
+            Seen::Note(OpenNote { id, detail }) => {
+                let text = format!("a person is needed: {}; fanfold attention show {id}", printable(detail));
+                vec![self.paint.apply(Tone::Doubtful, &text)]
+            }
             Seen::Ended(detail) => self.telling.as_ref().map(|telling| telling.end(detail)).unwrap_or_default(),
         };
         lines.iter().try_for_each(|line| (self.tell)(line))
@@ -87,17 +126,6 @@ pub(crate) fn verdict(detail: &OperationDetail) -> Result<(), Failure> {
             Err(Failure::NotCompleted { id: detail.summary.id, status: detail.summary.status })
         }
         Status::Completed | Status::Unexecuted | Status::Executing => Ok(()),
-    }
-}
-
-/// The colour of a status.
-pub(crate) fn status_tone(status: Status) -> Tone {
-    match status {
-        Status::Unexecuted => Tone::Plain,
-        Status::Executing => Tone::Busy,
-        Status::Completed => Tone::Good,
-        Status::Failed => Tone::Bad,
-        Status::Canceled => Tone::Doubtful,
     }
 }
 

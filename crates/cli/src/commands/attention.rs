@@ -12,12 +12,9 @@ use serde_json::value::RawValue;
 
 use super::ServerOption;
 use super::ops::{print_json, time};
-use crate::client::api::Api;
+use crate::client::api::{ATTENTION, Api};
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, Tone, print_line, say};
-
-/// Where the native API keeps notes.
-const ATTENTION: &str = "/api/v1/attention";
 
 /// How many open notes are shown with their operation.
 const NOTES_SHOWN_MAX: usize = 20;

@@ -1,4 +1,4 @@
-//! `fanfold export`: operations as lines of JSON, read from the store itself.
+//! `fanfold export`: operations, the audit trail or tokens as lines of JSON, read from the store itself.
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fanfold_core::TenantId;
 use fanfold_store::sqlite::Sqlite;
-use fanfold_store::{Filter, ReadAll, export};
+use fanfold_store::{AuditFilter, Filter, ReadAll, export};
 
 use super::StoreOption;
 use super::ops::Which;
@@ -24,10 +24,19 @@ was redacted stays so. The same content gives the same bytes, whatever store it 
 
 It reads the database itself, past the server, and so works whether one runs or not. Of a database in a file all lines are
 one picture, as of the start of the command; the server goes on meanwhile, and its log (the -wal file) grows until the
-end. Of PostgreSQL each operation is read as it is when its turn comes.")]
+end. Of PostgreSQL each operation is read as it is when its turn comes.
+
+With --audit each line is an entry of the audit trail, with --tokens a token without its secret: of all tenants, unless
+--tenant names one.")]
 pub(crate) struct Export {
     #[command(flatten)]
     which: Which,
+    /// Write the audit trail instead; of what chooses operations it takes --since and --until
+    #[arg(long, conflicts_with = "tokens")]
+    audit: bool,
+    /// Write the tokens instead, the revoked ones too; nothing chooses among them but --tenant
+    #[arg(long)]
+    tokens: bool,
     /// Of this tenant
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
@@ -40,21 +49,21 @@ pub(crate) struct Export {
 }
 
 pub(super) async fn run(export: Export) -> Result<(), Failure> {
+    let what = export.what()?;
     let store = open(&export.store.settings()?).await?;
-    let tenant = export.tenant.map(TenantId::from).unwrap_or_default();
-    let filter = Filter { tenant, ..export.which.filter() };
     let count = match &export.output {
         Some(path) => {
             let mut file = BufWriter::new(WholeFile::begin(path)?);
-            let count = write(store.as_ref(), filter.clone(), &mut file).await?;
+            let count = write(store.as_ref(), &what, &mut file).await?;
             file.into_inner()
                 .map_err(|error| Failure::File { path: path.clone(), error: error.into_error() })?
                 .replace()?;
             count
         }
-        None => write(store.as_ref(), filter.clone(), &mut BufWriter::new(io::stdout().lock())).await?,
+        None => write(store.as_ref(), &what, &mut BufWriter::new(io::stdout().lock())).await?,
     };
-    say(&format!("exported {count} {}", if count == 1 { "operation" } else { "operations" }));
+    say(&format!("exported {count} {}", what.name(count)));
+    let What::Operations(filter) = what else { return Ok(()) };
     let all: u64 = store.counts(None).await.map_err(Failure::Read)?.values().sum();
     let of_tenant: u64 = store.counts(Some(&filter.tenant)).await.map_err(Failure::Read)?.values().sum();
     if all > of_tenant {
@@ -70,12 +79,83 @@ async fn open(settings: &StoreSettings) -> Result<Arc<dyn ReadAll>, Failure> {
     Ok(OpenStore::open(settings).await.map_err(Failure::Store)?.read_all())
 }
 
-async fn write(store: &dyn ReadAll, filter: Filter, out: &mut impl Write) -> Result<u64, Failure> {
-    let mut lines = export::Export::new(store, filter);
+/// What is exported.
+enum What {
+    Operations(Box<Filter>),
+    Audit(AuditFilter),
+    Tokens(Option<TenantId>),
+}
+
+impl Export {
+    fn what(&self) -> Result<What, Failure> {
+        let (chosen, tenant) = (self.which.filter(), self.tenant.clone().map(TenantId::from));
+        if !self.audit && !self.tokens {
+            return Ok(What::Operations(Box::new(Filter { tenant: tenant.unwrap_or_default(), ..chosen })));
+        }
+        let (since, until) = (chosen.since, chosen.until);
+        let times = if self.audit { Filter { since, until, ..Filter::default() } } else { Filter::default() };
+        if chosen != times {
+            let what = if self.audit { "--audit takes --since, --until" } else { "--tokens takes nothing" };
+            return Err(Failure::Usage(format!(
+                "{what} and --tenant to choose by: the other options are about operations"
+            )));
+        }
+        Ok(match self.audit {
+            true => What::Audit(AuditFilter { tenant, since, until, ..AuditFilter::default() }),
+            false => What::Tokens(tenant),
+        })
+    }
+}
+
+impl What {
+    fn name(&self, count: u64) -> &'static str {
+        match (self, count) {
+            (Self::Operations(_), 1) => "operation",
+            (Self::Operations(_), _) => "operations",
+            (Self::Audit(_), 1) => "entry of the audit trail",
+            (Self::Audit(_), _) => "entries of the audit trail",
+            (Self::Tokens(_), 1) => "token",
+            (Self::Tokens(_), _) => "tokens",
+        }
+    }
+}
+
+/// Gives how many lines there were.
+async fn write(store: &dyn ReadAll, what: &What, out: &mut impl Write) -> Result<u64, Failure> {
     let mut count = 0;
-    while let Some(line) = lines.next().await.map_err(Failure::Read)? {
-        out.write_all(&line)?;
+    let mut put = |line: Vec<u8>| {
         count += 1;
+        out.write_all(&line)
+    };
+    match what {
+        What::Operations(filter) => {
+            let mut lines = export::Export::new(store, (**filter).clone());
+            while let Some(line) = lines.next().await.map_err(Failure::Read)? {
+                put(line)?;
+            }
+        }
+        What::Audit(filter) => {
+            let mut after = None;
+            loop {
+                let (lines, last) = export::audit(store, filter, after).await.map_err(Failure::Read)?;
+                lines.into_iter().try_for_each(&mut put)?;
+                after = last;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        What::Tokens(tenant) => {
+            let mut after = None;
+            loop {
+                let (lines, last) = export::tokens(store, tenant.as_ref(), after).await.map_err(Failure::Read)?;
+                lines.into_iter().try_for_each(&mut put)?;
+                after = last;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
     }
     out.flush()?;
     Ok(count)

@@ -23,8 +23,9 @@ The server of the database has to be stopped first, and is not started on it aga
 and it can be moved away. Removing that mark is the way back, as long as no node has served the new database.
 The PostgreSQL database has to be empty. It is the one of the configuration file, or the one that --to names.
 
-All goes along: operations as they are, bodies, secrets, histories, notes, notices, locks, holds, idempotency keys, and
-the numbers that all of it has. Whichever node starts first on the new database goes on with what has not ended.
+All goes along: operations as they are, bodies, secrets, histories, notes, notices, locks, holds, idempotency keys, tokens,
+the audit trail, and the numbers that all of it has. Whichever node starts first on the new database goes on with what has
+not ended.
 
 Secrets are encrypted anew with [store] key. It has to be the key of the file (FILE.key), in base64: requests that are
 repeated are recognised by it. With --to it is that by itself. To write it down for [store] key = \"${file:fanfold.key}\":
@@ -127,10 +128,23 @@ async fn copy(source: Source, destination: &mut Destination) -> Result<Source, F
         }
         copied += number;
     }
+    let source = copy_audit(source, destination).await?;
     let (source, rest) = off_thread(source, Source::rest).await.map_err(Failure::Migrate)?;
     destination.complete(rest).await.map_err(Failure::Migrate)?;
     say(&format!("{copied} operations copied, and all that belongs to them; now both are compared"));
     Ok(source)
+}
+
+async fn copy_audit(mut source: Source, destination: &mut Destination) -> Result<Source, Failure> {
+    loop {
+        let after = destination.audit_after();
+        let (read, entries) = off_thread(source, move |source| source.audit(after)).await.map_err(Failure::Migrate)?;
+        source = read;
+        if entries.is_empty() {
+            return Ok(source);
+        }
+        destination.add_audit(entries).await.map_err(Failure::Migrate)?;
+    }
 }
 
 async fn read(source: Source, after: Option<OperationId>) -> Result<(Source, Batch), Error> {
@@ -160,7 +174,9 @@ fn require_same(source: &Inventory, destination: &Inventory) -> Result<(), Failu
         return Err(Failure::MigratedOtherwise("the operations of each status are not as many".to_owned()));
     }
     if source.hidden != destination.hidden {
-        return Err(Failure::MigratedOtherwise("idempotency keys or originals differ".to_owned()));
+        return Err(Failure::MigratedOtherwise(
+            "idempotency keys, originals, tokens or the audit trail differ".to_owned(),
+        ));
     }
     Ok(())
 }

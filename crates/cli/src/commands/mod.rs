@@ -9,18 +9,22 @@ mod attention;
 mod backup;
 mod check;
 mod drain;
+mod each;
 mod export;
 mod init;
+mod man;
 mod migrate;
 mod notices;
 mod open_files;
 mod ops;
+mod plan;
 mod restore;
 mod routes;
 mod send;
 mod serve;
 mod status;
 mod targets;
+mod token;
 mod whole_file;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +32,8 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
+
+use each::each;
 
 use crate::client::ServerUrl;
 use crate::config::{self, StoreSettings, StoreUrl};
@@ -59,6 +65,8 @@ enum Command {
     Demo(crate::demo::Demo),
     /// Check a configuration file and show every mistake
     Check(check::Check),
+    /// Make tokens that callers show
+    Token(token::Token),
     /// Write a first configuration file, with comments
     Init(init::Init),
     /// Print the JSON Schema of the configuration file, for editors
@@ -79,6 +87,8 @@ enum Command {
     Routes(routes::Routes),
     /// Show how a server is doing
     Status(status::Status),
+    /// Tell what would become of a request, without recording or sending anything
+    Plan(Box<plan::Plan>),
     /// Send a change request and follow its operation to the end
     Send(send::Send),
     /// Back the database up into one file, also while the server runs
@@ -94,6 +104,8 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print a manual page, or write all of them into a folder
+    Man(man::Man),
 }
 
 /// Which configuration file a command reads.
@@ -210,9 +222,11 @@ impl Command {
             Self::Serve(serve) => serve::run(serve),
             Self::Demo(demo) => crate::demo::run(demo),
             Self::Check(check) => check::run(&check),
+            Self::Token(token) => token::run(&token),
             Self::Init(init) => init::run(&init),
             Self::Schema => Ok(output::print_line(&format!("{:#}", config::schema()))?),
             Self::Completions { shell } => print_completions(shell),
+            Self::Man(man) => man::run(&man),
             Self::Ops(ops) => ask(ops::run(ops)),
             Self::Attention(attention) => ask(attention::run(attention)),
             Self::Targets(targets) => ask(targets::run(targets)),
@@ -221,6 +235,7 @@ impl Command {
             Self::Resume(resume) => ask(drain::resume(resume)),
             Self::Routes(routes) => ask(routes::run(routes)),
             Self::Status(status) => ask(status::run(status)),
+            Self::Plan(plan) => ask(plan::run(*plan)),
             Self::Send(send) => ask(send::run(send)),
             Self::Backup(backup) => backup::run(&backup),
             Self::Restore(restore) => ask(restore::run(restore)),

@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::ServerOption;
 use super::ops::{print_json, time};
+use super::{ServerOption, each};
 use crate::client::api::{Api, NOTICES, segment};
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, Tone, print_line, say};
 
@@ -129,24 +128,18 @@ async fn replay(replay: Replay) -> Result<(), Failure> {
     if ids.is_empty() {
         say("no dead letters");
     }
-    let (all, mut refused, mut worst) = (ids.len(), 0, Exit::Done);
-    for id in ids {
-        let json = match api.post(format!("{NOTICES}/{}/replay", segment(&id)), None).await {
-            // Somebody else may have taken it up meanwhile, or it is gone; the others wait all the same.
-            Err(failure @ (Failure::Refused { status: ..500, .. } | Failure::NotFound(_))) if all > 1 => {
-                say(&format!("notice {id} is not sent again: {failure}"));
-                refused += 1;
-                worst = worst.max(failure.exit());
-                continue;
-            }
-            answered => answered?,
-        };
-        match replay.server.output {
-            Format::Table => say(&format!("notice {id} is sent again")),
-            Format::Json => print_line(&one_line(&json))?,
-        }
+    // Somebody else may have taken one up meanwhile, or it is gone.
+    let refused = |id: &String, failure: &Failure| say(&format!("notice {id} is not sent again: {failure}"));
+    each(&ids, async |id| replay_one(&api, id, replay.server.output).await, refused).await
+}
+
+async fn replay_one(api: &Api, id: &str, format: Format) -> Result<(), Failure> {
+    let json = api.post(format!("{NOTICES}/{}/replay", segment(id)), None).await?;
+    match format {
+        Format::Table => say(&format!("notice {id} is sent again")),
+        Format::Json => print_line(&one_line(&json))?,
     }
-    if refused > 0 { Err(Failure::NotAll { refused, all, worst }) } else { Ok(()) }
+    Ok(())
 }
 
 /// The ids of dead letters, oldest first, so that they are taken up in the order in which they were recorded.

@@ -150,7 +150,7 @@ fn ended_operation_of(answer: &Answer) -> Option<OperationId> {
     status.rsplit('/').next()?.parse().ok()
 }
 
-fn read_data(data: &str) -> Result<Bytes, Failure> {
+pub(super) fn read_data(data: &str) -> Result<Bytes, Failure> {
     let Some(file) = data.strip_prefix('@') else {
         return Ok(Bytes::copy_from_slice(data.as_bytes()));
     };
@@ -167,18 +167,18 @@ fn read_file(path: &Path) -> std::io::Result<Bytes> {
     Ok(octets.into())
 }
 
-fn method(text: &str) -> Result<Method, String> {
+pub(super) fn method(text: &str) -> Result<Method, String> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|error| error.to_string())
 }
 
-fn path(text: &str) -> Result<String, String> {
+pub(super) fn path(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         return Ok(text.to_owned());
     }
     Err("begin it with \"/\"; the server is named by --server".to_owned())
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it as in \"Idempotency-Key: abc\"")?;
     let name = name.trim().parse::<HeaderName>().map_err(|error| printable(&error.to_string()))?;
     let value = value.trim().parse::<HeaderValue>().map_err(|error| error.to_string())?;

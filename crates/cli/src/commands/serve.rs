@@ -99,9 +99,10 @@ impl Signals {
 async fn serve_until_stopped(file: &Path, settings: Settings) -> Result<(), Failure> {
     // Before anything else, so that no signal ends a server that is starting half-way.
     let mut signals = Signals::new()?;
+    let configured = settings.bounded_store();
     // That may take long, where another node migrates the database.
     let store = tokio::select! {
-        store = OpenStore::open(&settings.store) => store.map_err(Failure::Store)?,
+        store = OpenStore::open(&configured) => store.map_err(Failure::Store)?,
         name = signals.stop_before_start() => {
             tracing::info!(signal = name, "stopped before it served anything");
             return Ok(());

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use fanfold_core::operation::Status as OperationStatus;
+use fanfold_core::story;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ServerOption;
 use super::ops::time;
 use crate::client::api::Api;
-use crate::client::follow::status_tone;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, Tone, print_line};
 
@@ -82,7 +82,7 @@ fn table(url: &str, form: &Form) -> Table {
         let count = form.operations.get(status.as_str()).copied().unwrap_or(0);
         fact(
             status.as_str(),
-            Cell::toned(if count == 0 { Tone::Plain } else { status_tone(status) }, count.to_string()),
+            Cell::toned(if count == 0 { Tone::Plain } else { story::status(status) }, count.to_string()),
         );
     }
     if form.overdue > 0 {
@@ -91,7 +91,12 @@ fn table(url: &str, form: &Form) -> Table {
     fact("in memory", Cell::plain(form.running.to_string()));
     let bound = form.store.hard_bound_bytes.map(|bound| format!(" of {}", size(bound))).unwrap_or_default();
     let Store { used_bytes, free_bytes, log_bytes, .. } = form.store;
-    let store = format!("{} used{bound}, {} free, {} in the log", size(used_bytes), size(free_bytes), size(log_bytes));
+    let store = format!(
+        "{} used{bound}, {} of unused pages in the file, {} in the log",
+        size(used_bytes),
+        size(free_bytes),
+        size(log_bytes)
+    );
     fact("store", Cell::plain(store));
     let own = form.nodes.iter().find(|node| node.this).map(|node| node.configuration.as_str());
     for node in &form.nodes {

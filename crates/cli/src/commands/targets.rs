@@ -11,7 +11,7 @@ use super::ServerOption;
 use super::ops::time;
 use crate::client::api::{Api, segment};
 use crate::failure::Failure;
-use crate::output::{Cell, Format, Table, Tone, print_line, say};
+use crate::output::{Cell, Format, Table, Tone, print_line, printable, say};
 
 /// Where the native API keeps targets.
 const TARGETS: &str = "/api/v1/targets";
@@ -209,8 +209,8 @@ impl ByKind {
 
 fn note(target: &Target) -> String {
     let hold = target.hold.as_ref().map(|hold| {
-        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
-        format!("held by {} since {}{reason}", hold.by, time(hold.since))
+        let reason = if hold.reason.is_empty() { String::new() } else { format!(": {}", printable(&hold.reason)) };
+        format!("held by {} since {}{reason}", printable(&hold.by), time(hold.since))
     });
     let Breaker { state, since, retry_in_ms, breaks } = &target.breaker;
     let breaker = since.map(|since| format!("breaker {} since {}", state.replace('_', " "), time(since)));

@@ -59,13 +59,29 @@ impl<'s> Check<'s, '_, '_> {
             return self.anything(node, place);
         }
         let kind = kind(&node.value);
-        let fitting: Vec<_> = alternatives.iter().filter(|one| one.text("type") == Some(kind)).copied().collect();
+        // A whole number is a fraction as well.
+        let fits = |one: &&Alternative<'_>| {
+            one.text("type").is_some_and(|wanted| wanted == kind || (wanted, kind) == ("number", "integer"))
+        };
+        let fitting: Vec<_> = alternatives.iter().filter(fits).copied().collect();
         let Some(first) = fitting.first() else {
             return self.wrong(place, wrong_kind(&alternatives, &node.value));
         };
         match &node.value {
             Value::Text(text) => match check_words(&fitting, text) {
                 Ok(()) => Some(Json::from(text.as_str())),
+                Err(wrong) => self.wrong(place, wrong),
+            },
+            Value::Integer(Some(number)) if first.text("type") == Some("number") => {
+                #[expect(clippy::cast_precision_loss, reason = "no fraction of the configuration is that large")]
+                let number = *number as f64;
+                match check_fraction(first, number) {
+                    Ok(number) => Some(number),
+                    Err(wrong) => self.wrong(place, wrong),
+                }
+            }
+            Value::Float(number) => match check_fraction(first, *number) {
+                Ok(number) => Some(number),
                 Err(wrong) => self.wrong(place, wrong),
             },
             Value::Integer(number) => match check_integer(first, *number) {
@@ -75,8 +91,8 @@ impl<'s> Check<'s, '_, '_> {
             Value::Boolean(truth) => Some(Json::from(*truth)),
             Value::Array(elements) => self.array(first.schema, elements, place),
             Value::Table(_) => Some(self.table(first.schema, node, place)),
-            // The configuration has neither fractions nor dates, so that there is no alternative for them.
-            Value::Float(_) | Value::Date => self.wrong(place, wrong_kind(&alternatives, &node.value)),
+            // The configuration has no dates, so that there is no alternative for them.
+            Value::Date => self.wrong(place, wrong_kind(&alternatives, &node.value)),
         }
     }
 
@@ -232,7 +248,7 @@ fn kind_in_words(kind: &str) -> &'static str {
     match kind {
         "string" => "text",
         "integer" => "a whole number",
-        "number" => "a number with a fraction",
+        "number" => "a number",
         "boolean" => "true or false",
         "array" => "a list",
         "object" => "a table",
@@ -288,6 +304,16 @@ fn check_words(alternatives: &[Alternative<'_>], text: &str) -> Result<(), Wrong
             }
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether the alternative takes the number, which may have a fraction.
+fn check_fraction(alternative: &Alternative<'_>, number: f64) -> Result<Json, Wrong> {
+    let bound = |key: &str| alternative.schema.get(key).and_then(Json::as_f64);
+    let (least, most) = (bound("minimum").unwrap_or(f64::MIN), bound("maximum").unwrap_or(f64::MAX));
+    match serde_json::Number::from_f64(number) {
+        Some(json) if (least..=most).contains(&number) => Ok(Json::Number(json)),
+        _ => Err(Wrong::new(format!("{number} is out of range")).hint(format!("{least} to {most} is possible"))),
     }
 }
 

@@ -28,7 +28,9 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 pub(crate) use finding::{Finding, Mistake, Warning};
-pub(crate) use settings::{NoticeSettings, ServerSettings, Settings, StoreSettings, TargetSettings};
+pub(crate) use settings::{
+    LimitSettings, NoticeSettings, ServerSettings, Settings, StoreSettings, TargetSettings, TelemetrySettings,
+};
 pub(crate) use value::StoreUrl;
 
 use document::Document;

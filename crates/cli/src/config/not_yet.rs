@@ -14,10 +14,7 @@ struct Rule {
     instead: &'static str,
 }
 
-const NOT_YET: &[Rule] = &[
-    Rule { keys: &["auth"], instead: "listen on 127.0.0.1, behind a proxy that authenticates" },
-    Rule { keys: &["server", "tls"], instead: "let a proxy on this machine speak TLS" },
-];
+const NOT_YET: &[Rule] = &[Rule { keys: &["server", "tls"], instead: "let a proxy on this machine speak TLS" }];
 
 /// Refuses everything in the file that is on the list.
 pub(crate) fn refuse(findings: &mut Findings<'_>) {

@@ -3,16 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fanfold_core::TargetName;
 use fanfold_core::plan::{BodyTemplate, DialectName, Monitor, Order, Require, UndoRule};
 use fanfold_core::route::spec::{Action, OperationSpec, Selection};
+use fanfold_core::{PerTenant, TargetName};
+use fanfold_engine::Weight;
+use fanfold_server::Pace;
 
+use super::settings::TenantLimits;
 use super::*;
 
 mod example;
+mod issuers;
 mod mistakes;
 mod notices;
 mod schema;
+mod secrets;
+mod telemetry;
 
 /// Two targets and a mount, for tests to add to: what is added begins in line 8, and has its first key in line 9.
 const BASE: &str = "[targets.tokyo]\nurl = \"http://10.0.0.1\"\n[targets.osaka]\nurl = \"http://10.0.0.2\"\n[[mounts]]\n\
@@ -132,6 +138,55 @@ fn settings_that_are_not_made_have_the_documented_defaults() {
     assert_eq!(settings.store.limits.waiting_max, 1_000_000);
     assert!(settings.notices.allow.is_empty());
     assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_tenant_may_make_requests_as_it_says_or_as_all_may() {
+    let second = |number, burst| Pace::new(number, Duration::from_secs(1), burst);
+    let (settings, _) = good("");
+    let built_in = TenantLimits {
+        weight: Weight::default(),
+        waiting_max: None,
+        followers_max: None,
+        requests: second(10_000, 10_000),
+    };
+    assert_eq!(settings.limits.tenants, PerTenant::same(built_in));
+    assert_eq!(settings.limits.failures, Pace::new(60, Duration::from_secs(60), 60));
+    let (settings, _) = good(
+        "[limits]\nrequests_per_second = 100\nrequests_burst = 300\nfailed_authentications_per_minute = 5\n\
+         [tenants.a]\nrequests_per_second = 20\n[tenants.b]\nrequests_burst = 7\n[tenants.c]\n\
+         [tenants.\"d@e.example\"]\nrequests_per_second = 1\nrequests_burst = 2\n",
+    );
+    let of = |tenant: &str| settings.limits.tenants.of(&tenant.into()).requests;
+    assert_eq!([of("a"), of("b"), of("c")], [second(20, 20), second(100, 7), second(100, 300)]);
+    assert_eq!([of("d@e.example"), of("others")], [second(1, 2), second(100, 300)]);
+    assert_eq!(settings.limits.failures, Pace::new(5, Duration::from_secs(60), 5));
+}
+
+#[test]
+fn a_tenant_may_have_so_many_operations_as_it_says_or_as_all_may() {
+    let (settings, warnings) = good(
+        "[store]\nwaiting_max = 50\n[limits]\ntenant_waiting_max = 20\n[tenants.a]\nwaiting_max = 30\n[tenants.b]\n",
+    );
+    assert_eq!(warnings, Vec::<String>::new());
+    let bounds = settings.bounded_store().limits.tenant_waiting_max;
+    assert_eq!(["a", "b", "c"].map(|tenant| *bounds.of(&tenant.into())), [30, 20, 20]);
+    let (settings, _) = good("");
+    assert_eq!(settings.bounded_store().limits, fanfold_store::Limits::default());
+    let (_, warnings) = good("[store]\nwaiting_max = 50\n[tenants.a]\nwaiting_max = 51\n");
+    assert!(warnings[0].starts_with("f.toml:4:15: warning: a bound of 51 bounds nothing"), "{warnings:?}");
+}
+
+#[test]
+fn a_tenant_may_have_so_many_followers_as_it_says_or_as_all_may() {
+    let (settings, warnings) = good(
+        "[server]\nfollowers_max = 50\n[limits]\ntenant_followers_max = 60\n[tenants.a]\nfollowers_max = 7\nweight = 5\n",
+    );
+    assert_eq!(settings.limits.tenants.of(&"a".into()).weight, Weight::new(5));
+    let of = |tenant: &str| settings.limits.tenants.of(&tenant.into()).followers_max;
+    assert_eq!([of("a"), of("b")], [Some(7), Some(60)]);
+    let expected = "f.toml:4:24: warning: a bound of 60 bounds nothing: followers_max of [server] is 50";
+    assert!(warnings[0].starts_with(expected), "{warnings:?}");
 }
 
 #[test]

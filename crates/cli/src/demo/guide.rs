@@ -16,7 +16,7 @@ fn head(url: &str, folder: &Path) -> String {
     let folder = folder.display();
     format!(
         "\
-Fanfold is listening on {url} (Ctrl-C ends it).
+Fanfold is listening on {url} (Ctrl-C ends it). For a browser: {url}/ui
 Its configuration and store are in {folder}, and are removed at the end.
 
 Sample targets behind it. Ask one what it holds: curl -s ADDRESS

@@ -49,7 +49,7 @@ impl Stage {
         let folder = TempDir::with_prefix("fanfold-demo-")
             .map_err(|error| Failure::File { path: std::env::temp_dir(), error })?;
         let settings = configure(folder.path(), &listener, &sites)?;
-        let store = OpenStore::open(&settings.store).await.map_err(Failure::Store)?;
+        let store = OpenStore::open(&settings.bounded_store()).await.map_err(Failure::Store)?;
         let running = assemble::start(&settings, store, listener).await?;
         Ok(Self { sites, running, grace: settings.server.shutdown_grace, folder })
     }

@@ -1,20 +1,15 @@
 //! The story of an operation in words, made of what the native API shows of it: its detail and its history.
 //!
-//! It works for every operation: `ops history` and the demo's tour tell theirs with it. How one entry of the history is said is [`mod@sentence`].
-
-mod sentence;
+//! It works for every operation: `ops history` and the demo's tour tell theirs with it. The sentences are [`fanfold_core::story`]'s.
 
 use std::fmt::Write as _;
 
-use fanfold_core::dialect::native::{Content, HistoryEntry, OperationDetail, OutcomeWord};
-use fanfold_core::operation::{Consistency, RollbackResult, Status};
+use fanfold_core::dialect::native::{HistoryEntry, OperationDetail, OutcomeWord};
+use fanfold_core::story::{Teller, Tone, end, excerpt, printable, since};
+
 use jiff::Timestamp;
 
-use crate::output::{Paint, Tone, printable};
-use sentence::Teller;
-
-/// The longest piece of a body that a line shows, in characters.
-const EXCERPT_CHARACTERS_MAX: usize = 100;
+use crate::output::Paint;
 
 /// The story of an operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,24 +105,6 @@ impl Line {
     }
 }
 
-/// The piece of a body that a line shows: on one line, cut to a bearable length.
-fn excerpt(body: Option<&Content>) -> Option<String> {
-    match body? {
-        Content::Text(text) if text.is_empty() => None,
-        Content::Text(text) => {
-            let text = printable(text);
-            let mut letters = text.chars();
-            let mut piece: String = letters.by_ref().take(EXCERPT_CHARACTERS_MAX).collect();
-            if letters.next().is_some() {
-                piece.push_str("...");
-            }
-            Some(piece)
-        }
-        Content::Octets { base64 } => Some(format!("({} characters of base64)", base64.len())),
-        Content::Apart { bytes } => Some(format!("({bytes} bytes)")),
-    }
-}
-
 /// Names as a sentence has them: "a, b and c".
 fn list(names: &[&str]) -> String {
     match names {
@@ -154,61 +131,6 @@ fn line(accepted_at: Timestamp, entry: &HistoryEntry, teller: &mut Teller) -> Op
     let (tone, text) = teller.sentence(entry)?;
     let since = since(accepted_at, entry.at);
     Some(Line { after_ms: Some(since), target: entry.target.clone(), tone, text })
-}
-
-fn since(accepted_at: Timestamp, at: Timestamp) -> i64 {
-    // A clock that was set back in between makes a story no better with negative times.
-    (at.as_millisecond() - accepted_at.as_millisecond()).max(0)
-}
-
-fn end(detail: &OperationDetail) -> Vec<(Tone, String)> {
-    let summary = &detail.summary;
-    let (Some(ended_at), Some(consistency)) = (summary.ended_at, summary.consistency) else { return Vec::new() };
-    let mut text = format!("{} after {} ms{}.", summary.status, since(summary.accepted_at, ended_at), cause(detail));
-    if let Some(rollback) = &detail.rollback {
-        text.push_str(match rollback.result {
-            RollbackResult::Completed => " It is undone where it was done.",
-            RollbackResult::Failed => " It is not undone everywhere.",
-            RollbackResult::None => " Nothing had to be undone, or could be.",
-        });
-    }
-    let tone = match summary.status {
-        Status::Completed => Tone::Good,
-        Status::Failed | Status::Canceled | Status::Unexecuted | Status::Executing => Tone::Bad,
-    };
-    let (data_tone, data) = data(consistency);
-    let mut lines = vec![(tone, capital(&text)), (data_tone, format!("The data is {consistency}: {data}."))];
-    if let Some(response) = &detail.response {
-        let body = excerpt(response.body.as_ref()).map(|body| format!(" {body}")).unwrap_or_default();
-        lines.push((Tone::Plain, format!("The answer: {}{body}", response.status)));
-    }
-    lines
-}
-
-/// The text as the beginning of a sentence.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn cause(detail: &OperationDetail) -> String {
-    let Some(cause) = &detail.summary.cause else { return String::new() };
-    match (cause.kind.as_str(), &cause.by) {
-        ("steps_failed", _) => ": too few targets did it".to_owned(),
-        ("deadline_passed", _) => ": its deadline passed".to_owned(),
-        ("requirement_met", _) => ": enough targets did it".to_owned(),
-        ("canceled", Some(by)) => format!(" by {}", printable(by)),
-        (other, _) => format!(" ({other})"),
-    }
-}
-
-fn data(consistency: Consistency) -> (Tone, &'static str) {
-    match consistency {
-        Consistency::Updated => (Tone::Good, "every target is in the requested state"),
-        Consistency::RolledBack => (Tone::Good, "every target is as it was before"),
-        Consistency::NotConsistent => (Tone::Bad, "some targets are changed, others are not"),
-        Consistency::Unknown => (Tone::Doubtful, "it is not known what every target did"),
-    }
 }
 
 #[cfg(test)]

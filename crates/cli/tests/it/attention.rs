@@ -73,7 +73,6 @@ async fn answers_to_notes_are_checked() {
     for (body, code, part) in [
         (json!({}), "unparsable", "missing field `answer`"),
         (json!({ "answer": "yes" }), "bad_value", "applied, not_applied, retry, roll_back, end_as_it_is"),
-        (json!({ "answer": "roll_back" }), "bad_value", "this note takes one of: applied, not_applied"),
         (json!({ "answer": "applied", "why": "x" }), "unparsable", "unknown field"),
         (json!({ "answer": "applied", "remark": "x".repeat(1001) }), "out_of_range", "1000 characters"),
     ] {
@@ -81,6 +80,9 @@ async fn answers_to_notes_are_checked() {
         assert_eq!((refused.status, &refused.json()["code"]), (400, &json!(code)), "{}", refused.text());
         assert!(text(&refused.json()["detail"]).contains(part), "{}", refused.text());
     }
+    let other = server.http.post(path, &json!({ "answer": "roll_back" })).await;
+    assert_eq!((other.status, &other.json()["code"]), (409, &json!("not_possible")));
+    assert!(text(&other.json()["detail"]).contains("this note takes one of: applied, not_applied"), "{}", other.text());
     let resolved = server.http.post(path, &json!({ "answer": "not_applied" })).await;
     assert!(matches!(resolved.status, 200 | 202), "{}", resolved.text());
     let resolved = resolved.json();

@@ -144,15 +144,16 @@ async fn a_deadline_is_extended_from_outside() {
     let until = server.run(&home, &["ops", "extend", &id, "--until", &text(&after), "--output", "json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&until.stdout).unwrap()["deadline_at"], after);
 
-    for (body, code) in [
-        (json!({}), "bad_value"),
-        (json!({ "by": "soon" }), "bad_value"),
-        (json!({ "until": before }), "bad_value"),
-        (json!({ "until": "2020-01-01T00:00:00Z" }), "bad_value"),
-        (json!({ "to": "x" }), "unparsable"),
+    for (body, status, code) in [
+        (json!({}), 400, "bad_value"),
+        (json!({ "by": "soon" }), 400, "bad_value"),
+        (json!({ "to": "x" }), 400, "unparsable"),
+        (json!({ "until": before }), 409, "not_possible"),
+        (json!({ "until": "2020-01-01T00:00:00Z" }), 409, "not_possible"),
+        (json!({ "by": "367d" }), 409, "not_possible"),
     ] {
         let refused = server.http.post(&format!("{path}/extend"), &body).await;
-        assert_eq!((refused.status, &refused.json()["code"]), (400, &json!(code)), "{}", refused.text());
+        assert_eq!((refused.status, &refused.json()["code"]), (status, &json!(code)), "{}", refused.text());
     }
     let history = server.run(&home, &["ops", "history", &id]).await.stdout;
     assert!(history.contains("deadline"), "{history}");

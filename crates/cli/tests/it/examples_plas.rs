@@ -3,8 +3,8 @@
 use fanfold_testkit::{Answer, FakeTarget, Resources};
 use serde_json::{Value, json};
 
+use crate::documents::play;
 use crate::example::{Example, address, body};
-use crate::readme;
 
 const CONNECTORS: &str = "/v1.0/plasconnector/connectors";
 
@@ -115,7 +115,7 @@ async fn what_the_back_end_refuses_is_finished_and_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_readme_do_what_it_says() {
-    let told = readme::follow("plas", &[("backend", "127.0.0.1:18090")], &[("fanfold.toml", "127.0.0.1:8080")]).await;
-    assert!(told[1].contains("\"success\""), "{}", told[1]);
-    assert!(told[4].contains("\"failed\""), "{}", told[4]);
+    let told = play("examples/plas/README.md").await;
+    assert!(told[0].contains("\"success\""), "{}", told[0]);
+    assert!(told[2].contains("\"failed\""), "{}", told[2]);
 }

@@ -4,8 +4,8 @@ use fanfold_testkit::{Answer, FakeTarget, Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::callbacks::free_address;
+use crate::documents::play;
 use crate::example::{Example, PASSWORD, address, body, redacted};
-use crate::readme;
 
 const CPS: &str = "/v1/slices/s1/cps";
 
@@ -170,12 +170,9 @@ async fn one_leaf_fails_and_the_other_carries_out_the_undo_as_an_operation_of_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_readme_do_what_it_says() {
-    let devices = [("east-devices", "127.0.0.1:18081"), ("west-devices", "127.0.0.1:18082")];
-    let servers =
-        [("leaf-east.toml", "127.0.0.1:8081"), ("leaf-west.toml", "127.0.0.1:8082"), ("parent.toml", "127.0.0.1:8080")];
-    let told = readme::follow("tower", &devices, &servers).await;
-    assert!(told[2].contains("\"completed\""), "{}", told[2]);
-    assert!(told[7].contains("\"rollbacks\":{\"result\":\"completed\""), "{}", told[7]);
-    assert_eq!(told[8].matches("\"operation_id\"").count(), 3, "{}", told[8]);
-    assert_eq!(told[9].matches("\"operation_id\"").count(), 2, "{}", told[9]);
+    let told = play("examples/tower/README.md").await;
+    assert!(told[1].contains("\"completed\""), "{}", told[1]);
+    assert!(told[5].contains("\"rollbacks\":{\"result\":\"completed\""), "{}", told[5]);
+    assert_eq!(told[6].matches("\"operation_id\"").count(), 3, "{}", told[6]);
+    assert_eq!(told[7].matches("\"operation_id\"").count(), 2, "{}", told[7]);
 }

@@ -174,7 +174,7 @@ async fn all_operations_are_watched() {
     place.latch.open();
     let watching = place.home.start(PROGRAM, &["ops", "watch", "--server", &server.url]);
     let following = async {
-        while !server.get("/metrics").await.text().contains("fanfold_http_followers{kind=\"All\"} 1") {
+        while !server.get("/metrics").await.text().contains("fanfold_http_followers{kind=\"all\"} 1") {
             tokio::task::yield_now().await;
         }
     };

@@ -81,6 +81,11 @@ async fn help_of_send() {
 }
 
 #[tokio::test]
+async fn help_of_plan() {
+    insta::assert_snapshot!(help(&["plan", "--help"]).await);
+}
+
+#[tokio::test]
 async fn versions_are_told() {
     assert_eq!(help(&["--version"]).await, concat!("fanfold ", env!("CARGO_PKG_VERSION"), "\n"));
 }

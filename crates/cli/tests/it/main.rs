@@ -2,33 +2,43 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attention;
+mod browser;
+mod bulk;
 mod callbacks;
 mod cancel;
 mod check;
 mod demo;
+mod documents;
 mod drain;
 mod example;
 mod examples_msf;
 mod examples_plas;
 mod examples_tower;
 mod follow;
+mod forbidden;
 mod full_disk;
 mod help;
+mod install;
+mod limits;
 mod locks;
+mod metrics;
 mod migrate;
 mod moving;
 mod nodes;
 mod notices;
-mod operating;
 mod ops;
+mod plan;
 mod program;
-mod readme;
 mod refusals;
 mod reload;
 mod restore;
 mod retry;
+#[cfg(feature = "otlp")]
+mod secrets;
 mod send;
 mod serve;
-mod shell;
 mod stop;
 mod targets;
+#[cfg(feature = "otlp")]
+mod traces;
+mod vouched;

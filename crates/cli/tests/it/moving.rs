@@ -46,6 +46,14 @@ async fn operations_are_exported_while_the_server_runs_and_when_it_does_not() {
     // Neither the configuration nor a server is needed, and the bytes are the same.
     let again = run(home.path(), &["export", "--database", "fanfold.db"]).await;
     assert_eq!((again.code, again.stdout), (Some(0), written));
+    let audit = run(home.path(), &["export", "--audit", "--since", "1h", "--database", "fanfold.db"]).await;
+    assert_eq!((audit.code, audit.stdout.as_str()), (Some(0), ""));
+    assert!(audit.stderr.contains("exported 0 entries of the audit trail"), "{}", audit.stderr);
+    let tokens = run(home.path(), &["export", "--tokens", "--tenant", "acme", "--database", "fanfold.db"]).await;
+    assert!(tokens.stderr.contains("exported 0 tokens"), "{}", tokens.stderr);
+    for unfit in [["--audit", "--attention"], ["--tokens", "--since=1h"], ["--tokens", "--audit"]] {
+        assert_eq!(run(home.path(), &[&["export"], &unfit[..]].concat()).await.code, Some(2), "{unfit:?}");
+    }
     let nothing = run(home.path(), &["export", "--database", "other.db"]).await;
     assert_eq!(nothing.code, Some(1));
     assert!(nothing.stderr.contains("there is no such file"), "{}", nothing.stderr);

@@ -151,7 +151,7 @@ async fn webhooks_are_signed_with_what_is_configured_now_and_show_no_secret() {
 
     let metrics = server.get("/metrics").await.text();
     for line in [
-        "fanfold_notice_tries_total{result=\"Delivered\"} 2",
+        "fanfold_notice_tries_total{result=\"delivered\"} 2",
         "fanfold_notices_dead 0",
         "fanfold_notice_oldest_age_seconds 0",
     ] {

@@ -40,12 +40,17 @@ pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> Ended {
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).current_dir(folder);
+    forget_settings(&mut command);
+    command
+}
+
+/// Keeps the settings of whoever runs the tests from a command.
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FANFOLD_") {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// A configuration with these targets, on a port that is free.

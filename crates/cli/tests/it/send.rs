@@ -1,9 +1,9 @@
 //! Sending changes in every dialect, and following them.
 
-use fanfold_testkit::{Answer, FakeTarget, Home};
+use fanfold_testkit::{Answer, FakeTarget, Home, Reply};
 use serde_json::Value;
 
-use crate::program::{Ended, Server, config, text, things};
+use crate::program::{Ended, PROGRAM, Server, config, text, things};
 
 /// One route of each kind.
 const DIALECTS: &str = r#"
@@ -129,4 +129,22 @@ async fn a_refusal_is_printed_and_has_its_exit_code() {
     let refused = server.run(&home, &["send", "POST", "/things/1"]).await;
     assert_eq!(refused.code, Some(7), "{}", refused.stderr);
     assert!(refused.stderr.contains("the server answered 405: "), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn whoever_follows_is_told_that_a_person_is_needed() {
+    let tokyo = FakeTarget::start().await;
+    tokyo.once("POST", "/things", Reply::Reset { applied: true });
+    let route = "[[routes]]\nmatch = \"POST /things\"\ntargets = [\"tokyo\"]\non_unknown = \"hold\"\n";
+    let home = Home::new(&config(&[("tokyo", &tokyo)], route));
+    let server = Server::start(&home).await;
+    let sending = home.start(PROGRAM, &["send", "POST", "/things", "--data", "{}", "--server", &server.url]);
+    let line = sending.line("a person is needed").await;
+    let note = line.rsplit(' ').next().unwrap();
+    assert!(line.ends_with(&format!("fanfold attention show {note}")), "{line}");
+    let resolved = server.run(&home, &["attention", "resolve", note, "applied"]).await;
+    assert_eq!(resolved.code, Some(0), "{}", resolved.stderr);
+    let (status, printed) = sending.ended().await;
+    assert_eq!(status.code(), Some(0), "{printed}");
+    assert_eq!(printed.matches("a person is needed").count(), 1, "{printed}");
 }

@@ -1,6 +1,7 @@
 //! What a change asks for.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Leg, Purpose};
@@ -122,7 +123,7 @@ pub struct Attention {
 }
 
 /// Why a person is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttentionReason {
     /// It is not known whether a target applied a request.
@@ -142,6 +143,17 @@ pub enum AttentionReason {
 }
 
 impl AttentionReason {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::OutcomeUnknown,
+        Self::UndoFailed,
+        Self::NoUndo,
+        Self::NotConsistent,
+        Self::ChoiceNeeded,
+        Self::TargetMissing,
+        Self::Restored,
+    ];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::effect::Timer;
@@ -55,7 +56,7 @@ pub enum Event {
         /// Their reason.
         remark: Option<String>,
     },
-    /// A request that was due, or a poll of a lower operation, could not be sent yet, for a reason worth recording; or that reason
+    /// A request that was due, a read, or a poll of a lower operation, could not be sent yet, for a reason worth recording; or that reason
     /// is gone (`permit`).
     GateChanged {
         /// The step.
@@ -245,7 +246,7 @@ impl Event {
 }
 
 /// Which of a step's requests an attempt sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
     /// The step itself.
@@ -257,7 +258,7 @@ pub enum Leg {
 }
 
 /// Why the resource is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Before the change: this is what a restore writes back.
@@ -268,6 +269,16 @@ pub enum Purpose {
     Compare,
     /// After an undo attempt that MAY have been applied was answered 412: is it the old state?
     Settle,
+}
+
+impl Purpose {
+    /// Whether it is read for the step or for its undo.
+    pub fn leg(self) -> Leg {
+        match self {
+            Self::Before | Self::After => Leg::Forward,
+            Self::Compare | Self::Settle => Leg::Undo,
+        }
+    }
 }
 
 /// What a read found.
@@ -336,7 +347,7 @@ pub enum Sent {
 }
 
 /// What was wrong with an attempt, for people and for error codes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trouble {
     /// Its kind.
     pub kind: TroubleKind,
@@ -345,7 +356,7 @@ pub struct Trouble {
 }
 
 /// The kinds of trouble that error codes tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TroubleKind {
     /// The target could not be reached.

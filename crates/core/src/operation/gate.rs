@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// What stands between a due request and its sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
     /// A permit: the target has as many requests in flight as it may have.
+    #[default]
     Permit,
     /// The target's breaker is open.
     Breaker,
@@ -27,6 +28,11 @@ pub enum Closed {
 }
 
 impl Gate {
+    /// Whether it is one that opens as requests end.
+    pub(super) fn is_permit(&self) -> bool {
+        *self == Self::Permit
+    }
+
     /// Why a person is waited for, where one is.
     pub fn closed(self) -> Option<Closed> {
         match self {

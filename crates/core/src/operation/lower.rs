@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::Trouble;
@@ -41,7 +42,7 @@ pub enum LowerTime {
 }
 
 /// Polls of a lower operation tell nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unclear {
     /// Since when for this reason.
     pub since: Timestamp,

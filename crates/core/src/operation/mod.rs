@@ -4,16 +4,19 @@
 //! simulation and the state table in the documents all use it. What has to be done for an operation in some state
 //! follows from the state alone ([`Operation::work`]), so nothing is lost with the memory of a process.
 
+mod canceling;
 mod consistency;
 mod effect;
 mod event;
 mod gate;
 mod lower;
+mod messages;
 mod phase;
 mod state;
 mod transition;
 mod work;
 
+pub use canceling::{Canceling, canceling};
 pub use effect::{Attention, AttentionReason, Effect, Effects, Timer, Work};
 pub use event::{Choice, Event, Found, Leg, ProbeVerdict, Purpose, Reading, Sent, Trouble, TroubleKind};
 pub use gate::{Closed, Gate};

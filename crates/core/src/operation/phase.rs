@@ -6,6 +6,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Leg, Purpose};
@@ -17,7 +18,7 @@ use super::state::{
 use crate::{OperationId, StepIndex, TargetName};
 
 /// What an executing operation is doing. Where several apply the first one counts, so the order of the variants matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// Nothing goes on until a person has answered.
     #[serde(rename = "needs attention")]
@@ -34,7 +35,7 @@ pub enum Phase {
     /// A target is on hold, or no longer configured.
     #[serde(rename = "held")]
     Held,
-    /// A request waits for a permit or a breaker.
+    /// A request waits for a permit or a breaker, or a read for a breaker.
     #[serde(rename = "waiting")]
     Waiting,
     /// A request is to be sent again after a while.
@@ -80,7 +81,7 @@ impl fmt::Display for Phase {
 }
 
 /// One thing that an operation which has not ended waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "for")]
 pub enum WaitingFor {
     /// The time at which it may start.
@@ -134,7 +135,7 @@ pub enum WaitingFor {
         /// When the attempt started.
         since: Timestamp,
     },
-    /// The representation of a resource.
+    /// The representation of a resource, which is read, or waits for a permit to be read.
     Resource {
         /// For which request.
         #[serde(flatten)]
@@ -184,7 +185,7 @@ pub enum WaitingFor {
 }
 
 /// One of the requests of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Call {
     /// Its step.
     pub step: StepIndex,
@@ -251,7 +252,10 @@ fn canceling(cause: &Cause) -> Option<Phase> {
 fn step_phase(phase: &StepPhase) -> Option<Phase> {
     match phase {
         StepPhase::Planned | StepPhase::Ended(_) => None,
-        StepPhase::Reading { not_before, .. } => not_before.map(|_| Phase::BackingOff).or(Some(Phase::Calling)),
+        StepPhase::Reading { not_before: Some(_), .. } => Some(Phase::BackingOff),
+        StepPhase::Reading { gate: Gate::Permit, .. } => Some(Phase::Calling),
+        StepPhase::Reading { gate: Gate::Breaker, .. } => Some(Phase::Waiting),
+        StepPhase::Reading { gate: Gate::Held | Gate::Missing, .. } => Some(Phase::Held),
         StepPhase::Sending(Send::Due { gate: Gate::Held | Gate::Missing }) => Some(Phase::Held),
         StepPhase::Sending(Send::Due { gate: Gate::Permit | Gate::Breaker }) => Some(Phase::Waiting),
         StepPhase::Sending(Send::BackingOff { .. }) => Some(Phase::BackingOff),
@@ -287,7 +291,9 @@ fn step_waits(operation: &Operation) -> Vec<WaitingFor> {
 fn forward_wait(phase: &StepPhase, call: impl Fn(Leg) -> Call) -> Option<WaitingFor> {
     match phase {
         StepPhase::Planned | StepPhase::Ended(_) => None,
-        StepPhase::Reading { purpose, not_before, .. } => Some(reading_wait(call(Leg::Forward), *purpose, *not_before)),
+        StepPhase::Reading { purpose, not_before, gate, .. } => {
+            Some(reading_wait(call(Leg::Forward), *purpose, *not_before, *gate))
+        }
         StepPhase::Sending(send) => Some(sending_wait(call(Leg::Forward), send)),
         StepPhase::Probing(Probing::Due { gate: Gate::Permit }) => {
             Some(WaitingFor::Probe { call: call(Leg::Probe), until: None })
@@ -307,15 +313,18 @@ fn undo_wait(phase: &UndoPhase, call: impl Fn() -> Call) -> Option<WaitingFor> {
     match phase {
         UndoPhase::Queued | UndoPhase::Ended(_) => None,
         UndoPhase::Settling { until } => Some(WaitingFor::Settle { call: call(), until: *until }),
-        UndoPhase::Reading { purpose, not_before, .. } => Some(reading_wait(call(), *purpose, *not_before)),
+        UndoPhase::Reading { purpose, not_before, gate, .. } => {
+            Some(reading_wait(call(), *purpose, *not_before, *gate))
+        }
         UndoPhase::Sending(send) => Some(sending_wait(call(), send)),
     }
 }
 
-fn reading_wait(call: Call, purpose: Purpose, not_before: Option<Timestamp>) -> WaitingFor {
-    match not_before {
-        Some(until) => WaitingFor::Backoff { call, until },
-        None => WaitingFor::Resource { call, purpose },
+fn reading_wait(call: Call, purpose: Purpose, not_before: Option<Timestamp>, gate: Gate) -> WaitingFor {
+    match (not_before, gate) {
+        (Some(until), _) => WaitingFor::Backoff { call, until },
+        (None, Gate::Permit) => WaitingFor::Resource { call, purpose },
+        (None, Gate::Breaker | Gate::Held | Gate::Missing) => gate_wait(call, gate),
     }
 }
 

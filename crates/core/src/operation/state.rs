@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Purpose, Trouble};
 use super::gate::Gate;
 use super::lower::Lower;
 use crate::plan::StepPlan;
-use crate::{Answer, Body, Content, OperationId, Plan, Request, Revision, Slot, StepIndex, TenantId};
+use crate::{Answer, OperationId, Plan, Request, Revision, StepIndex, TenantId};
 
 /// The durable record of one accepted request, from acceptance to its end and beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,44 +152,6 @@ impl Operation {
     pub fn indexed_steps(&self) -> impl Iterator<Item = (StepIndex, &StepPlan, &Step)> {
         self.plan.indexed_steps().zip(&self.steps).map(|((index, plan), step)| (index, plan, step))
     }
-
-    /// The request in `slot`, if there is one.
-    pub fn request_in(&self, slot: Slot) -> Option<&Request> {
-        match slot {
-            Slot::Request => Some(&self.plan.request),
-            Slot::StepRequest(index) => self.plan.steps.get(index.get()).map(|step| &step.request),
-            Slot::UndoRequest(index) => self.steps.get(index.get())?.undo.as_ref()?.request.as_ref(),
-            Slot::StepAnswer(_) | Slot::UndoAnswer(_) | Slot::Before(_) | Slot::Final => None,
-        }
-    }
-
-    /// The answer in `slot`, if there is one.
-    pub fn answer_in(&self, slot: Slot) -> Option<&Answer> {
-        match slot {
-            Slot::StepAnswer(index) => self.steps.get(index.get())?.course.answer.as_ref(),
-            Slot::UndoAnswer(index) => self.steps.get(index.get())?.undo.as_ref()?.course.answer.as_ref(),
-            Slot::Final => self.response(),
-            Slot::Request | Slot::StepRequest(_) | Slot::UndoRequest(_) | Slot::Before(_) => None,
-        }
-    }
-
-    /// The body of the message in `slot`, if there is such a message. [`Slot::Before`] has no message; its body stands apart.
-    pub fn message_body(&self, slot: Slot) -> Option<&Body> {
-        let request = self.request_in(slot).map(|request| &request.body);
-        request.or_else(|| self.answer_in(slot).map(|answer| &answer.body))
-    }
-
-    /// The slots of the messages whose bodies stand apart from the record.
-    pub fn bodies_apart(&self) -> impl Iterator<Item = Slot> {
-        let of_steps = self.plan.indexed_steps().flat_map(|(step, _)| {
-            [Slot::StepRequest(step), Slot::StepAnswer(step), Slot::UndoRequest(step), Slot::UndoAnswer(step)]
-        });
-        let is_apart = |body: &Body| matches!(body.0, Content::Apart { .. });
-        [Slot::Request, Slot::Final]
-            .into_iter()
-            .chain(of_steps)
-            .filter(move |slot| self.message_body(*slot).is_some_and(is_apart))
-    }
 }
 
 /// How far an operation is.
@@ -278,7 +241,7 @@ pub struct End {
 }
 
 /// What became of a rollback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RollbackResult {
     /// Every undo was confirmed.
@@ -290,7 +253,7 @@ pub enum RollbackResult {
 }
 
 /// The status that every dialect shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Accepted, not begun.
@@ -336,7 +299,7 @@ impl fmt::Display for Status {
 }
 
 /// What is known of the data of one target, or of all of them (`data_consistency`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Consistency {
     /// In the state from before the request.
     #[serde(rename = "rolled back")]
@@ -422,6 +385,10 @@ pub enum StepPhase {
         tries: u32,
         /// Not to be read again before.
         not_before: Option<Timestamp>,
+        /// What a read that is due waits for, as far as it was recorded. That it is on the wire is not: of one that waits for a
+        /// permit the record tells no more than that.
+        #[serde(default, skip_serializing_if = "Gate::is_permit")]
+        gate: Gate,
     },
     /// The forward request is being sent, answered, repeated or followed.
     Sending(Send),
@@ -565,6 +532,10 @@ pub enum UndoPhase {
         tries: u32,
         /// Not to be read again before.
         not_before: Option<Timestamp>,
+        /// What a read that is due waits for, as far as it was recorded. That it is on the wire is not: of one that waits for a
+        /// permit the record tells no more than that.
+        #[serde(default, skip_serializing_if = "Gate::is_permit")]
+        gate: Gate,
     },
     /// The undo request is being sent, answered, repeated or followed.
     Sending(Send),
@@ -573,7 +544,7 @@ pub enum UndoPhase {
 }
 
 /// How an undo ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoEnd {
     /// The target confirmed it, or is known not to have changed.

@@ -1,6 +1,8 @@
 //! What is to be done or awaited for an operation, read off its state. A process that starts again finds here all that the one
 //! before it left behind.
 
+use jiff::Timestamp;
+
 use super::effect::{Timer, Work};
 use super::event::Leg;
 use super::gate::Gate;
@@ -64,14 +66,22 @@ impl Operation {
         }
     }
 
-    /// What a request that is due waits for, or, where that is a person, the next poll of one that is followed, as far as it was
-    /// recorded; `None` if there is no such.
+    /// What a request or a read that is due waits for, or, where that is a person, the next poll of one that is followed, as far
+    /// as it was recorded; `None` if there is no such.
     pub fn due_gate(&self, index: StepIndex, leg: Leg) -> Option<Gate> {
         let step = self.steps.get(index.get())?;
         match (leg, &step.phase, step.undo.as_ref().map(|undo| &undo.phase)) {
-            (Leg::Forward, StepPhase::Sending(Send::Due { gate }), _)
+            (
+                Leg::Forward,
+                StepPhase::Sending(Send::Due { gate }) | StepPhase::Reading { not_before: None, gate, .. },
+                _,
+            )
             | (Leg::Probe, StepPhase::Probing(Probing::Due { gate }), _)
-            | (Leg::Undo, _, Some(UndoPhase::Sending(Send::Due { gate }))) => Some(*gate),
+            | (
+                Leg::Undo,
+                _,
+                Some(UndoPhase::Sending(Send::Due { gate }) | UndoPhase::Reading { not_before: None, gate, .. }),
+            ) => Some(*gate),
             (Leg::Forward, StepPhase::Sending(Send::Following(lower)), _)
             | (Leg::Undo, _, Some(UndoPhase::Sending(Send::Following(lower)))) => lower.closed().map(Gate::from),
             (Leg::Forward | Leg::Probe | Leg::Undo, ..) => None,
@@ -102,13 +112,24 @@ impl Operation {
         }
         calling
     }
+
+    /// When the attempt of this request that is on the wire started.
+    pub fn calling_since(&self, step: StepIndex, leg: Leg) -> Option<Timestamp> {
+        let step = self.steps.get(step.get())?;
+        match (leg, &step.phase, step.undo.as_ref().map(|undo| &undo.phase)) {
+            (Leg::Forward, StepPhase::Sending(Send::Calling { since }), _)
+            | (Leg::Probe, StepPhase::Probing(Probing::Calling { since }), _)
+            | (Leg::Undo, _, Some(UndoPhase::Sending(Send::Calling { since }))) => Some(*since),
+            (Leg::Forward | Leg::Probe | Leg::Undo, ..) => None,
+        }
+    }
 }
 
 fn step_work(index: StepIndex, step: &Step, work: &mut Vec<Work>) {
     let timer = Timer::Step(index);
     match &step.phase {
         StepPhase::Planned | StepPhase::Ended(_) => {}
-        StepPhase::Reading { purpose, tries, not_before: None } => {
+        StepPhase::Reading { purpose, tries, not_before: None, .. } => {
             work.push(Work::Read { step: index, purpose: *purpose, tries: *tries });
         }
         StepPhase::Reading { not_before: Some(until), .. } => work.push(Work::Wait { timer, until: *until }),
@@ -127,7 +148,7 @@ fn undo_work(index: StepIndex, undo: &Undo, work: &mut Vec<Work>) {
     match &undo.phase {
         UndoPhase::Queued | UndoPhase::Ended(_) => {}
         UndoPhase::Settling { until } => work.push(Work::Wait { timer, until: *until }),
-        UndoPhase::Reading { purpose, tries, not_before: None } => {
+        UndoPhase::Reading { purpose, tries, not_before: None, .. } => {
             work.push(Work::Read { step: index, purpose: *purpose, tries: *tries });
         }
         UndoPhase::Reading { not_before: Some(until), .. } => work.push(Work::Wait { timer, until: *until }),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{OperationId, Request, StepIndex, TargetName};
@@ -96,8 +97,9 @@ pub struct Front {
 }
 
 /// The wire formats that Fanfold speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Dialect")]
 pub enum DialectName {
     /// Fanfold's own API.
     Native,
@@ -128,7 +130,7 @@ impl fmt::Display for DialectName {
 }
 
 /// What kind of change an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// Something comes into being (`POST`, unless the route says otherwise).
@@ -157,7 +159,7 @@ impl Verb {
 }
 
 /// A lock that an operation holds while it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lock {
     /// Its key: no two running operations of a tenant hold the same.
     pub key: String,
@@ -166,7 +168,7 @@ pub struct Lock {
 }
 
 /// What happens to a request whose lock another operation holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLocked {
     /// It is refused.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -70,34 +71,40 @@ pub struct TargetPolicy {
 }
 
 /// Bounds of all the attempts of one step or undo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Attempts at the most, the first included; at least 1.
     pub attempts: u32,
     /// The wait before the second attempt is drawn from zero to this; it doubles with each further attempt.
     #[serde(with = "crate::text::millis")]
+    #[schemars(with = "u64")]
     pub backoff: Duration,
     /// The longest wait between two attempts that backoff gives; `Retry-After` may ask for more, within `budget`.
     #[serde(with = "crate::text::millis")]
+    #[schemars(with = "u64")]
     pub backoff_max: Duration,
     /// No further attempt starts once this has passed since the first one.
     #[serde(with = "crate::text::millis")]
+    #[schemars(with = "u64")]
     pub budget: Duration,
     /// How long connecting may take.
     #[serde(with = "crate::text::millis")]
+    #[schemars(with = "u64")]
     pub connect: Duration,
     /// How long the answer may take from the first byte sent to the last byte received.
     #[serde(with = "crate::text::millis")]
+    #[schemars(with = "u64")]
     pub response: Duration,
     /// How long a lower operation may take from its acceptance.
     #[serde(with = "crate::text::millis")]
+    #[schemars(with = "u64")]
     pub lower: Duration,
     /// How much of an answer's body is read, in octets.
     pub response_body_max: u64,
 }
 
 /// In which order the steps of an operation start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// All at once.
@@ -109,7 +116,7 @@ pub enum Order {
 }
 
 /// How many steps must succeed for the operation to be completed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Require {
     /// Every one.
@@ -151,7 +158,7 @@ pub enum OnUndoFailure {
 }
 
 /// How a target that answers 202 is followed to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Monitor {
     /// No monitor is configured: the outcome of a 202 is unknown.
@@ -169,7 +176,7 @@ pub enum Monitor {
 }
 
 /// A poll rule from the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PollRule {
     /// Template of the path that is polled; sees `response` of the accepting answer.
     pub path: String,

@@ -62,6 +62,16 @@ pub struct OperationRoute {
 }
 
 impl OperationRoute {
+    /// Its name, unique among the routes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The dialect that its requests come in.
+    pub fn dialect(&self) -> DialectName {
+        self.dialect
+    }
+
     /// The policy that its operations share.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy

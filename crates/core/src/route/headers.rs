@@ -26,7 +26,7 @@ const HOP_BY_HOP: [&str; 12] = [
 ];
 
 /// Set by Fanfold itself on every attempt.
-const OWN: [&str; 4] = ["fanfold-attempt", "fanfold-operation-id", "fanfold-resource-id", "traceparent"];
+const OWN: [&str; 5] = ["fanfold-attempt", "fanfold-operation-id", "fanfold-resource-id", "traceparent", "tracestate"];
 
 /// In which a client says who is to be told of the end of its operation: nobody else's business.
 pub const CALLBACK: &str = "fanfold-callback-url";

@@ -1,5 +1,7 @@
 //! Where a target says that its operation can be followed: a reference that must stay at the target.
 
+use super::path::has_dot_segment;
+
 /// Where a request was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -9,10 +11,19 @@ pub struct Asked<'a> {
     pub authority: &'a str,
     /// The path on the wire: the target's prefix and the request's path.
     pub path: &'a str,
+    /// The path below which the target's operations are followed; empty: everywhere at the target.
+    pub below: &'a str,
+}
+
+/// Whether a path (with its query) is the one of `prefix`, or lies below it.
+pub fn is_below(prefix: &str, path_and_query: &str) -> bool {
+    let rest = path_and_query.strip_prefix(prefix.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
 }
 
 /// The path and query, from the root of the target's authority, that a reference means (RFC 3986, section 5.2). `Err` says why
-/// it is not used: another authority would be sent the target's credentials.
+/// it is not used: another authority would be sent the target's credentials, and what lies beside the target's prefix is not the
+/// target's.
 pub(crate) fn resolve(reference: &str, asked: &Asked<'_>) -> Result<String, String> {
     let reference = reference.trim();
     let reference = reference.split_once('#').map_or(reference, |(reference, _)| reference);
@@ -38,8 +49,18 @@ pub(crate) fn resolve(reference: &str, asked: &Asked<'_>) -> Result<String, Stri
         format!("{folder}/{reference}")
     };
     let resolved = without_dot_segments(&path);
-    // What is left is sent below the target's authority, where two slashes would name another one.
-    if resolved.starts_with("//") { Err("its path begins with `//`".to_owned()) } else { Ok(resolved) }
+    let path = resolved.split('?').next().unwrap_or_default();
+    // What is left is sent to the target's authority, where two slashes would name another one.
+    if path.starts_with("//") {
+        return Err("its path begins with `//`".to_owned());
+    }
+    if has_dot_segment(path) {
+        return Err("it has an encoded dot segment".to_owned());
+    }
+    if !is_below(asked.below, &resolved) {
+        return Err(format!("it does not lie below `{}`; if it may, set the target's `monitor_prefix`", asked.below));
+    }
+    Ok(resolved)
 }
 
 fn split_scheme(reference: &str) -> Option<(&str, &str)> {
@@ -59,7 +80,9 @@ fn own_path(rest: &str, asked: &Asked<'_>) -> Result<String, String> {
         if has_port { authority } else { format!("{authority}:{default}") }
     };
     if full(authority) != full(asked.authority) {
-        return Err(format!("it leads to `{authority}`, which is not the target"));
+        // What stands before the host may be a password.
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        return Err(format!("it leads to `{host}`, which is not the target"));
     }
     Ok(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
 }
@@ -89,7 +112,8 @@ fn without_dot_segments(path: &str) -> String {
 mod tests {
     use super::*;
 
-    const ASKED: Asked<'static> = Asked { scheme: "http", authority: "10.0.1.1:18080", path: "/api/v1/things" };
+    const ASKED: Asked<'static> =
+        Asked { scheme: "http", authority: "10.0.1.1:18080", path: "/api/v1/things", below: "" };
 
     #[test]
     fn references_within_the_target_become_paths() {
@@ -111,9 +135,9 @@ mod tests {
 
     #[test]
     fn default_ports_may_be_left_out_on_either_side() {
-        let asked = Asked { scheme: "https", authority: "Target.example", path: "/" };
+        let asked = Asked { scheme: "https", authority: "Target.example", path: "/", below: "" };
         assert_eq!(resolve("https://target.example:443/x", &asked).as_deref(), Ok("/x"));
-        let asked = Asked { scheme: "http", authority: "[::1]:80", path: "/" };
+        let asked = Asked { scheme: "http", authority: "[::1]:80", path: "/", below: "" };
         assert_eq!(resolve("http://[::1]/x", &asked).as_deref(), Ok("/x"));
     }
 
@@ -129,11 +153,45 @@ mod tests {
             "http:/ops",
             "/a/..//evil.example/x",
             "/\\evil.example",
+            "\\\\evil.example\\x",
+            "/a/%2e%2e/b",
+            "/a/..%2fb",
+            "/a/..%5Cb",
+            "/a/..;x/b",
+            "http://10.0.1.1:18080\\@evil.example/",
+            "http://10.0.1.1:18080.evil.example/",
+            "http://10.0.1.1/",
+            "http://[::1]:18080/",
+            "http://167772417:18080/",
+            "javascript:alert(1)",
             "/a\r\nx: y",
             "",
             "#x",
         ] {
             assert!(resolve(reference, &ASKED).is_err(), "{reference}");
         }
+        let why = resolve("http://me:s3cret@evil.example/x", &ASKED).unwrap_err();
+        assert!(why.contains("evil.example") && !why.contains("s3cret"), "{why}");
+    }
+
+    #[test]
+    fn what_lies_beside_the_targets_prefix_is_not_followed() {
+        let asked = Asked { path: "/api/v1/things", below: "/api", ..ASKED };
+        for (reference, path) in [
+            ("/api/ops/1", "/api/ops/1"),
+            ("/api", "/api"),
+            ("/api?op=1", "/api?op=1"),
+            ("../ops/1", "/api/ops/1"),
+            ("http://10.0.1.1:18080/api/ops/1", "/api/ops/1"),
+        ] {
+            assert_eq!(resolve(reference, &asked).as_deref(), Ok(path), "{reference}");
+        }
+        for reference in ["/ops/1", "/apis", "/api/../ops/1", "../../ops/1", "/", "/%61pi/x", "?../../x/../.."] {
+            let resolved = resolve(reference, &asked);
+            assert_eq!(resolved.is_err(), !reference.starts_with('?'), "{reference}: {resolved:?}");
+        }
+        let why = resolve("/ops/1", &asked).unwrap_err();
+        assert!(why.contains("monitor_prefix"), "{why}");
+        assert!(is_below("/", "/x") && is_below("/api/", "/api/x") && !is_below("/api/", "/apix"));
     }
 }

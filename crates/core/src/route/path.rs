@@ -19,13 +19,16 @@ impl From<BadPath> for Refusal {
     }
 }
 
-/// Refuses what no path may contain: dot segments (plain or percent-encoded), NUL, broken percent escapes, and octets that
-/// are not part of a path at all. Everything else is data.
+/// Refuses what no path may contain: dot segments (plain or percent-encoded), NUL, broken percent escapes, two slashes at its
+/// beginning, and octets that are not part of a path at all. Everything else is data.
 pub(crate) fn check(path: &str) -> Result<(), BadPath> {
     if !path.starts_with('/') {
         return Err(BadPath("the path does not begin with `/`".to_owned()));
     }
     check_octets(path, "path")?;
+    if path.starts_with("//") {
+        return Err(BadPath("the path begins with `//`, which could name another host".to_owned()));
+    }
     if let Some(octet) = path.bytes().find(|octet| *octet == b'?') {
         return Err(BadPath(format!("the path contains `{}`", char::from(octet))));
     }
@@ -38,6 +41,12 @@ pub(crate) fn check(path: &str) -> Result<(), BadPath> {
 /// Refuses what no query may contain: octets outside of RFC 3986, NUL and broken percent escapes.
 pub(crate) fn check_query(query: &str) -> Result<(), BadPath> {
     check_octets(query, "query")
+}
+
+/// Whether a raw path has a dot segment in any spelling in which a server might follow it: a path without one stays below
+/// whatever it is joined to.
+pub fn has_dot_segment(path: &str) -> bool {
+    segments(path).any(is_dot_segment)
 }
 
 /// The raw segments of a path that begins with a slash. An encoded slash divides nothing.
@@ -84,7 +93,7 @@ pub(crate) fn encode(value: &str, out: &mut String) {
 }
 
 /// Whether a decoded value stands for the same or the parent folder, so that no segment may consist of it.
-pub(crate) fn is_dots(value: &str) -> bool {
+fn is_dots(value: &str) -> bool {
     // Some servers cut off parameters (`..;x`) before they resolve dot segments.
     matches!(value.split(';').next(), Some("." | ".."))
 }
@@ -109,13 +118,14 @@ fn check_octets(text: &str, noun: &str) -> Result<(), BadPath> {
     Ok(())
 }
 
-/// Many servers decode an encoded slash before they resolve dot segments, so what lies between encoded slashes counts as well.
+/// Many servers decode an encoded slash before they resolve dot segments, and some take a backslash for a slash, so what lies
+/// between those counts as well.
 fn is_dot_segment(segment: &str) -> bool {
     if !segment.contains(['.', '%']) {
         return false;
     }
     let decoded = percent_decode_str(segment).decode_utf8_lossy();
-    decoded.split('/').any(is_dots)
+    decoded.split(['/', '\\']).any(is_dots)
 }
 
 /// The octet that a percent escape at the start of `text` stands for.
@@ -153,6 +163,10 @@ mod tests {
             "/a/..%2fb",
             "/a/b%2F..%2Fc",
             "/a/..;x/b",
+            "/a/..%5cb",
+            "/a/b%5C..",
+            "//evil.example/x",
+            "//",
             "/a/%00",
             "/a%0",
             "/a%",

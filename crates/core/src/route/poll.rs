@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
 
 use super::compiled::{CompiledMonitor, CompiledPoll, CompiledTarget};
 use super::path;
@@ -128,10 +129,10 @@ struct MsfResponse {
 fn read_msf(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     let detail: MsfDetail = match serde_json::from_slice(answer.body) {
         Ok(detail) => detail,
-        Err(error) => return not_understood(answer, &error, wait),
+        Err(error) => return not_understood(answer, &not_json(&error), wait),
     };
     let response = |default: u16| match &detail.response {
-        Some(MsfResponse { status_code: status @ 100..=599, body }) => text_answer(*status, body),
+        Some(MsfResponse { status_code: status @ 200..=599, body }) => text_answer(*status, body),
         Some(_) | None => text_answer(default, ""),
     };
     match detail.status.as_str() {
@@ -148,7 +149,10 @@ fn read_msf(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
         "canceled" => {
             ended(Reading::Unknown, response(500), Some(lower_failed("the operation at the target was canceled")))
         }
-        other => unclear(TroubleKind::Nonsense, &format!("`{other}` is not a status of an operation"), wait),
+        other => {
+            let word: String = other.chars().take(STATUS_CHARS_MAX).collect();
+            unclear(TroubleKind::Nonsense, &format!("`{word}` is not a status of an operation"), wait)
+        }
     }
 }
 
@@ -178,7 +182,7 @@ fn is_unknown_to_plas(answer: &Answered<'_>) -> bool {
 fn read_plas(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     let detail: PlasDetail = match serde_json::from_slice(answer.body) {
         Ok(detail) => detail,
-        Err(error) => return not_understood(answer, &error, wait),
+        Err(error) => return not_understood(answer, &not_json(&error), wait),
     };
     if !detail.finished {
         return Poll::StillRunning { retry_after: wait };
@@ -211,7 +215,7 @@ fn read_location(answer: &Answered<'_>, wait: Option<Duration>) -> Poll {
     // A page for people, of a proxy or for signing in, is no word of the target's.
     let body: Value = match serde_json::from_slice(answer.body) {
         Ok(body) => body,
-        Err(error) => return not_understood(answer, &error, wait),
+        Err(error) => return not_understood(answer, &not_json(&error), wait),
     };
     let status = body.get("status").and_then(Value::as_str);
     let word = status.map(|status| {
@@ -315,6 +319,15 @@ fn not_understood(answer: &Answered<'_>, why: &dyn std::fmt::Display, wait: Opti
         None => format!("the answer to the poll cannot be understood: {why}"),
     };
     unclear(TroubleKind::Nonsense, &detail, wait)
+}
+
+/// What is wrong with a text as JSON, without anything of the text itself, which the error has in its words.
+fn not_json(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "it has another form than is expected",
+        Category::Syntax | Category::Eof | Category::Io => "it is not JSON",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// What the answer says that its body is, without parameters.

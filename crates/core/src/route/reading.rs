@@ -144,7 +144,9 @@ fn text_member(answer: &Answered<'_>, name: &str) -> Result<String, String> {
 }
 
 fn checked_id(id: &str) -> Result<String, String> {
-    let is_usable = !id.is_empty() && !super::path::is_dots(id) && !id.chars().any(char::is_control);
+    let mut segment = String::new();
+    super::path::encode(id, &mut segment);
+    let is_usable = !id.is_empty() && !super::path::has_dot_segment(&segment) && !id.chars().any(char::is_control);
     if is_usable { Ok(id.to_owned()) } else { Err("its `operation_id` is no usable id".to_owned()) }
 }
 

@@ -94,8 +94,17 @@ impl Redaction {
 
     /// The public form of a web address, to be read by people: it is nobody's to be called.
     pub fn address(&self, address: &str) -> String {
-        let public = self.uri(address).map(|public| public.replace(REDACTED_ENCODED, REDACTED));
-        public.unwrap_or_else(|| address.to_owned())
+        self.reference(address).replace(REDACTED_ENCODED, REDACTED)
+    }
+
+    /// The public form of a web address, or of its path and query, as text that is such a one itself.
+    pub fn reference(&self, reference: &str) -> String {
+        self.uri(reference).unwrap_or_else(|| reference.to_owned())
+    }
+
+    /// Whether a text is what [`Redaction::reference`] has taken something out of.
+    pub fn is_public_reference(reference: &str) -> bool {
+        reference.contains(REDACTED_ENCODED)
     }
 
     fn uri(&self, uri: &str) -> Option<String> {
@@ -104,15 +113,49 @@ impl Redaction {
     }
 
     fn headers(&self, headers: &Headers) -> Option<Headers> {
-        let is_secret = |name: &str| self.headers.iter().any(|other| other == name);
-        if !headers.iter().any(|(name, _)| is_secret(name)) {
+        let of = |(name, value): &(String, String)| {
+            let is_secret = self.headers.iter().any(|other| other == name) || self.fits(name);
+            if is_secret { Some(REDACTED.to_owned()) } else { self.text(value) }
+        };
+        let public: Vec<Option<String>> = headers.iter().map(of).collect();
+        if public.iter().all(Option::is_none) {
             return None;
         }
-        let public = headers.iter().map(|(name, value)| {
-            let value = if is_secret(name) { REDACTED.to_owned() } else { value.clone() };
+        let public = headers.iter().zip(public).map(|((name, value), public)| {
+            let value = public.unwrap_or_else(|| value.clone());
             (name.clone(), value)
         });
         Some(public.collect())
+    }
+
+    /// The public form of a text that no name says anything of: the value of a header, or of a JSON member. `None` if it is its
+    /// own. Addresses lose the secrets in their queries; what gives a secret away in other words goes as a whole.
+    pub(crate) fn text(&self, text: &str) -> Option<String> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        if is_credential(text) {
+            return Some(REDACTED.to_owned());
+        }
+        let public = self.uri(text);
+        let left = public.as_deref().unwrap_or(text).replace(REDACTED_ENCODED, "").replace(REDACTED, "");
+        if self.is_assigned(&left) { Some(REDACTED.to_owned()) } else { public }
+    }
+
+    /// Whether a text gives a value to one of the names: `password=x`, `"token": "x"`, `my_secret : x`.
+    fn is_assigned(&self, text: &str) -> bool {
+        if !text.contains(['=', ':']) {
+            return false;
+        }
+        let text = text.to_lowercase();
+        let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ']' | '\\');
+        let is_followed = |end: usize| {
+            let rest = text[end..].trim_start_matches(is_of_name).trim_start();
+            let value = rest.strip_prefix(['=', ':']).unwrap_or_default().trim_start();
+            !value.is_empty() && !value.starts_with(['&', ';', ',', ')', '}', '#'])
+        };
+        let ends = |key: &String| text.match_indices(key.as_str()).map(|(at, found)| at + found.len()).any(is_followed);
+        self.keys.iter().filter(|key| !key.is_empty()).any(ends)
     }
 
     fn body(&self, body: &Body, headers: &Headers) -> Option<Body> {
@@ -127,15 +170,15 @@ impl Redaction {
         if self.keys.is_empty() && self.pointers.is_empty() {
             return None;
         }
-        let is_encoded =
-            header(headers, "content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+        let mut codings = headers.iter().filter(|(name, _)| name == "content-encoding");
+        let is_encoded = codings.any(|(_, coding)| !coding.eq_ignore_ascii_case("identity"));
         let Some(text) = std::str::from_utf8(octets).ok().filter(|_| !is_encoded) else {
             let is_secret = is_encoded || self.is_mentioned(&String::from_utf8_lossy(octets));
             return is_secret.then(|| Bytes::from_static(REDACTED.as_bytes()));
         };
         // Clients often send JSON under the media type of a form, or under none, so the text itself goes first.
         if text.trim_start().starts_with(['{', '[']) {
-            if self.pointers.is_empty() && !self.is_mentioned(text) {
+            if self.pointers.is_empty() && !self.is_mentioned(text) && !may_hold_credential(text) {
                 return None;
             }
             if let Ok(public) = redact_json::redact(text, self) {
@@ -144,11 +187,15 @@ impl Redaction {
         } else if header(headers, "content-type").is_some_and(is_form) {
             return self.pairs(text).map(Bytes::from);
         }
-        self.is_mentioned(text).then(|| Bytes::from_static(REDACTED.as_bytes()))
+        (self.is_mentioned(text) || is_credential(text)).then(|| Bytes::from_static(REDACTED.as_bytes()))
     }
 
-    /// Whether a key may stand anywhere in a text. Escapes may hide one, so a text with any of them may.
+    /// Whether a key may stand anywhere in a text. Escapes may hide one, so a text with any of them may; and so may NUL between
+    /// the letters, as UTF-16 has it.
     fn is_mentioned(&self, text: &str) -> bool {
+        if text.contains('\0') {
+            return self.is_mentioned(&text.replace('\0', ""));
+        }
         if !self.keys.is_empty() && (text.contains("\\u") || text.contains("\\U")) {
             return true;
         }
@@ -158,7 +205,12 @@ impl Redaction {
     fn pairs(&self, raw: &str) -> Option<String> {
         let is_secret = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            !value.is_empty() && self.fits(&form::decode(name))
+            let is_nested = || {
+                let value = form::decode(value);
+                is_credential(&value) || self.is_assigned(&value)
+            };
+            let is_there = !["", REDACTED, REDACTED_ENCODED].contains(&value);
+            is_there && (self.fits(&form::decode(name)) || is_nested())
         };
         if !raw.split('&').any(is_secret) {
             return None;
@@ -169,6 +221,28 @@ impl Redaction {
         });
         Some(public.collect::<Vec<_>>().join("&"))
     }
+}
+
+/// How the value of `Authorization` begins for whoever has been given a token.
+const BEARER: &str = "bearer ";
+
+/// Whether a text is a credential whatever its name: a token as `Authorization` carries it, or an address with a password.
+fn is_credential(text: &str) -> bool {
+    let text = text.trim();
+    let is_bearer = text.get(..BEARER.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEARER));
+    let is_one_word = |word: &str| !word.is_empty() && !word.contains([' ', '=']);
+    if is_bearer && is_one_word(text[BEARER.len()..].trim_end_matches('=')) {
+        return true;
+    }
+    text.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ' ', '"', '\'', '<', '>', '\\']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
+/// Whether such a credential may stand anywhere in a text.
+fn may_hold_credential(text: &str) -> bool {
+    text.contains("://") && text.contains('@') || text.to_ascii_lowercase().contains(BEARER)
 }
 
 /// The public form of a plan whose messages are originals, and the originals that differ from it. A step that passes the

@@ -14,25 +14,31 @@ use crate::plan::Redaction;
 /// A value nested deeper than this is taken out as a whole.
 const DEPTH_MAX: usize = 64;
 
+/// A JSON text that stands as text in more than so many others is taken out as a whole.
+const TEXTS_MAX: usize = 4;
+
 /// The text is not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotJson;
 
 /// The text without what is to be taken out; `None` if that is nothing.
 pub(crate) fn redact(text: &str, redaction: &Redaction) -> Result<Option<String>, NotJson> {
+    redact_within(text, redaction, 0)
+}
+
+/// The same of a text that stands so deep in others.
+fn redact_within(text: &str, redaction: &Redaction, texts: usize) -> Result<Option<String>, NotJson> {
     let value: &RawValue = serde_json::from_str(text).map_err(|_| NotJson)?;
-    let mut search = Search { text, redaction, found: Vec::new() };
+    let mut search = Search { text, redaction, texts, found: Vec::new() };
     search.look(value, &mut String::new(), false, 0);
     if search.found.is_empty() {
         return Ok(None);
     }
     let mut public = String::with_capacity(text.len());
     let mut from = 0;
-    for span in search.found {
+    for (span, instead) in search.found {
         public.push_str(&text[from..span.start]);
-        public.push('"');
-        public.push_str(REDACTED);
-        public.push('"');
+        public.push_str(&serde_json::Value::from(instead).to_string());
         from = span.end;
     }
     public.push_str(&text[from..]);
@@ -43,18 +49,23 @@ pub(crate) fn redact(text: &str, redaction: &Redaction) -> Result<Option<String>
 struct Search<'t> {
     text: &'t str,
     redaction: &'t Redaction,
-    found: Vec<Range<usize>>,
+    /// How many JSON texts this one stands in, as text.
+    texts: usize,
+    /// Where they stand, and what takes their place.
+    found: Vec<(Range<usize>, String)>,
 }
 
 impl<'t> Search<'t> {
     /// Looks at the value under `pointer`; `hidden`: it is to be taken out, except for what is revealed within it.
     fn look(&mut self, value: &'t RawValue, pointer: &mut String, hidden: bool, depth: usize) {
-        let is_revealed = self.redaction.reveal.iter().any(|reveal| reveal == pointer);
-        let hidden = !is_revealed && (hidden || self.redaction.pointers.iter().any(|other| other == pointer));
+        // Pointers are told for the message, not for texts within it.
+        let is_named = |pointers: &[String]| self.texts == 0 && pointers.iter().any(|other| other == pointer);
+        let is_revealed = is_named(&self.redaction.reveal);
+        let hidden = !is_revealed && (hidden || is_named(&self.redaction.pointers));
         let reveals_within = || {
             let inner =
                 |reveal: &String| reveal.strip_prefix(pointer.as_str()).is_some_and(|rest| rest.starts_with('/'));
-            self.redaction.reveal.iter().any(inner)
+            self.texts == 0 && self.redaction.reveal.iter().any(inner)
         };
         let text = value.get();
         let is_container = text.starts_with(['{', '[']);
@@ -71,6 +82,21 @@ impl<'t> Search<'t> {
             for (at, item) in items.into_iter().enumerate() {
                 self.look_below(item, &at.to_string(), pointer, hidden, depth);
             }
+        } else if text.starts_with('"') && !is_revealed && !self.redaction.keys.is_empty() {
+            self.look_into(value);
+        }
+    }
+
+    /// Looks at what stands in a text: JSON of its own, an address, or words that give a secret away.
+    fn look_into(&mut self, value: &'t RawValue) {
+        // An escape that stands for half a character is nothing that could be looked into.
+        let Ok(Key(text)) = serde_json::from_str::<Key<'_>>(value.get()) else { return self.take_out(value) };
+        let public = match redact_within_text(&text, self.redaction, self.texts) {
+            Ok(public) => public,
+            Err(NotJson) => self.redaction.text(&text),
+        };
+        if let Some(public) = public {
+            self.put_in_place(value, public);
         }
     }
 
@@ -83,10 +109,25 @@ impl<'t> Search<'t> {
     }
 
     fn take_out(&mut self, value: &RawValue) {
+        self.put_in_place(value, REDACTED.to_owned());
+    }
+
+    fn put_in_place(&mut self, value: &RawValue, instead: String) {
         // A raw value borrows from the text, so its place in it is the distance between the two.
         let start = value.get().as_ptr().addr() - self.text.as_ptr().addr();
-        self.found.push(start..start + value.get().len());
+        self.found.push((start..start + value.get().len(), instead));
     }
+}
+
+/// What is taken out of a JSON text that stands in another one; of one that stands too deep, all of it.
+fn redact_within_text(text: &str, redaction: &Redaction, texts: usize) -> Result<Option<String>, NotJson> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return Err(NotJson);
+    }
+    if texts == TEXTS_MAX {
+        return Ok(Some(REDACTED.to_owned()));
+    }
+    redact_within(text, redaction, texts + 1)
 }
 
 /// The members of an object in their order, a repeated name each time.
@@ -175,6 +216,42 @@ mod tests {
         let text = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         let public = public(&text, &redaction());
         assert_eq!(public, format!("{}\"[redacted]\"{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX)));
+    }
+
+    #[test]
+    fn what_stands_in_a_text_is_looked_into() {
+        let embedded = |text: &str| serde_json::json!({ "body": text }).to_string();
+        let inner = r#"{"n":1,"password":"hush","more":"{\"token\":\"hush\"}"}"#;
+        let public_inner = r#"{"n":1,"password":"[redacted]","more":"{\"token\":\"[redacted]\"}"}"#;
+        for (text, expected) in [
+            (inner, public_inner),
+            ("https://a.example/ops/1?x=1&token=hush", "https://a.example/ops/1?x=1&token=%5Bredacted%5D"),
+            ("/cb?next=%2Fx%3Fsecret%3Dhush", "/cb?next=%5Bredacted%5D"),
+            ("/cb?x=1#access_token=hush", "/cb?x=%5Bredacted%5D"),
+            ("/cb?x=1;token=hush", "/cb?x=%5Bredacted%5D"),
+            ("https://me:hush@a.example/", "[redacted]"),
+            ("the password: hush", "[redacted]"),
+            ("DB_PASSWORD=hush psql", "[redacted]"),
+            ("{'token': 'hush'}", "[redacted]"),
+            ("Bearer hush", "[redacted]"),
+        ] {
+            let public = public(&embedded(text), &redaction());
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&public).unwrap()["body"], expected, "{text}");
+            let alone = Redaction { keys: vec!["nothing".into()], ..Redaction::default() };
+            assert!(redact(&embedded(text), &alone).is_ok());
+        }
+        for plain in
+            ["a token", "password too short", "https://a@b.example/?x=1", "http://a/b:c", "bearer of news today", "x?y"]
+        {
+            assert_eq!(public(&embedded(plain), &redaction()), "unchanged", "{plain}");
+        }
+        let revealed = Redaction { reveal: vec!["/body".into()], ..redaction() };
+        assert_eq!(public(&embedded("token=shown"), &revealed), "unchanged");
+        let mut deep = "\"hush\"".to_owned();
+        for _ in 0..8 {
+            deep = serde_json::json!({ "a": deep }).to_string();
+        }
+        assert!(!public(&deep, &redaction()).contains("hush"));
     }
 
     #[test]

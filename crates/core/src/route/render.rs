@@ -55,11 +55,13 @@ impl UndoTemplate {
     /// The undo request in its original form. Nothing of the client's request is in it but what the templates name. The path is
     /// that of the step where the template gives none.
     pub fn render(&self, values: &StepValues<'_>) -> Result<Request, Trouble> {
-        let parts = self.request.render(&values.scope()).map_err(|error| not_rendered("undo request", error))?;
-        let path = match parts.path {
-            Some(path) => path,
-            None => values.step_path().to_owned(),
-        };
+        self.render_in(&values.scope(), values.step_path())
+    }
+
+    /// The same of these values.
+    pub(super) fn render_in(&self, scope: &Scope, step_path: &str) -> Result<Request, Trouble> {
+        let parts = self.request.render(scope).map_err(|error| not_rendered("undo request", error))?;
+        let path = parts.path.unwrap_or_else(|| step_path.to_owned());
         let mut headers = parts.headers;
         if parts.is_json && !headers.iter().any(|(name, _)| name == "content-type") {
             headers.push(json_content_type());
@@ -78,7 +80,12 @@ impl UndoTemplate {
 impl CompiledProbe {
     /// The probe: a `GET`.
     pub fn request(&self, values: &StepValues<'_>) -> Result<Request, Trouble> {
-        let path = self.path.render(&values.scope()).map_err(|error| not_rendered("probe", error))?;
+        self.request_in(&values.scope())
+    }
+
+    /// The same of these values.
+    pub(super) fn request_in(&self, scope: &Scope) -> Result<Request, Trouble> {
+        let path = self.path.render(scope).map_err(|error| not_rendered("probe", error))?;
         Ok(Request { method: Method::GET, uri: path, headers: Vec::new(), body: Body::default(), sealed: false })
     }
 
@@ -136,7 +143,7 @@ impl OperationValues<'_> {
 }
 
 impl StepValues<'_> {
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         let step = &self.operation.plan.steps[self.step.get()];
         let mut scope = self.operation.scope().with_target(&step.target, &step.target_id);
         if let Some(answer) = &self.response {
@@ -149,7 +156,7 @@ impl StepValues<'_> {
     }
 
     /// The path of the forward request, which redaction leaves alone.
-    fn step_path(&self) -> &str {
+    pub(super) fn step_path(&self) -> &str {
         let uri = &self.operation.plan.steps[self.step.get()].request.uri;
         uri.split_once('?').map_or(uri, |(path, _)| path)
     }

@@ -137,7 +137,7 @@ impl Scope {
         Value::from_dyn_object(Arc::clone(&self.values))
     }
 
-    fn with(mut self, name: &'static str, value: Value) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: Value) -> Self {
         Arc::make_mut(&mut self.values).0.insert(name, value);
         self
     }

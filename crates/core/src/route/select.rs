@@ -80,9 +80,7 @@ impl Selector {
         let mut selected = Vec::new();
         let mut seen = BTreeSet::new();
         for entry in entries(&value)? {
-            let target = directory
-                .find(&entry)
-                .ok_or_else(|| Refusal::NotFound { detail: format!("there is no target `{}`", shortened(&entry)) })?;
+            let target = directory.find(&entry).ok_or_else(|| Refusal::no_target(&shortened(&entry)))?;
             if seen.insert(target.name.clone()) {
                 selected.push(target);
             }

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression as Compiled, Output, UndefinedBehavior};
 
+use super::later::Later;
 use super::path;
 use super::scope::Scope;
 
@@ -278,6 +279,9 @@ fn write_json(out: &mut Output, value: &Value) -> Result<(), Error> {
 /// A single value as text, as JSON has it but without quotes.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of the engine's values are its own, and may become more")]
 fn plain(value: &Value) -> Result<String, Error> {
+    if let Some(later) = value.downcast_object_ref::<Later>() {
+        return Ok(later.token());
+    }
     match value.kind() {
         ValueKind::Bool => Ok(if value.is_true() { "true" } else { "false" }.to_owned()),
         ValueKind::Number | ValueKind::String => Ok(value.to_string()),
@@ -304,9 +308,6 @@ fn check(mode: Mode, text: &str) -> Result<(), TemplateError> {
     match mode {
         Mode::Path => {
             let (path, query) = text.split_once('?').map_or((text, ""), |(path, query)| (path, query));
-            if path.starts_with("//") {
-                return unfit("the path begins with `//`, which could name another host".to_owned());
-            }
             path::check(path).and_then(|()| path::check_query(query)).or_else(|bad| unfit(bad.to_string()))
         }
         Mode::Query => path::check_query(text).or_else(|bad| unfit(bad.to_string())),

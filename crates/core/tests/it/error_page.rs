@@ -22,6 +22,17 @@ fn every_row_has_a_code() {
 }
 
 #[test]
+fn every_row_says_what_it_means_and_what_to_do() {
+    for row in PAGE.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 5, "code, status, meaning, caller, operator: {row}");
+        for cell in &cells[2..] {
+            assert!(cell.ends_with(['.', '*']), "no sentence: {cell:?} in {row}");
+        }
+    }
+}
+
+#[test]
 fn codes_are_distinct() {
     let native = native::Code::ALL.iter().map(|code| code.as_str());
     let msf = msf::Code::ALL.iter().map(|code| code.as_str());

@@ -172,7 +172,7 @@ fn judge(operation: &Operation) -> Result<(), String> {
 }
 
 fn running_steps() -> Vec<Step> {
-    let reading = |purpose, not_before| StepPhase::Reading { purpose, tries: 0, not_before };
+    let reading = |purpose, not_before| StepPhase::Reading { purpose, tries: 0, not_before, gate: Gate::Permit };
     vec![
         Step::default(),
         Step { phase: reading(Purpose::Before, None), ..Step::default() },
@@ -193,7 +193,7 @@ fn ended_steps() -> Vec<Step> {
 }
 
 fn undoing_steps() -> Vec<Step> {
-    let reading = UndoPhase::Reading { purpose: Purpose::Compare, tries: 0, not_before: None };
+    let reading = UndoPhase::Reading { purpose: Purpose::Compare, tries: 0, not_before: None, gate: Gate::Permit };
     let mut steps = ended_steps();
     steps.extend([UndoPhase::Queued, UndoPhase::Settling { until: at(40) }, reading].map(undoing));
     steps.push(undoing(UndoPhase::Sending(Send::BackingOff { until: at(50) })));

@@ -97,7 +97,7 @@ fn whatever_has_not_ended_waits_for_something_named() {
 
 #[test]
 fn what_is_waited_for_is_told_in_the_order_of_steps() {
-    let reading = |purpose, not_before| UndoPhase::Reading { purpose, tries: 1, not_before };
+    let reading = |purpose, not_before| UndoPhase::Reading { purpose, tries: 1, not_before, gate: Gate::Permit };
     let steps = vec![
         undoing(UndoPhase::Settling { until: at(30) }),
         undoing(reading(Purpose::Compare, None)),

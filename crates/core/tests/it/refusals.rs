@@ -29,7 +29,10 @@ fn rows() -> Vec<Refusal> {
         Refusal::Locked { key: text("slice/7"), holder: None, waiting: Some(1000) },
         Refusal::NotPossible { detail: text("the operation has ended") },
         Refusal::Unavailable { detail: text("draining"), retry_after: Duration::from_millis(2500) },
-        Refusal::TooManyRequests { retry_after: Duration::ZERO },
+        Refusal::TooManyRequests {
+            detail: text("more than 100 requests a second of this token"),
+            retry_after: Duration::ZERO,
+        },
         Refusal::StoreUnreachable { detail: text("the store cannot be reached; the request may have been accepted") },
         Refusal::StoreFailing { detail: text("the disk is full") },
         Refusal::Internal,

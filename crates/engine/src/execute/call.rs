@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use fanfold_core::operation::{Leg, ProbeVerdict, Reading, Sent, Trouble, TroubleKind};
 use fanfold_core::route::{Answered, Asked, read_answer, retry_after};
+use fanfold_core::trace::{About, SpanId, TraceContext};
 use fanfold_core::{Answer, Body, Event, Headers, Slot, StepIndex};
 
+use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::prepare::{Ready, Values, sealed_form};
 use super::tasks::{Input, TaskContext};
 use super::{Actor, STORE_RETRY};
-use crate::target::{Broke, Outgoing, Received, from_wire};
+use crate::target::{Broke, Outgoing, Received, from_wire, to_wire};
 
 /// How an attempt ended.
 pub(super) struct CallEnded {
@@ -40,7 +42,8 @@ pub(super) async fn call(context: TaskContext, step: StepIndex, leg: Leg, ready:
     let took = started.elapsed();
     let result = match limit.checked_sub(took).filter(|left| !left.is_zero()) {
         Some(connect) => {
-            let outgoing = Outgoing { connect, ..ready.outgoing };
+            let mut outgoing = Outgoing { connect, ..ready.outgoing };
+            outgoing.headers.extend(attempt_trace(&context, step, leg));
             target.send_if(ready.permit, &outgoing, || lease.holds(context.term)).await
         }
         None => Err(recorded_too_late(took, limit)),
@@ -92,39 +95,24 @@ pub(super) fn attempt_headers(context: &TaskContext, step: StepIndex, leg: Leg, 
     let mut headers: Headers = vec![
         ("fanfold-operation-id".to_owned(), op.id.to_string()),
         ("fanfold-attempt".to_owned(), attempt.to_string()),
-        ("traceparent".to_owned(), traceparent(context)),
     ];
     headers.extend(key.map(|key| ("idempotency-key".to_owned(), key)));
     headers.extend(op.plan.resource_id.as_ref().map(|id| ("fanfold-resource-id".to_owned(), id.clone())));
     headers
 }
 
-/// Where the accepting request's `traceparent` is kept.
-pub(crate) const TRACE_ATTRIBUTE: &str = "traceparent";
-
-/// The caller's trace where there is one, else one whose id is that of the operation; the span is new (W3C Trace Context,
-/// section 3.2).
-pub(super) fn traceparent(context: &TaskContext) -> String {
-    let mut span = [0; 8];
-    context.shared.clock.fill(&mut span);
-    let span: String = span.iter().map(|byte| format!("{byte:02x}")).collect();
-    let given = context.op.plan.front.attributes.get(TRACE_ATTRIBUTE).map(String::as_str).and_then(trace_of);
-    match given {
-        Some((trace, flags)) => format!("00-{trace}-{span}-{flags}"),
-        None => format!("00-{}-{span}-00", context.op.id.to_string().replace('-', "")),
-    }
+/// What the target of an attempt whose start is recorded is told of the trace. No request has these fields of its own.
+fn attempt_trace(context: &TaskContext, step: StepIndex, leg: Leg) -> HeaderMap {
+    let about = context.op.calling_since(step, leg).map(|since| About::Attempt(step, leg, since));
+    let headers = about.map(|about| trace_headers(context, &about)).unwrap_or_default();
+    // What was read as a header is one; a trace is no reason to send nothing.
+    to_wire(&headers).unwrap_or_default()
 }
 
-/// Trace id and flags of a valid `traceparent`.
-pub(crate) fn trace_of(value: &str) -> Option<(&str, &str)> {
-    let mut parts = value.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, length: usize| {
-        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let zero = |text: &str| text.bytes().all(|byte| byte == b'0');
-    let valid = hex(version, 2) && version != "ff" && hex(trace, 32) && !zero(trace) && hex(span, 16) && hex(flags, 2);
-    (valid && !zero(span)).then_some((trace, flags))
+/// What whoever is called is told of the trace, and of the span that is about this.
+pub(super) fn trace_headers(context: &TaskContext, about: &About<'_>) -> Headers {
+    let op = context.op.as_ref();
+    TraceContext::of(op).headers(SpanId::of(op.id, about), context.shared.traces.share())
 }
 
 impl Actor {
@@ -156,7 +144,7 @@ impl Actor {
         }
     }
 
-    /// What an answer means for its step or undo.
+    /// What an answer means for its step or undo. Where a lower operation is followed stays in the record: its public form.
     fn read_answer(
         &self,
         step: StepIndex,
@@ -164,29 +152,14 @@ impl Actor {
         original: &Answer,
         received: &Received,
     ) -> (Reading, Option<Trouble>) {
-        let rules = match self.shared.policies.target(&self.op.plan, step) {
-            Ok(rules) => rules,
-            Err(trouble) => return (Reading::Unknown, Some(trouble)),
-        };
-        let slot = match leg {
-            Leg::Undo => Slot::UndoRequest(step),
-            Leg::Forward | Leg::Probe => Slot::StepRequest(step),
-        };
-        let uri = self.op.request_in(slot).map_or("/", |request| request.uri.as_str());
-        let url = self.shared.targets.get(&self.op.plan.steps[step.get()].target).url();
-        let path = format!("{}{}", url.as_ref().map_or("", |url| url.prefix()), uri.split('?').next().unwrap_or("/"));
-        let asked = Asked {
-            scheme: url.as_ref().map_or("http", |url| url.scheme()),
-            authority: url.as_ref().map_or("", |url| url.authority()),
-            path: &path,
-        };
-        let answered = Answered {
-            status: original.status,
-            headers: &original.headers,
-            body: &received.body,
-            complete: received.complete,
-        };
-        read_answer(&rules, leg, &asked, &answered, self.shared.clock.now())
+        let (reading, trouble) = read(&self.context(), step, leg, (original, &received.body));
+        match reading {
+            Reading::LowerAccepted { reference } => {
+                let reference = self.op.plan.policy.redaction.reference(&reference);
+                (Reading::LowerAccepted { reference }, trouble)
+            }
+            other => (other, trouble),
+        }
     }
 
     /// The public form of an answer; its original is sealed where it differs.
@@ -206,6 +179,35 @@ impl Actor {
     }
 }
 
+/// What an answer of this body means for its step or undo, in its original form.
+pub(super) fn read(
+    context: &TaskContext,
+    step: StepIndex,
+    leg: Leg,
+    (original, body): (&Answer, &bytes::Bytes),
+) -> (Reading, Option<Trouble>) {
+    let (shared, op) = (&context.shared, &context.op);
+    let rules = match context.rules(step) {
+        Ok(rules) => rules,
+        Err(trouble) => return (Reading::Unknown, Some(trouble)),
+    };
+    let slot = match leg {
+        Leg::Undo => Slot::UndoRequest(step),
+        Leg::Forward | Leg::Probe => Slot::StepRequest(step),
+    };
+    let uri = op.request_in(slot).map_or("/", |request| request.uri.as_str());
+    let url = context.target(step).url();
+    let path = format!("{}{}", url.as_ref().map_or("", |url| url.prefix()), uri.split('?').next().unwrap_or("/"));
+    let asked = Asked {
+        scheme: url.as_ref().map_or("http", |url| url.scheme()),
+        authority: url.as_ref().map_or("", |url| url.authority()),
+        path: &path,
+        below: url.as_ref().map_or("", |url| url.monitor_prefix()),
+    };
+    let answered = Answered { status: original.status, headers: &original.headers, body, complete: original.complete };
+    read_answer(&rules, leg, &asked, &answered, shared.clock.now())
+}
+
 pub(super) fn answer_slot(step: StepIndex, leg: Leg) -> Slot {
     match leg {
         Leg::Undo => Slot::UndoAnswer(step),
@@ -220,27 +222,5 @@ pub(super) fn answer_of(received: &Received) -> Answer {
         body: Body::inline(received.body.clone()),
         complete: received.complete,
         sealed: false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_valid_traceparent_is_taken_on() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let valid = format!("00-{trace}-00f067aa0ba902b7-01");
-        assert_eq!(trace_of(&valid), Some((trace, "01")));
-        for bad in [
-            "",
-            "00",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-        ] {
-            assert_eq!(trace_of(bad), None, "{bad}");
-        }
     }
 }

@@ -68,6 +68,11 @@ impl Actor {
         };
         self.op = Arc::new(*committed.operation);
         self.hold_targets(&commit.effects).await;
+        if let Stage::Ended { end, .. } = &self.op.stage {
+            // Before anybody hears of the end, so that whoever does finds it counted.
+            self.shared.metrics.ended(&self.op, end);
+            self.shared.traces.ended(&self.op);
+        }
         self.shared.residents.publish(&self.op);
         self.shared.tell_others();
         if let Some(canceling) = self.canceling.take_if(|_| self.op.end().is_some()) {
@@ -112,11 +117,8 @@ impl Actor {
                 | Effect::Finish => {}
             }
         }
-        if let Stage::Ended { end, .. } = &self.op.stage {
-            self.shared.metrics.ended(&self.op, end);
-            if !commit.notices.is_empty() {
-                self.shared.wake_notifier();
-            }
+        if self.op.end().is_some() && !commit.notices.is_empty() {
+            self.shared.wake_notifier();
         }
         if granted.is_some() {
             self.shared.wake_dispatcher();

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfold_core::operation::{Gate, Leg, Lower, Reading, Send, StepPhase, Trouble, TroubleKind, UndoPhase, Work};
+use fanfold_core::plan::Redaction;
 use fanfold_core::route::{Answered, Poll, PollAddress, retry_after};
+use fanfold_core::trace::About;
 use fanfold_core::{Answer, Body, Event, Operation, StepIndex};
+use fanfold_store::Error;
 use tokio::time::Instant;
 
-use super::Actor;
-use super::call::{answer_slot, traceparent};
-use super::prepare::{permit_kind, wire_headers};
+use super::call::{answer_slot, read, trace_headers};
+use super::prepare::{octets, wire_headers};
 use super::tasks::{Input, TaskContext};
+use super::turn::{Gated, Place, turn};
+use super::{Actor, STORE_RETRY, originals};
 use crate::clock::jitter;
 use crate::lowers::Hearing;
-use crate::target::{Outgoing, Permit, Ticket, Turn, from_wire};
+use crate::stalled::Waiting;
+use crate::target::{Outgoing, Permit, from_wire};
 
 /// The wait after the first poll; doubles up to [`POLL_MAX`], unless the target asks for more.
 const POLL_FIRST: Duration = Duration::from_millis(250);
@@ -58,14 +63,6 @@ pub(super) struct Follower {
     place: Option<Place>,
 }
 
-/// How far a poll that is due is.
-enum Place {
-    /// It waits for its turn.
-    Queued(Ticket),
-    /// Its turn has come, which is to be recorded before it is made.
-    Called(Permit),
-}
-
 /// Polls until the lower operation has ended, or what polls tell or wait for has changed.
 pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> Input {
     let known = lower(&context.op, step, leg).and_then(|lower| lower.unclear.as_ref());
@@ -83,17 +80,24 @@ pub(super) async fn follow(context: TaskContext, step: StepIndex, leg: Leg) -> I
 
 /// Polls on.
 pub(super) async fn go_on_following(context: TaskContext, step: StepIndex, leg: Leg, mut follower: Follower) -> Input {
+    let reference = match reference(&context, step, leg).await {
+        Ok(reference) => reference,
+        Err(trouble) => return unfollowable(step, leg, trouble),
+    };
     loop {
         if follower.place.is_none() {
             rest(follower.pause, follower.hearing.as_ref()).await;
         }
-        let outgoing = match poll_request(&context, step, leg) {
+        let outgoing = match poll_request(&context, step, leg, &reference) {
             Ok(outgoing) => outgoing,
             Err(trouble) => return unfollowable(step, leg, trouble),
         };
-        let permit = match follower.turn(&context, step, leg).await {
+        let permit = match turn(&context, step, leg, follower.place.take(), worth_noting).await {
             Ok(permit) => permit,
-            Err(gate) => return Input::PollGated { step, leg, gate, follower: Box::new(follower) },
+            Err(Gated { gate, place }) => {
+                follower.place = Some(place);
+                return Input::PollGated { step, leg, gate, follower: Box::new(follower) };
+            }
         };
         let (trouble, asked_to_wait) = match poll(&context, step, permit, &outgoing).await {
             Ok(Poll::Ended { reading, answer, trouble }) => {
@@ -111,37 +115,6 @@ pub(super) async fn go_on_following(context: TaskContext, step: StepIndex, leg: 
 }
 
 impl Follower {
-    /// Waits for the turn of the next poll, in the place that it has. Gives what it waits for where the record does not say so.
-    async fn turn(&mut self, context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Permit, Gate> {
-        let target = context.target(step);
-        let recorded = context.op.due_gate(step, leg).and_then(Gate::closed);
-        let mut ticket = match self.place.take() {
-            // It was held, or taken out of the configuration, while that was recorded: the permit is given back.
-            Some(Place::Called(permit)) if !target.is_closed() => return Ok(permit),
-            Some(Place::Queued(ticket)) => ticket,
-            Some(Place::Called(_)) | None => target.ticket(permit_kind(leg), context.op.id),
-        };
-        loop {
-            let gate = ticket.gate();
-            if gate.closed() != recorded {
-                self.place = Some(Place::Queued(ticket));
-                return Err(gate);
-            }
-            match ticket.turn().await {
-                Turn::Go(permit) if target.is_closed() => {
-                    drop(permit);
-                    ticket = target.ticket(permit_kind(leg), context.op.id);
-                }
-                Turn::Go(permit) if recorded.is_some() => {
-                    self.place = Some(Place::Called(permit));
-                    return Err(Gate::Permit);
-                }
-                Turn::Go(permit) => return Ok(permit),
-                Turn::Waits(_) => {}
-            }
-        }
-    }
-
     /// Settles how long the next poll is waited for.
     fn polled(&mut self, context: &TaskContext, step: StepIndex, leg: Leg, asked_to_wait: Option<Duration>) {
         let spread = 0.5 + jitter(context.shared.clock.as_ref()) / 2.0;
@@ -163,6 +136,11 @@ impl Follower {
         }
         is_news
     }
+}
+
+/// What is recorded of the gate before a poll: that it waits for a person. Breakers and permits cost a lower operation its time.
+fn worth_noting(gate: Gate) -> Gate {
+    gate.closed().map_or(Gate::Permit, Gate::from)
 }
 
 /// Waits before the next poll, or until we are notified, but never so little that notifications make a flood of polls.
@@ -208,10 +186,45 @@ fn unfollowable(step: StepIndex, leg: Leg, trouble: Trouble) -> Input {
     }
 }
 
+/// Where the target said that its operation is followed. The record has the public form; where that is another one, the answer is
+/// read once more that told it.
+async fn reference(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<String, Trouble> {
+    let recorded = lower(&context.op, step, leg).map(|lower| lower.reference.clone()).unwrap_or_default();
+    if !Redaction::is_public_reference(&recorded) {
+        return Ok(recorded);
+    }
+    let mut waiting = None;
+    let original = loop {
+        let error = match originals::answer(&context.shared, &context.op, answer_slot(step, leg)).await {
+            Ok(original) => {
+                Waiting::end(waiting);
+                break original;
+            }
+            Err(Error::Corrupt { detail }) => return Err(Trouble { kind: TroubleKind::Nonsense, detail }),
+            Err(error) => error,
+        };
+        waiting.get_or_insert_with(|| context.shared.unread.wait(&error));
+        tokio::time::sleep(STORE_RETRY).await;
+    };
+    let Some(original) = original else { return Ok(recorded) };
+    let (reading, trouble) = read(context, step, leg, (&original, &octets(&original.body)));
+    match (reading, trouble) {
+        (Reading::LowerAccepted { reference }, _) => Ok(reference),
+        (_, Some(trouble)) => Err(trouble),
+        (_, None) => {
+            let detail =
+                "the answer that told of the target's operation does not tell of it any more: the monitor of the \
+                          target was changed"
+                    .to_owned();
+            Err(Trouble { kind: TroubleKind::Nonsense, detail })
+        }
+    }
+}
+
 /// The poll as it is sent, or why there is none.
-fn poll_request(context: &TaskContext, step: StepIndex, leg: Leg) -> Result<Outgoing, Trouble> {
+fn poll_request(context: &TaskContext, step: StepIndex, leg: Leg, reference: &str) -> Result<Outgoing, Trouble> {
     let rules = context.rules(step)?;
-    let address = lower(&context.op, step, leg).and_then(|lower| rules.poll_address(&lower.reference));
+    let address = lower(&context.op, step, leg).and_then(|_| rules.poll_address(reference));
     let Some(address) = address else {
         let detail = "the target's operation cannot be followed: there is no monitor for it".to_owned();
         return Err(Trouble { kind: TroubleKind::Nonsense, detail });
@@ -254,11 +267,11 @@ fn outgoing(context: &TaskContext, step: StepIndex, leg: Leg, address: PollAddre
         Leg::Undo => &policy.undo_limits,
         Leg::Forward | Leg::Probe => &policy.step,
     };
-    let headers = vec![
+    let mut headers = vec![
         ("accept".to_owned(), "application/json".to_owned()),
         ("fanfold-operation-id".to_owned(), context.op.id.to_string()),
-        ("traceparent".to_owned(), traceparent(context)),
     ];
+    headers.extend(trace_headers(context, &About::Part(step, leg)));
     let (path_and_query, from_root) = match address {
         PollAddress::BelowPrefix(path) => (path, false),
         PollAddress::FromRoot(path) => (path, true),

@@ -13,6 +13,7 @@ mod orphans;
 mod prepare;
 mod read;
 mod tasks;
+mod turn;
 
 use std::sync::Arc;
 
@@ -27,7 +28,6 @@ use crate::members::Term;
 use crate::residents::{Command, Place};
 use crate::shared::Shared;
 use crate::stalled::Waiting;
-pub(crate) use call::{TRACE_ATTRIBUTE, trace_of};
 use draft::Draft;
 use orphans::Orphans;
 pub(crate) use prepare::sealed_form;
@@ -108,6 +108,11 @@ impl Actor {
 
     pub(crate) fn id(&self) -> OperationId {
         self.op.id
+    }
+
+    /// What log lines about it carry along.
+    pub(crate) fn in_logs(&self) -> tracing::Span {
+        self.shared.traces.in_logs(&self.op)
     }
 
     /// The same for an operation whose acceptance could not be answered.
@@ -248,7 +253,7 @@ impl Actor {
                     let turn = prepare::wait_for_turn(self.context(), step, leg, attempt);
                     self.tasks.spawn(work, turn);
                 }
-                Work::Read { step, purpose, .. } => self.tasks.spawn(work, read::read(self.context(), step, purpose)),
+                Work::Read { step, purpose, tries } => self.begin_read(read::Due { step, purpose, tries }, None),
                 Work::Follow { step, leg } => self.tasks.spawn(work, follow::follow(self.context(), step, leg)),
                 // No protocol that is spoken today can ask a lower operation to cancel; it is followed to its end.
                 Work::CancelLower { .. } => {}
@@ -383,6 +388,7 @@ impl Actor {
             },
             Input::Called { step, leg, ended } => self.take_call(step, leg, *ended),
             Input::Read { step, purpose, read } => self.take_read(step, purpose, *read),
+            Input::ReadGated { due, gated } => self.take_read_gate(due, gated),
             Input::PollGated { step, leg, gate, follower } => self.take_poll_gate(step, leg, gate, *follower),
             Input::PollsChanged { step, leg, trouble, follower } => self.take_polls(step, leg, trouble, *follower),
             Input::LowerEnded { step, leg, lower } => self.take_lower(step, leg, *lower),

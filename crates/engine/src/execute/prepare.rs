@@ -66,12 +66,12 @@ impl From<Trouble> for NotReady {
 
 /// Takes a place in the target's queue and waits for the turn.
 pub(super) async fn wait_for_turn(context: TaskContext, step: StepIndex, leg: Leg, attempt: u32) -> Input {
-    let ticket = context.target(step).ticket(permit_kind(leg), context.op.id);
+    let ticket = context.ticket(step, leg);
     go_on_waiting(context, step, leg, Waiting { ticket, attempt }).await
 }
 
 /// Undos have permits of their own.
-pub(super) fn permit_kind(leg: Leg) -> PermitKind {
+fn permit_kind(leg: Leg) -> PermitKind {
     match leg {
         Leg::Undo => PermitKind::Undo,
         Leg::Forward | Leg::Probe => PermitKind::Forward,
@@ -270,6 +270,12 @@ pub(super) fn wire_headers(headers: &Headers) -> Result<HeaderMap, Trouble> {
 impl TaskContext {
     pub(super) fn target(&self, step: StepIndex) -> Arc<crate::target::Target> {
         self.shared.targets.get(&self.op.plan.steps[step.get()].target)
+    }
+
+    /// A place in the queue of the target.
+    pub(super) fn ticket(&self, step: StepIndex, leg: Leg) -> Ticket {
+        let claimant = self.shared.claimant(&self.op.tenant);
+        self.target(step).ticket(permit_kind(leg), &claimant, self.op.id)
     }
 
     /// The compiled rules of a step.

@@ -1,16 +1,19 @@
-//! Reading the resource at a target, for `undo = "restore"`. A read is safe: it is recorded only by what it found.
+//! Reading the resource at a target, for `undo = "restore"`. A read is safe: what is recorded is what it found, and what it has to
+//! wait for.
 
 use bytes::Bytes;
-use fanfold_core::operation::{Found, Image, Purpose, Trouble, TroubleKind};
+use fanfold_core::operation::{Found, Image, Leg, Purpose, Trouble, TroubleKind, Work};
 use fanfold_core::route::{retry_after, strong_etag};
+use fanfold_core::trace::About;
 use fanfold_core::{Event, Slot, StepIndex};
 use sha2::{Digest, Sha256};
 
 use super::Actor;
-use super::call::traceparent;
+use super::call::trace_headers;
 use super::prepare::wire_headers;
 use super::tasks::{Input, TaskContext};
-use crate::target::{Outgoing, PermitKind, Received, from_wire};
+use super::turn::{Gated, Place, turn};
+use crate::target::{Outgoing, Received, from_wire};
 
 /// What a read found.
 pub(super) struct ReadSeen {
@@ -19,17 +22,25 @@ pub(super) struct ReadSeen {
     representation: Option<Bytes>,
 }
 
-/// Waits for the turn and reads once.
-pub(super) async fn read(context: TaskContext, step: StepIndex, purpose: Purpose) -> Input {
-    let target = context.target(step);
-    let kind = match purpose {
-        Purpose::Before | Purpose::After => PermitKind::Forward,
-        Purpose::Compare | Purpose::Settle => PermitKind::Undo,
-    };
+/// A read that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    pub(super) step: StepIndex,
+    pub(super) purpose: Purpose,
+    /// Reads that have failed so far.
+    pub(super) tries: u32,
+}
+
+/// Waits for the turn, in the place that it has if it has one, and reads once.
+pub(super) async fn read(context: TaskContext, due: Due, place: Option<Place>) -> Input {
+    let Due { step, purpose, tries: _ } = due;
     let read = match outgoing(&context, step) {
         Ok(outgoing) => {
-            let permit = target.ticket(kind, context.op.id).permit().await;
-            match target.send(permit, &outgoing).await {
+            let permit = match turn(&context, step, purpose.leg(), place, |gate| gate).await {
+                Ok(permit) => permit,
+                Err(gated) => return Input::ReadGated { due, gated },
+            };
+            match context.target(step).send(permit, &outgoing).await {
                 Ok(received) => seen(&context, &received),
                 Err(broke) => ReadSeen::failed(broke.trouble, None),
             }
@@ -46,7 +57,7 @@ fn outgoing(context: &TaskContext, step: StepIndex) -> Result<Outgoing, Trouble>
     let mut headers: fanfold_core::Headers =
         forward.headers.iter().filter(|(name, _)| name.starts_with("accept")).cloned().collect();
     headers.push(("fanfold-operation-id".to_owned(), context.op.id.to_string()));
-    headers.push(("traceparent".to_owned(), traceparent(context)));
+    headers.extend(trace_headers(context, &About::Part(step, Leg::Forward)));
     Ok(Outgoing {
         method: http::Method::GET,
         path_and_query: forward.uri.clone(),
@@ -97,6 +108,19 @@ impl ReadSeen {
 }
 
 impl Actor {
+    pub(super) fn begin_read(&mut self, due: Due, place: Option<Place>) {
+        let Due { step, purpose, tries } = due;
+        self.tasks.spawn(Work::Read { step, purpose, tries }, read(self.context(), due, place));
+    }
+
+    /// Records what the read waits for now, and goes on in its place.
+    pub(super) fn take_read_gate(&mut self, due: Due, gated: Gated) {
+        let Gated { gate, place } = gated;
+        if self.take(Event::GateChanged { step: due.step, leg: due.purpose.leg(), gate }) {
+            self.begin_read(due, Some(place));
+        }
+    }
+
     pub(super) fn take_read(&mut self, step: StepIndex, purpose: Purpose, read: ReadSeen) {
         let taken = self.take(Event::ResourceRead { step, purpose, found: read.found });
         if let (true, Purpose::Before, Some(representation)) = (taken, purpose, read.representation) {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use fanfold_core::operation::{Gate, Leg, Purpose, Trouble, Work};
 use fanfold_core::{Operation, StepIndex};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use super::call::CallEnded;
 use super::follow::{Follower, LowerSeen};
 use super::prepare::{Ready, Waiting};
-use super::read::ReadSeen;
+use super::read::{Due, ReadSeen};
+use super::turn::Gated;
 use crate::members::Term;
 use crate::shared::Shared;
 
@@ -36,6 +38,8 @@ pub(super) enum Input {
     Called { step: StepIndex, leg: Leg, ended: Box<CallEnded> },
     /// The resource was read.
     Read { step: StepIndex, purpose: Purpose, read: Box<ReadSeen> },
+    /// A read waits for something else than is recorded; its place is kept.
+    ReadGated { due: Due, gated: Gated },
     /// The next poll of a lower operation waits for something else than is recorded; the one who polls is kept, with its place.
     PollGated { step: StepIndex, leg: Leg, gate: Gate, follower: Box<Follower> },
     /// What polls of a lower operation tell has changed; the one who polls is kept.
@@ -72,12 +76,12 @@ impl Tasks {
     }
 
     pub(super) fn spawn(&mut self, work: Work, task: impl Future<Output = Input> + Send + 'static) {
-        let handle = self.set.spawn(task);
+        let handle = self.set.spawn(task.in_current_span());
         self.works.insert(work, handle);
     }
 
     pub(super) fn call(&mut self, step: StepIndex, leg: Leg, task: impl Future<Output = Input> + Send + 'static) {
-        let handle = self.set.spawn(task);
+        let handle = self.set.spawn(task.in_current_span());
         self.calls.insert(handle.id(), (step, leg));
     }
 

@@ -177,9 +177,7 @@ async fn answer(shared: Arc<Shared>, members: Arc<Members>, asked: Asked, place:
         Err(Error::Stopping) => return,
         // The operation is another node's by now, and with it the question.
         Err(_) if shared.lease.is_over(term) => return,
-        Err(Error::NotFound | Error::Busy | Error::WrongAnswer(_) | Error::NotAsked(_) | Error::Store(_)) => {
-            Answer::Busy
-        }
+        Err(Error::NotFound | Error::Busy | Error::NotAsked(_) | Error::Store(_)) => Answer::Busy,
     };
     for _ in 0..REPLY_TRIES {
         match members.nodes.reply(asked.number, answer.clone()).await {

@@ -24,6 +24,10 @@ use crate::receiver::{Host, WebhookUrl};
 use crate::shared::Shared;
 use crate::target::{Tls, from_wire};
 
+/// An answer's head and each of its fields together may not be longer, in octets; nor may it have more fields.
+const ANSWER_HEAD_MAX: usize = 64 * 1024;
+const ANSWER_FIELDS_MAX: usize = 128;
+
 /// How much of an answer's body is read before the connection is closed, in octets.
 const ANSWER_BODY_MAX: usize = 64 * 1024;
 
@@ -198,9 +202,10 @@ async fn exchange(
     now: Timestamp,
     answer: &mut Option<Result<(), Missed>>,
 ) -> Result<(), String> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| format!("no HTTP connection: {error}"))?;
+    let mut http1 = hyper::client::conn::http1::Builder::new();
+    http1.max_buf_size(ANSWER_HEAD_MAX).max_headers(ANSWER_FIELDS_MAX);
+    let shaken = http1.handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.map_err(|error| format!("no HTTP connection: {error}"))?;
     let mut request = Request::builder()
         .method(outgoing.method)
         .uri(outgoing.url.path_and_query())

@@ -4,6 +4,7 @@
 //! up nobody else.
 
 mod client;
+mod lasting;
 mod promise;
 mod webhook;
 
@@ -12,14 +13,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::Headers;
+use fanfold_core::{Headers, Operation};
 use fanfold_store::{DueNotices, Error as StoreError, Notice, NoticeId, NoticeOutcome};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-pub(crate) use promise::promise;
+pub(crate) use lasting::{put_back, take_out};
+pub(crate) use promise::{promise, promised};
 pub(crate) use webhook::{CALLBACK_ATTRIBUTE, allowed_callback, receiver_of, webhooks};
 
 use crate::Error;
@@ -136,9 +138,13 @@ impl Sending {
 
 async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice, term: Term) {
     let id = &notice.notice.id;
+    let began = shared.steady_now();
     let rules = shared.notices.load_full();
+    let operation = traced(&shared, &notice).await;
+    let trace = operation.as_ref().map(|operation| shared.traces.of_notice(operation, &notice, began));
     // A mistake in the program while sending is a try like any other, so that it is not made again and again at once.
-    let tried = AssertUnwindSafe(deliver(&shared, &client, &rules, &notice, term)).catch_unwind().await;
+    let tried = AssertUnwindSafe(deliver(&shared, &client, &rules, &notice, trace.unwrap_or_default(), term));
+    let tried = tried.catch_unwind().await;
     let result =
         tried.unwrap_or_else(|_| Err("a mistake in the program ended the try; the log tells more".to_owned().into()));
     let now = shared.steady_now();
@@ -160,7 +166,18 @@ async fn send(shared: Arc<Shared>, client: Arc<Client>, notice: Notice, term: Te
         Err(Missed::CalledOff) => return,
     };
     shared.metrics.noticed(&outcome);
+    if let Some(operation) = operation {
+        shared.traces.noticed(&operation, &notice, (began, now), &outcome);
+    }
     record(&shared, id, outcome, rules.backoff).await;
+}
+
+/// The operation that a notice is about, where that may be traced. A notice is sent whether it can be read or not.
+async fn traced(shared: &Shared, notice: &Notice) -> Option<Operation> {
+    if !shared.traces.are_told() {
+        return None;
+    }
+    shared.store.operation(notice.operation).await.ok().flatten()
 }
 
 /// Records what became of a notice, however long that takes, with this pause between two tries: who has got it is not to get it
@@ -206,12 +223,13 @@ async fn deliver(
     client: &Client,
     rules: &NoticeRules,
     notice: &Notice,
+    trace: Headers,
     term: Term,
 ) -> Result<(), Missed> {
     let new = &notice.notice;
     let kind = Kind::of(new)?;
     let now = shared.clock.now();
-    let mut headers: Headers = new.headers.clone();
+    let mut headers: Headers = [new.headers.clone(), trace].concat();
     match kind {
         Kind::Dialect => {}
         Kind::OfCaller => headers.extend(webhook::signed(&rules.secrets, new, now)?),
@@ -222,7 +240,8 @@ async fn deliver(
             headers.extend(webhook::signed(promise::secrets(rules, &operation.plan)?, new, now)?);
         }
     }
-    let url = new.url.parse().map_err(|error| format!("the address {error}"))?;
+    let address = lasting::address(shared, kind.slot(), notice.operation, &new.url).await?;
+    let url = address.parse().map_err(|error| format!("the address {error}"))?;
     let outgoing = Outgoing {
         url: &url,
         method: &new.method,

@@ -6,8 +6,8 @@ use fanfold_core::Plan;
 use crate::config::{NoticeRules, RouteCallback};
 use crate::receiver::SigningSecret;
 
-/// Where the record keeps it. No client can set it: the attributes that dialects and header fields give have fixed names.
-const ATTRIBUTE: &str = "route_webhook";
+/// Where the record keeps it, the address last. No client can set it: the attributes that dialects and header fields give have fixed names.
+pub(super) const ATTRIBUTE: &str = "route_webhook";
 
 /// That the route had no webhook.
 const NOTHING: &str = "none";
@@ -72,7 +72,7 @@ pub(crate) fn promise(callback: Option<&RouteCallback>, plan: &mut Plan) {
 }
 
 /// The address of the webhook that was promised. What was accepted before promises were recorded gets that of now.
-pub(super) fn promised(rules: &NoticeRules, plan: &Plan) -> Option<String> {
+pub(crate) fn promised(rules: &NoticeRules, plan: &Plan) -> Option<String> {
     match Promise::of(plan) {
         None => rules.callbacks.get(&plan.route).map(|callback| callback.url.text()),
         Some(Promise::Nothing) => None,

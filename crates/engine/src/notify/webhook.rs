@@ -8,7 +8,7 @@ use fanfold_core::dialect::native::{CLOUD_EVENT_JSON, CloudEvent};
 use fanfold_core::dialect::{Mount, Refusal, Settings, View};
 use fanfold_core::operation::End;
 use fanfold_core::plan::DialectName;
-use fanfold_core::{Headers, OperationId};
+use fanfold_core::{Headers, OperationId, Slot};
 use fanfold_store::{NewNotice, NoticeId};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -48,6 +48,15 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Where the original of its address is sealed, if the address has a secret in it.
+    pub(super) fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Dialect => None,
+            Self::OfRoute => Some(Slot::Webhook),
+            Self::OfCaller => Some(Slot::Callback),
+        }
+    }
+
     /// Reads the word in which it is recorded. What is not known is not sent: it might have to be signed.
     pub(super) fn of(notice: &NewNotice) -> Result<Self, String> {
         match notice.kind.as_str() {

@@ -1,11 +1,13 @@
 //! Where a notice goes: a web address, taken apart once.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use fanfold_core::plan::Redaction;
 use http::Uri;
+
+use crate::lookup::{LABEL_BYTES_MAX, NAME_BYTES_MAX};
 
 /// The longest address, in octets.
 const ADDRESS_BYTES_MAX: usize = 2_048;
@@ -43,6 +45,12 @@ pub enum BadWebhookUrl {
     /// Anything else.
     #[error("is not a web address as in \"https://hooks.example/fanfold\"")]
     Unparsable,
+    /// With a host that is neither an address nor a name, or that some programs would take for an address.
+    #[error(
+        "has a host that is neither a name nor an address as in \"192.0.2.1\" or \"[2001:db8::1]\"; write a name of other \
+         scripts in its ASCII form (xn--...), and an address without zone"
+    )]
+    Host,
     /// A port that nobody can listen on.
     #[error("has a port that is not one from 1 to 65535")]
     Port,
@@ -77,9 +85,15 @@ impl WebhookUrl {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    /// What the `Host` field carries.
-    pub(crate) fn authority(&self) -> &str {
-        self.uri.authority().map_or("", |authority| authority.as_str())
+    /// What the `Host` field carries: the default port is left out.
+    pub(crate) fn authority(&self) -> String {
+        let host = match &self.host {
+            Host::Address(IpAddr::V4(ip)) => ip.to_string(),
+            Host::Address(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Host::Name(name) => name.clone(),
+        };
+        let default = if self.is_secure { 443 } else { 80 };
+        if self.port == default { host } else { format!("{host}:{}", self.port) }
     }
 
     /// Host and port: notices to the same are bounded together.
@@ -121,27 +135,49 @@ impl FromStr for WebhookUrl {
         if authority.as_str().contains('@') {
             return Err(BadWebhookUrl::Credentials);
         }
-        let port = match authority.port_u16() {
-            Some(0) => return Err(BadWebhookUrl::Port),
-            Some(port) => port,
-            None if authority.as_str().len() > authority.host().len() => return Err(BadWebhookUrl::Port),
-            None if is_secure => 443,
-            None => 80,
+        let port = match authority.as_str().get(authority.host().len()..) {
+            Some("") | None if is_secure => 443,
+            Some("") | None => 80,
+            Some(port) => read_port(port).ok_or(BadWebhookUrl::Port)?,
         };
-        let host = host(authority.host()).ok_or(BadWebhookUrl::Unparsable)?;
+        let host = host(authority.host())?;
         Ok(Self { host, port, is_secure, uri })
     }
 }
 
-fn host(text: &str) -> Option<Host> {
-    if let Some(inner) = text.strip_prefix('[') {
-        return inner.strip_suffix(']')?.parse().ok().map(Host::Address);
+/// The port after a colon. `parse` would take a leading `+`.
+fn read_port(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix(':').filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()))?;
+    digits.parse().ok().filter(|port| *port != 0)
+}
+
+fn host(text: &str) -> Result<Host, BadWebhookUrl> {
+    if text.is_empty() {
+        return Err(BadWebhookUrl::Unparsable);
     }
-    if let Ok(ip) = text.parse() {
-        return Some(Host::Address(ip));
+    if let Some(inner) = text.strip_prefix('[') {
+        let inner = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+        return inner.map(|ip| Host::Address(ip.into())).ok_or(BadWebhookUrl::Host);
+    }
+    if let Ok(ip) = text.parse::<Ipv4Addr>() {
+        return Ok(Host::Address(ip.into()));
     }
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-    (!name.is_empty()).then_some(Host::Name(name))
+    if is_host_name(&name) { Ok(Host::Name(name)) } else { Err(BadWebhookUrl::Host) }
+}
+
+/// Whether a text is the name of a host that nothing takes for an address. What ends in a number is one to the resolvers of
+/// operating systems, in any of the forms of old: `2130706433`, `0x7f.1`, `0177.0.0.1`.
+pub fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_fit = label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_');
+        is_fit && (1..=LABEL_BYTES_MAX).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = last.bytes().all(|octet| octet.is_ascii_digit())
+        || hexadecimal.is_some_and(|digits| digits.bytes().all(|octet| octet.is_ascii_hexdigit()));
+    text.len() <= NAME_BYTES_MAX && text.split('.').all(is_label) && !is_number
 }
 
 /// Shows what may be shown.
@@ -162,10 +198,34 @@ mod tests {
             ("http://hooks.example", "hooks.example:80", "/"),
             ("http://10.0.0.1:8080/x", "10.0.0.1:8080", "/x"),
             ("https://[fd00::1]/x", "[fd00::1]:443", "/x"),
+            ("HTTP://a_b.xn--bcher-kva.example", "a_b.xn--bcher-kva.example:80", "/"),
         ] {
             let url: WebhookUrl = text.parse().unwrap();
             assert_eq!((url.receiver().as_str(), url.path_and_query()), (receiver, path), "{text}");
         }
+    }
+
+    #[test]
+    fn the_host_field_has_the_host_in_one_spelling() {
+        for (text, host) in [
+            ("https://Hooks.Example.:443/", "hooks.example"),
+            ("https://hooks.example:080/", "hooks.example:80"),
+            ("http://[FD00:0::1]:8080/x", "[fd00::1]:8080"),
+            ("http://10.0.0.1:80/", "10.0.0.1"),
+        ] {
+            assert_eq!(text.parse::<WebhookUrl>().unwrap().authority(), host, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_some_programs_take_for_an_address_is_no_name() {
+        for host in
+            ["2130706433", "0177.0.0.1", "0x7f.1", "127.1", "0x7f000001", "127.0.0.1.", "1.2.3.0X4", "a.1", "0x"]
+        {
+            let refused = format!("http://{host}/").parse::<WebhookUrl>();
+            assert_eq!(refused, Err(BadWebhookUrl::Host), "{host}");
+        }
+        assert!(is_host_name("0x7g") && is_host_name("1.example") && is_host_name("localhost"));
     }
 
     #[test]
@@ -176,7 +236,13 @@ mod tests {
             ("/s3cret", BadWebhookUrl::Unparsable),
             ("s3cret:80", BadWebhookUrl::Unparsable),
             ("http://", BadWebhookUrl::Unparsable),
-            ("http://[fe80::1%25s3cret]/", BadWebhookUrl::Unparsable),
+            ("http://[fe80::1%25s3cret]/", BadWebhookUrl::Host),
+            ("http://[s3cret]/", BadWebhookUrl::Host),
+            ("http://s3cret!/", BadWebhookUrl::Host),
+            ("http://-s3cret/", BadWebhookUrl::Host),
+            ("http://s3cret..example/", BadWebhookUrl::Host),
+            ("http://host:+80/s3cret", BadWebhookUrl::Port),
+            ("http://host:65536/s3cret", BadWebhookUrl::Port),
             ("http://s3cret s3cret/", BadWebhookUrl::Unparsable),
             ("http://me:s3cret@host/", BadWebhookUrl::Credentials),
             ("http://host/#s3cret", BadWebhookUrl::Fragment),

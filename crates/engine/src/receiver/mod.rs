@@ -5,6 +5,6 @@ mod address;
 mod signature;
 
 pub(crate) use address::Host;
-pub use address::{BadWebhookUrl, WebhookUrl};
+pub use address::{BadWebhookUrl, WebhookUrl, is_host_name};
 pub(crate) use signature::signatures;
 pub use signature::{BadSecret, SigningSecret};

@@ -1,19 +1,22 @@
 //! Who may send to a target, and when: permits, the breaker, and hold.
 //!
 //! Whoever wants to send takes a [`Ticket`], which is a place in a queue, and waits for its [`Turn`]. Undos have permits of
-//! their own and go first; steps and passed-through requests share the others and take turns. Within a queue operations go in
-//! the order in which they were accepted, over holds, open breakers and restarts too; what has the same rank goes in the
-//! order of arrival. A ticket or permit that is dropped gives its place back at once.
+//! their own and go first; steps and passed-through requests share the others and take turns. Within a queue tenants take
+//! turns ([`crate::turns`]), and the operations of a tenant go in the order in which they were accepted, over holds, open
+//! breakers and restarts too; what has the same rank goes in the order of arrival. A ticket or permit that is dropped gives its
+//! place back at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fanfold_core::TenantId;
 use fanfold_core::operation::Gate;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerConfig, Pass, Position};
 use super::metrics::{Gauges, Picture};
+use crate::turns::{Called, Claimant, Turns};
 
 mod share;
 
@@ -57,6 +60,7 @@ impl PermitKind {
 pub struct Ticket {
     admission: Arc<Admission>,
     kind: PermitKind,
+    tenant: TenantId,
     place: Place,
     wake: Arc<Notify>,
     signal: watch::Receiver<Signal>,
@@ -78,6 +82,7 @@ pub enum Turn {
 pub struct Permit {
     admission: Arc<Admission>,
     kind: PermitKind,
+    tenant: TenantId,
     /// `None` once the end was reported.
     pass: Option<Pass>,
 }
@@ -128,10 +133,10 @@ struct State {
     share: Option<Share>,
     held: Option<String>,
     breaker: Breaker,
-    queues: [BTreeMap<Place, Arc<Notify>>; 3],
+    /// Who waits, and whose requests are on the wire.
+    queues: [Turns<Place, Arc<Notify>>; 3],
     /// Tickets whose turn has come and that have not noticed yet.
     granted: HashMap<u64, Pass>,
-    in_flight: Counts,
     next_number: u64,
     /// Which of the two kinds that share permits goes first when both wait.
     turn: PermitKind,
@@ -188,7 +193,8 @@ impl Ticket {
     fn claim(&mut self) -> Option<Permit> {
         let pass = self.admission.lock().granted.remove(&self.place.1)?;
         self.spent = true;
-        Some(Permit { admission: Arc::clone(&self.admission), kind: self.kind, pass: Some(pass) })
+        let (admission, tenant) = (Arc::clone(&self.admission), self.tenant.clone());
+        Some(Permit { admission, kind: self.kind, tenant, pass: Some(pass) })
     }
 }
 
@@ -198,10 +204,13 @@ impl Drop for Ticket {
             return;
         }
         self.admission.update(|state| {
-            state.queues[self.kind.index()].remove(&self.place);
-            if let Some(pass) = state.granted.remove(&self.place.1) {
-                state.in_flight[self.kind.index()] -= 1;
-                state.breaker.abandoned(pass);
+            let queue = &mut state.queues[self.kind.index()];
+            match state.granted.remove(&self.place.1) {
+                Some(pass) => {
+                    queue.give_back(&self.tenant);
+                    state.breaker.abandoned(pass);
+                }
+                None => queue.leave(&self.tenant, &self.place),
             }
         });
     }
@@ -231,7 +240,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.admission.update(|state| {
-            state.in_flight[self.kind.index()] -= 1;
+            state.queues[self.kind.index()].give_back(&self.tenant);
             if let Some(pass) = self.pass {
                 state.breaker.abandoned(pass);
             }
@@ -249,7 +258,6 @@ impl Admission {
             breaker: Breaker::new(BreakerConfig::default()),
             queues: Default::default(),
             granted: HashMap::new(),
-            in_flight: [0; 3],
             next_number: 0,
             turn: PermitKind::Forward,
         };
@@ -279,22 +287,23 @@ impl Admission {
         self.update(|state| state.held = None);
     }
 
-    /// Takes a place in a queue, behind everybody of a lower or the same rank.
-    pub(super) fn ticket(self: &Arc<Self>, kind: PermitKind, rank: Rank) -> Ticket {
-        self.ticket_if(kind, rank, |_| true).expect("no condition was given")
+    /// Takes a place in a queue, behind everybody of the same tenant with a lower or the same rank.
+    pub(super) fn ticket(self: &Arc<Self>, kind: PermitKind, claimant: &Claimant, rank: Rank) -> Ticket {
+        self.ticket_if(kind, claimant, rank, |_| true).expect("no condition was given")
     }
 
     /// Takes a place at the end of the queue of passed-through requests, unless that is full.
-    pub(super) fn pass_ticket(self: &Arc<Self>) -> Option<Ticket> {
-        self.ticket_if(PermitKind::Pass, Rank::default(), |state| {
+    pub(super) fn pass_ticket(self: &Arc<Self>, claimant: &Claimant) -> Option<Ticket> {
+        self.ticket_if(PermitKind::Pass, claimant, Rank::default(), |state| {
             let room = state.allowance.map_or(0, |allowance| allowance.pass_waiting_max);
-            state.queues[PermitKind::Pass.index()].len() < room
+            state.queues[PermitKind::Pass.index()].waiting() < room
         })
     }
 
     fn ticket_if(
         self: &Arc<Self>,
         kind: PermitKind,
+        claimant: &Claimant,
         rank: Rank,
         condition: impl FnOnce(&State) -> bool,
     ) -> Option<Ticket> {
@@ -303,12 +312,13 @@ impl Admission {
             let place = (rank, state.next_number);
             condition(state).then(|| {
                 state.next_number += 1;
-                state.queues[kind.index()].insert(place, Arc::clone(&wake));
+                state.queues[kind.index()].queue(claimant, place, Arc::clone(&wake));
                 place
             })
         })?;
         let signal = self.signal.subscribe();
-        Some(Ticket { admission: Arc::clone(self), kind, place, wake, signal, told: Gate::Permit, spent: false })
+        let (admission, tenant) = (Arc::clone(self), claimant.tenant.clone());
+        Some(Ticket { admission, kind, tenant, place, wake, signal, told: Gate::Permit, spent: false })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -320,7 +330,7 @@ impl Admission {
             breaks: state.breaker.breaks(),
             opened: state.breaker.opened(),
             allowance: state.allowance,
-            in_flight: state.in_flight,
+            in_flight: state.in_flight(),
             waiting: state.waiting(),
         }
     }
@@ -341,7 +351,7 @@ impl Admission {
         let signal = state.signal(now);
         self.gauges.publish(&Picture {
             waiting: &state.waiting(),
-            in_flight: &state.in_flight,
+            in_flight: &state.in_flight(),
             breaker: state.breaker.position(now),
             breaks: state.breaker.breaks(),
             held: state.held.is_some(),
@@ -363,10 +373,9 @@ impl State {
     fn let_go(&mut self, now: Instant) {
         while let Some(kind) = self.next_kind() {
             let Some(pass) = self.breaker.admit(now) else { return };
-            let Some(((_, number), wake)) = self.queues[kind.index()].pop_first() else { return };
-            self.in_flight[kind.index()] += 1;
+            let Some(Called { place: (_, number), waiter, .. }) = self.queues[kind.index()].call() else { return };
             self.granted.insert(number, pass);
-            wake.notify_one();
+            waiter.notify_one();
             match kind {
                 PermitKind::Forward => self.turn = PermitKind::Pass,
                 PermitKind::Pass => self.turn = PermitKind::Forward,
@@ -379,11 +388,12 @@ impl State {
     fn next_kind(&self) -> Option<PermitKind> {
         let allowance = self.allowance.filter(|_| self.held.is_none())?;
         let [forward_max, undo_max] = self.maxima(&allowance);
-        let waits = |kind: PermitKind| !self.queues[kind.index()].is_empty();
-        if waits(PermitKind::Undo) && self.in_flight[PermitKind::Undo.index()] < undo_max {
+        let waits = |kind: PermitKind| self.queues[kind.index()].waiting() > 0;
+        let in_flight = self.in_flight();
+        if waits(PermitKind::Undo) && in_flight[PermitKind::Undo.index()] < undo_max {
             return Some(PermitKind::Undo);
         }
-        let shared = self.in_flight[PermitKind::Forward.index()] + self.in_flight[PermitKind::Pass.index()];
+        let shared = in_flight[PermitKind::Forward.index()] + in_flight[PermitKind::Pass.index()];
         if shared >= forward_max {
             return None;
         }
@@ -405,7 +415,11 @@ impl State {
     }
 
     fn waiting(&self) -> Counts {
-        self.queues.each_ref().map(BTreeMap::len)
+        self.queues.each_ref().map(Turns::waiting)
+    }
+
+    fn in_flight(&self) -> Counts {
+        self.queues.each_ref().map(Turns::taken)
     }
 }
 

@@ -23,10 +23,11 @@ use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use super::admission::{Permit, Turn};
 use super::connection::{BoxError, Connection, Payload, PayloadBroke};
 use super::failure::{Blame, Failure, Miss};
-use super::headers::{overlay, remove_hop_by_hop};
+use super::headers::{Ending, overlay, remove_hop_by_hop};
 use super::link::{Checkout, Link};
 use super::registry::Target;
 use super::url::BadPath;
+use crate::turns::Claimant;
 
 /// How we name ourselves to targets in requests that are not our own (RFC 9110, section 7.6.3).
 const VIA: HeaderValue = HeaderValue::from_static("1.1 fanfold");
@@ -98,6 +99,8 @@ pub enum PassBroke {
 struct Line {
     connection: Connection,
     link: Arc<Link>,
+    /// Whether another request may follow on the connection.
+    is_reusable: bool,
     /// Given back when this is dropped.
     _permit: Permit,
 }
@@ -119,7 +122,12 @@ impl Target {
     /// # Errors
     /// See [`ForwardError`]. A request without a body whose idle connection turns out to be closed is sent once more if it is
     /// `GET`, `HEAD` or `OPTIONS`, or if not one byte of it had left.
-    pub async fn forward<B>(&self, request: Request<B>, limits: PassLimits) -> Result<Response<PassBody>, ForwardError>
+    pub async fn forward<B>(
+        &self,
+        request: Request<B>,
+        claimant: &Claimant,
+        limits: PassLimits,
+    ) -> Result<Response<PassBody>, ForwardError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -127,20 +135,27 @@ impl Target {
         if request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE) {
             return Err(ForwardError::Unsupported);
         }
-        let mut permit = self.pass_permit(limits.connect).await?;
+        let mut permit = self.pass_permit(claimant, limits.connect).await?;
         let link = self.link().ok_or(ForwardError::NotNow { gate: Gate::Missing, retry_in: None })?;
         let progress = Progress::start();
         let request = link.pass_request(request, &progress)?;
         let started = Instant::now();
         match Box::pin(link.pass(request, &progress, limits)).await {
+            Ok((connection, answer)) if Ending::of(answer.headers()) == Ending::Coded => {
+                drop(connection);
+                self.broke(&mut permit, Sent::Maybe, started);
+                Err(ForwardError::BadGateway(
+                    "the target answered in a transfer coding that nobody asked for".to_owned(),
+                ))
+            }
             Ok((connection, answer)) => {
-                self.answered(&mut permit, answer.status(), started.elapsed());
-                let line = Line { connection, link, _permit: permit };
+                self.answered(&mut permit, answer.status(), started.elapsed(), started);
+                let line = Line { connection, link, is_reusable: true, _permit: permit };
                 Ok(answer_through(answer, line, limits.idle).await)
             }
             Err(Miss { blame: Blame::Ours, .. }) => Err(ForwardError::ClientGone),
             Err(miss) => {
-                self.broke(&mut permit, miss.broke.sent);
+                self.broke(&mut permit, miss.broke.sent, started);
                 let trouble = miss.broke.trouble;
                 Err(match trouble.kind {
                     TroubleKind::TimedOut => ForwardError::TimedOut(trouble.detail),
@@ -153,13 +168,13 @@ impl Target {
 
     /// Waits for a permit for as long as connecting may take. A breaker or a hold is not waited for: a client that waits for an
     /// answer is better told at once.
-    async fn pass_permit(&self, patience: Duration) -> Result<Permit, ForwardError> {
+    async fn pass_permit(&self, claimant: &Claimant, patience: Duration) -> Result<Permit, ForwardError> {
         let not_now = || {
             let (gate, look_again) = self.admission().gate();
             let retry_in = look_again.map(|at| at.saturating_duration_since(Instant::now()));
             ForwardError::NotNow { gate, retry_in }
         };
-        let mut ticket = self.admission().pass_ticket().ok_or_else(not_now)?;
+        let mut ticket = self.admission().pass_ticket(claimant).ok_or_else(not_now)?;
         match timeout(patience, ticket.turn()).await {
             Ok(Turn::Go(permit)) => Ok(permit),
             Ok(Turn::Waits(_)) | Err(_) => Err(not_now()),
@@ -254,8 +269,13 @@ async fn await_head(
     Err(if writes.any() { failure.maybe_sent() } else { failure.unreachable().not_sent() })
 }
 
-async fn answer_through(answer: Response<Incoming>, line: Line, idle: Duration) -> Response<PassBody> {
+async fn answer_through(answer: Response<Incoming>, mut line: Line, idle: Duration) -> Response<PassBody> {
     let (mut head, incoming) = answer.into_parts();
+    line.is_reusable = Ending::of(&head.headers) == Ending::Clear;
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        // It is not the length of what is passed on.
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
     remove_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     let patience = Box::pin(tokio::time::sleep(idle));
@@ -332,7 +352,9 @@ impl Body for PassBody {
 impl PassBody {
     /// Gives the permit back, and the connection if it can carry another request.
     fn finish(&mut self, cx: &mut Context<'_>) {
-        if let Some(line) = self.line.take() {
+        if let Some(line) = self.line.take()
+            && line.is_reusable
+        {
             line.link.put_back(line.connection, cx);
         }
     }

@@ -50,6 +50,30 @@ pub fn from_wire(headers: &HeaderMap) -> Headers {
         .collect()
 }
 
+/// How clearly the fields of an answer say where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By its length, by chunks, or with its connection.
+    Clear,
+    /// By its length and by chunks. The chunks count (RFC 9112, section 6.3), and what follows on the connection may be anything.
+    TwoWays,
+    /// In a coding that nobody asked for (`TE`), so that its octets are not those of the content.
+    Coded,
+}
+
+impl Ending {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        match (codings.next(), codings.next()) {
+            (None, _) => Self::Clear,
+            (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+                if headers.contains_key(header::CONTENT_LENGTH) { Self::TwoWays } else { Self::Clear }
+            }
+            (Some(_), _) => Self::Coded,
+        }
+    }
+}
+
 /// Takes out what concerns one connection only.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -102,6 +126,21 @@ mod tests {
         ]);
         remove_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("authorization", "kept"), ("content-length", "3")]));
+    }
+
+    #[test]
+    fn an_answer_ends_in_one_way_or_in_doubt() {
+        for (fields, ending) in [
+            (&[][..], Ending::Clear),
+            (&[("content-length", "3")], Ending::Clear),
+            (&[("transfer-encoding", "Chunked")], Ending::Clear),
+            (&[("transfer-encoding", "chunked"), ("content-length", "3")], Ending::TwoWays),
+            (&[("transfer-encoding", "gzip, chunked")], Ending::Coded),
+            (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], Ending::Coded),
+            (&[("transfer-encoding", "identity"), ("content-length", "3")], Ending::Coded),
+        ] {
+            assert_eq!(Ending::of(&map(fields)), ending, "{fields:?}");
+        }
     }
 
     #[test]

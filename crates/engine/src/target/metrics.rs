@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fanfold_core::TargetName;
+use fanfold_store::metric::{Label, Metric, TARGET, Unit};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,8 +14,8 @@ use prometheus_client::registry::Registry;
 use super::admission::{Allowance, Counts, PermitKind};
 use super::breaker::Position;
 
-/// Upper bounds in seconds: from a device in the same rack to one that takes its 30 s.
-const RESPONSE_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+/// Upper bounds in seconds: from a device in the same rack to one that takes its 30 s, connecting included, or longer.
+const ATTEMPT_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 35.0, 120.0];
 
 /// All metrics of outbound HTTP. Clones share their values.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ pub struct Metrics {
     breaker: Family<TargetLabels, Gauge>,
     breaks: Family<TargetLabels, Gauge>,
     held: Family<TargetLabels, Gauge>,
-    response: Family<TargetLabels, Histogram, fn() -> Histogram>,
+    duration: Family<AttemptLabels, Histogram, fn() -> Histogram>,
 }
 
 /// How an attempt ended, as the metrics tell it.
@@ -100,7 +101,7 @@ impl Default for Metrics {
             breaker: Family::default(),
             breaks: Family::default(),
             held: Family::default(),
-            response: Family::new_with_constructor(|| Histogram::new(RESPONSE_BUCKETS)),
+            duration: Family::new_with_constructor(|| Histogram::new(ATTEMPT_BUCKETS)),
         }
     }
 }
@@ -117,34 +118,64 @@ impl AttemptResult {
     }
 }
 
+const KIND: Label =
+    Label { name: "kind", bound: "`forward` (steps, their probes and reads), `undo`, `pass` (passed through)" };
+const LIMITED: Label = Label { name: "kind", bound: "`forward` (with what is passed through), `undo`" };
+const RESULT: Label = Label {
+    name: "result",
+    bound: "`answered` (any status below 400), `client_error`, `server_error`, `not_sent`, `broke` (a byte may have left, and no answer came)",
+};
+
+const ATTEMPTS: Metric =
+    Metric::counter("fanfold_target_attempts", "Requests to targets, by how they ended").by(&[TARGET, KIND, RESULT]);
+const DURATION: Metric = Metric::histogram(
+    "fanfold_target_attempt_duration",
+    "From the permit of a request to its end, connecting included (what is passed through: to the head of its answer)",
+)
+.in_unit(Unit::Seconds)
+.by(&[TARGET, KIND, RESULT]);
+const IN_FLIGHT: Metric = Metric::gauge("fanfold_target_in_flight", "Permits in use").by(&[TARGET, KIND]);
+const WAITING: Metric =
+    Metric::gauge("fanfold_target_waiting", "Requests that wait for their turn").by(&[TARGET, KIND]);
+const MAX_IN_FLIGHT: Metric = Metric::gauge(
+    "fanfold_target_max_in_flight",
+    "Permits that all nodes have together, as this one is configured; 0: the target is not configured",
+)
+.by(&[TARGET, LIMITED]);
+const GRANTED: Metric = Metric::gauge(
+    "fanfold_target_granted",
+    "Permits that this node has of them; the others are with other nodes on its store",
+)
+.by(&[TARGET, LIMITED]);
+const BREAKER: Metric =
+    Metric::gauge("fanfold_target_breaker", "What the breaker does: 0 closed, 1 half open, 2 open").by(&[TARGET]);
+const BREAKS: Metric = Metric::gauge("fanfold_target_breaks", "Attempts in a row that broke").by(&[TARGET]);
+const HELD: Metric =
+    Metric::gauge("fanfold_target_held", "Whether the target is on hold, by a person or by a failed undo: 1 or 0")
+        .by(&[TARGET]);
+
 impl Metrics {
+    /// All that is measured of outbound HTTP.
+    pub const DESCRIBED: &[Metric] =
+        &[ATTEMPTS, DURATION, IN_FLIGHT, WAITING, MAX_IN_FLIGHT, GRANTED, BREAKER, BREAKS, HELD];
+
     /// Puts all of it under its names into `registry`.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("fanfold_target");
-        registry.register("attempts", "Requests to targets, by how they ended", self.attempts.clone());
-        registry.register("in_flight", "Permits in use", self.in_flight.clone());
-        registry.register("waiting", "Requests that wait for their turn", self.waiting.clone());
-        let permits = "Permits there are; those of `forward` serve what is passed through too; 0: not configured";
-        registry.register("max_in_flight", permits, self.max_in_flight.clone());
-        let granted = "Permits that this node has of them; the others are with other nodes on its store";
-        registry.register("granted", granted, self.granted.clone());
-        registry.register("breaks", "Attempts in a row that broke", self.breaks.clone());
-        registry.register("breaker", "0: closed, 1: half open, 2: open", self.breaker.clone());
-        registry.register("held", "1: held by a person or a failed undo", self.held.clone());
-        registry.register(
-            "response_seconds",
-            "From the first byte sent to the last byte received (passed-through requests: to the head)",
-            self.response.clone(),
-        );
+        ATTEMPTS.register(registry, self.attempts.clone());
+        DURATION.register(registry, self.duration.clone());
+        IN_FLIGHT.register(registry, self.in_flight.clone());
+        WAITING.register(registry, self.waiting.clone());
+        MAX_IN_FLIGHT.register(registry, self.max_in_flight.clone());
+        GRANTED.register(registry, self.granted.clone());
+        BREAKER.register(registry, self.breaker.clone());
+        BREAKS.register(registry, self.breaks.clone());
+        HELD.register(registry, self.held.clone());
     }
 
-    pub(super) fn count(&self, target: &TargetName, kind: PermitKind, result: AttemptResult) {
+    pub(super) fn count(&self, target: &TargetName, kind: PermitKind, result: AttemptResult, took: Duration) {
         let labels = AttemptLabels { target: target.to_string(), kind: kind.as_str(), result: result.as_str() };
         self.attempts.get_or_create(&labels).inc();
-    }
-
-    pub(super) fn observe(&self, target: &TargetName, took: Duration) {
-        self.response.get_or_create(&TargetLabels { target: target.to_string() }).observe(took.as_secs_f64());
+        self.duration.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     pub(super) fn gauges(&self, target: &TargetName) -> Gauges {

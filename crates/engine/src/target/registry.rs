@@ -24,6 +24,7 @@ use super::tally::{Latency, Tally, Totals};
 use super::tls::{BadTls, Tls};
 use crate::lookup::{FOR_ONE_TARGET_MAX, FOR_TARGETS_MAX, Lookups, Resolve, SystemResolver};
 use crate::network::Network;
+use crate::turns::Claimant;
 
 /// All targets.
 #[derive(Debug)]
@@ -299,9 +300,10 @@ impl Target {
         self.link().map(|link| link.url.clone())
     }
 
-    /// Takes a place in the queue of those who want to send: behind the operations that were accepted before this one.
-    pub fn ticket(&self, kind: PermitKind, operation: OperationId) -> Ticket {
-        self.admission.ticket(kind, *operation.as_bytes())
+    /// Takes a place in the queue of those who want to send: behind the operations of the same tenant that were accepted before
+    /// this one. Tenants take turns.
+    pub fn ticket(&self, kind: PermitKind, claimant: &Claimant, operation: OperationId) -> Ticket {
+        self.admission.ticket(kind, claimant, *operation.as_bytes())
     }
 
     /// What is wanted and in use of its permits: of those for steps and passed-through requests, and of those for undos.
@@ -379,17 +381,18 @@ impl Target {
                 .not_sent()
                 .broke);
         };
+        let began = Instant::now();
         // On the heap, because it is large and those that wait for it are many; without its type, because the compiler cannot
         // prove the many borrows in it to be `Send` once more in every caller.
         let sending: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(link.send(outgoing, &may_send));
         match sending.await {
             Ok(received) => {
-                self.answered(&mut permit, received.status, received.took);
+                self.answered(&mut permit, received.status, received.took, began);
                 Ok(received)
             }
             Err(miss) => {
                 if miss.blame == Blame::Target {
-                    self.broke(&mut permit, miss.broke.sent);
+                    self.broke(&mut permit, miss.broke.sent, began);
                 }
                 Err(miss.broke)
             }
@@ -405,7 +408,7 @@ impl Target {
     }
 
     /// Counts an answer. 502, 503 and 504 are what a proxy says of a target that does not work: the breaker takes them as breaks.
-    pub(super) fn answered(&self, permit: &mut Permit, status: StatusCode, took: Duration) {
+    pub(super) fn answered(&self, permit: &mut Permit, status: StatusCode, took: Duration, began: Instant) {
         match status {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => permit.broke(),
             _ => permit.answered(),
@@ -415,8 +418,7 @@ impl Target {
             400.. => AttemptResult::ClientError,
             _ => AttemptResult::Answered,
         };
-        self.metrics.count(&self.name, permit.kind(), result);
-        self.metrics.observe(&self.name, took);
+        self.metrics.count(&self.name, permit.kind(), result, began.elapsed());
         let mut tally = self.tally();
         tally.took(took);
         match result {
@@ -425,13 +427,13 @@ impl Target {
         }
     }
 
-    pub(super) fn broke(&self, permit: &mut Permit, sent: Sent) {
+    pub(super) fn broke(&self, permit: &mut Permit, sent: Sent, began: Instant) {
         permit.broke();
         let result = match sent {
             Sent::No => AttemptResult::NotSent,
             Sent::Maybe => AttemptResult::Broke,
         };
-        self.metrics.count(&self.name, permit.kind(), result);
+        self.metrics.count(&self.name, permit.kind(), result, began.elapsed());
         let mut tally = self.tally();
         match sent {
             Sent::No => tally.totals.not_sent += 1,

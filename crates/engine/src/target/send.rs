@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Payload};
 use super::failure::{Failure, Miss};
-use super::headers::{overlay, remove_hop_by_hop};
+use super::headers::{Ending, overlay, remove_hop_by_hop};
 use super::link::{Checkout, Link};
 
 /// A request to a target. `Host`, `Content-Length` and the target's own fields are put on it when it is sent; hop-by-hop
@@ -171,10 +171,13 @@ impl Link {
         let (mut head, mut body) = answer.into_parts();
         let mut octets = BytesMut::new();
         let reading = read(&mut connection, &mut body, &mut octets, outgoing.body_max);
-        let complete = timeout_at(started + outgoing.response, reading).await.unwrap_or(false);
+        let is_whole = timeout_at(started + outgoing.response, reading).await.unwrap_or(false);
+        let ending = Ending::of(&head.headers);
+        // What is in a coding is not the content, however whole.
+        let complete = is_whole && ending != Ending::Coded;
         let took = started.elapsed();
         drop(body);
-        if complete {
+        if complete && ending == Ending::Clear {
             let mut done = Some(connection);
             poll_fn(|cx| {
                 if let Some(connection) = done.take() {

@@ -52,8 +52,11 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// For targets that are called without TLS, on systems that may have no authorities at all: trusts nobody.
-    pub(super) fn unused() -> Result<Self, BadTls> {
+    /// For what is called without TLS, on systems that may have no authorities at all: trusts nobody.
+    ///
+    /// # Errors
+    /// If the TLS library refuses it.
+    pub fn unused() -> Result<Self, BadTls> {
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(RootCertStore::empty())
@@ -61,7 +64,8 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+    /// The same for the TLS library.
+    pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
     }
 }

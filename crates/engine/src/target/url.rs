@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fanfold_core::route::{has_dot_segment, is_below};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
@@ -14,6 +15,8 @@ pub struct TargetUrl {
     authority: Authority,
     /// Empty, or with a leading and without a trailing slash.
     prefix: String,
+    /// As `prefix`: below it the target's own operations are followed. `None`: below `prefix`.
+    monitor_prefix: Option<String>,
 }
 
 /// The text is not a URL prefix.
@@ -53,35 +56,43 @@ impl TargetUrl {
         &self.prefix
     }
 
-    /// A path (with its query) from the root of the authority, where the target itself told it: the address of an operation
-    /// of its own may lie beside the prefix.
+    /// The same, with the target's own operations below another path of its authority.
     ///
     /// # Errors
-    /// As [`TargetUrl::join`].
+    /// If that is no path that begins with a slash, or one with a query, a fragment or dot segments.
+    pub fn with_monitor_prefix(mut self, prefix: &str) -> Result<Self, BadUrl> {
+        let path = join("", prefix).ok().filter(|_| prefix.starts_with('/') && !prefix.contains('?'));
+        let path = path.ok_or(BadUrl::Unfit(
+            "has operations below a path that begins with one slash, without query, fragment and dot segments",
+        ))?;
+        self.monitor_prefix = Some(path.path().trim_end_matches('/').to_owned());
+        Ok(self)
+    }
+
+    /// The path below which the target's own operations are followed: empty, or as [`TargetUrl::prefix`].
+    pub fn monitor_prefix(&self) -> &str {
+        self.monitor_prefix.as_deref().unwrap_or(&self.prefix)
+    }
+
+    /// A path (with its query) from the root of the authority, where the target itself told it: the address of an operation of
+    /// its own.
+    ///
+    /// # Errors
+    /// As [`TargetUrl::join`]; also if it does not lie below [`TargetUrl::monitor_prefix`].
     pub fn from_root(&self, path_and_query: &str) -> Result<PathAndQuery, BadPath> {
-        let root = Self { prefix: String::new(), ..self.clone() };
-        root.join(path_and_query)
+        if !is_below(self.monitor_prefix(), path_and_query) {
+            return Err(BadPath("it does not lie below the path of its URL, nor below its `monitor_prefix`"));
+        }
+        join("", path_and_query)
     }
 
     /// Joins a path (with its query) to the prefix. The text is taken as it is, percent-encoding included.
     ///
     /// # Errors
-    /// If it does not begin with a slash, contains octets that a request line cannot carry, or has dot segments (plain or
-    /// encoded), with which a target could be made to leave its prefix.
+    /// If it does not begin with a slash, or begins with two that would name another host, contains octets that a request line
+    /// cannot carry, or has dot segments in any spelling, with which a target could be made to leave its prefix.
     pub fn join(&self, path_and_query: &str) -> Result<PathAndQuery, BadPath> {
-        let path = path_and_query.split('?').next().unwrap_or_default();
-        if !path.is_empty() && !path.starts_with('/') {
-            return Err(BadPath("it does not begin with a slash"));
-        }
-        if path_and_query.contains('#') {
-            return Err(BadPath("it has a fragment"));
-        }
-        if path.split('/').any(is_dot_segment) {
-            return Err(BadPath("it has a dot segment"));
-        }
-        let root = if self.prefix.is_empty() && path.is_empty() { "/" } else { "" };
-        PathAndQuery::try_from(format!("{}{root}{path_and_query}", self.prefix))
-            .map_err(|_| BadPath("it has octets that a request line cannot carry"))
+        join(&self.prefix, path_and_query)
     }
 
     /// The value of the `Host` field.
@@ -122,10 +133,11 @@ impl FromStr for TargetUrl {
             return Err(BadUrl::Unfit("has no query"));
         }
         let prefix = uri.path().trim_end_matches('/');
-        if prefix.split('/').any(is_dot_segment) {
+        if has_dot_segment(prefix) {
             return Err(BadUrl::Unfit("has no dot segments"));
         }
-        Ok(Self { secure, authority: normal_authority(authority, secure)?, prefix: prefix.to_owned() })
+        let authority = normal_authority(authority, secure)?;
+        Ok(Self { secure, authority, prefix: prefix.to_owned(), monitor_prefix: None })
     }
 }
 
@@ -159,8 +171,26 @@ fn normal_authority(authority: &Authority, secure: bool) -> Result<Authority, Ba
     Authority::try_from(text).map_err(|error| BadUrl::Unparsable(error.to_string()))
 }
 
-fn is_dot_segment(segment: &str) -> bool {
-    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+/// The last look at what is sent, whatever made it: what templates, clients and targets give was checked where it came in.
+fn join(prefix: &str, path_and_query: &str) -> Result<PathAndQuery, BadPath> {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    if !path.is_empty() && !path.starts_with('/') {
+        return Err(BadPath("it does not begin with a slash"));
+    }
+    if prefix.is_empty() && path.starts_with("//") {
+        return Err(BadPath("it begins with two slashes, which could name another host"));
+    }
+    if path_and_query.contains('#') {
+        return Err(BadPath("it has a fragment"));
+    }
+    if has_dot_segment(path) {
+        return Err(BadPath("it has a dot segment"));
+    }
+    let is_fit = |octet: u8| (0x21..0x7f).contains(&octet) && octet != b'\\';
+    let root = if prefix.is_empty() && path.is_empty() { "/" } else { "" };
+    let joined = PathAndQuery::try_from(format!("{prefix}{root}{path_and_query}"));
+    let joined = joined.ok().filter(|_| path.bytes().all(is_fit));
+    joined.ok_or(BadPath("it has octets that a request line cannot carry"))
 }
 
 #[cfg(test)]
@@ -188,8 +218,52 @@ mod tests {
 
     #[test]
     fn a_path_cannot_leave_the_prefix() {
-        for path in ["/../x", "/a/%2e%2E/b", "/./x", "x", "//evil\r\n", "/a#b", "/a b", "@evil/x"] {
+        for path in [
+            "/../x",
+            "/a/%2e%2E/b",
+            "/./x",
+            "/a/..%2fb",
+            "/a/..%5Cb",
+            "/..;v=1/x",
+            "/..\\x",
+            "\\\\evil\\x",
+            "/\\evil",
+            "x",
+            "//evil\r\n",
+            "/a#b",
+            "/a b",
+            "/a\tb",
+            "/ä",
+            "@evil/x",
+            ":81/x",
+            ".evil.example/x",
+            "http://evil/x",
+        ] {
             assert!(url("http://a/base").join(path).is_err(), "{path}");
+            assert!(url("http://a").join(path).is_err(), "{path}");
+        }
+        assert!(url("http://a").join("//evil/x").is_err());
+        assert_eq!(url("http://a/base").join("//evil/x").unwrap(), "/base//evil/x");
+    }
+
+    #[test]
+    fn an_operation_of_the_target_lies_below_its_prefix_or_the_one_that_is_given() {
+        let own = url("http://a/base");
+        assert_eq!(own.from_root("/base/ops/1?x").unwrap(), "/base/ops/1?x");
+        let beside = url("http://a/base").with_monitor_prefix("/ops/").unwrap();
+        assert_eq!(beside.from_root("/ops/1").unwrap(), "/ops/1");
+        let all = url("http://a/base").with_monitor_prefix("/").unwrap();
+        assert_eq!(all.from_root("/x").unwrap(), "/x");
+        for path in ["/ops/1", "/basement", "/base/../ops", "/base/%2e%2e/ops", "//a/base/x", "", "base"] {
+            assert!(own.from_root(path).is_err(), "{path}");
+        }
+        for path in ["/base/1", "/opsx", "/ops/..%2fbase/1"] {
+            assert!(beside.from_root(path).is_err(), "{path}");
+        }
+        assert!(all.from_root("//evil/x").is_err());
+        assert_eq!((beside.prefix(), beside.join("/x").unwrap().as_str()), ("/base", "/base/x"));
+        for bad in ["", "ops", "/a/../b", "/a?b", "/a#b", "//a", "http://a/"] {
+            assert!(url("http://a/base").with_monitor_prefix(bad).is_err(), "{bad}");
         }
     }
 

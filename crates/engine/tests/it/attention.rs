@@ -46,7 +46,7 @@ async fn a_person_says_that_it_was_applied() {
     let note = open_note(&stage).await;
     assert_eq!(Resolution::taken_by(&note), [Resolution::Applied, Resolution::NotApplied]);
     let wrong = resolve(&stage, note.id, Resolution::Retry).await.unwrap_err();
-    assert!(matches!(&wrong, Error::WrongAnswer(text) if text.ends_with("applied, not_applied")), "{wrong}");
+    assert!(matches!(&wrong, Error::NotAsked(text) if text.ends_with("applied, not_applied")), "{wrong}");
     let early = stage.engine.acknowledge(note.id, "ann".to_owned(), None).await.unwrap_err();
     assert!(matches!(&early, Error::NotAsked(text) if text.contains("resolve the note with")), "{early}");
 
@@ -91,7 +91,7 @@ async fn choosing(fakes: &[FakeTarget]) -> (Stage, OperationId, AttentionId) {
     let note = open_note(&stage).await;
     assert_eq!(Resolution::taken_by(&note), [Resolution::Retry, Resolution::RollBack, Resolution::EndAsItIs]);
     let wrong = resolve(&stage, note.id, Resolution::Applied).await.unwrap_err();
-    assert!(matches!(&wrong, Error::WrongAnswer(text) if text.ends_with("retry, roll_back, end_as_it_is")), "{wrong}");
+    assert!(matches!(&wrong, Error::NotAsked(text) if text.ends_with("retry, roll_back, end_as_it_is")), "{wrong}");
     (stage, id, note.id)
 }
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::operation::{Consistency, Deadline, Gate, Leg, Outcome, Status, WaitingFor, waiting_for};
+use fanfold_core::operation::{
+    Consistency, Deadline, Gate, Leg, Outcome, Phase, Purpose, Status, StepPhase, WaitingFor, phase, waiting_for,
+};
 use fanfold_core::plan::{Monitor, UndoRule};
-use fanfold_core::{Operation, StepIndex};
+use fanfold_core::{Operation, OperationId, StepIndex};
 use fanfold_engine::Clock;
 use fanfold_engine::target::{PerKind, TargetState};
 use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
+use fanfold_store::{Filter, Page};
 use fanfold_testkit::fake::{Answer, Controller, FakeTarget, Reply, Resources};
 use fanfold_testkit::{Latch, PATIENCE};
 
@@ -72,21 +75,97 @@ async fn an_undo_waits() {
     assert_eq!(fakes[0].seen().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_for_a_later_restore_waits() {
-    let fakes = fakes().await;
-    fakes[0].serve(Resources::new());
-    let mut route = spec(&NAMES[..1]);
+/// Targets of a route that restores, and a clock that is set forward by more than all that is waited for.
+async fn restoring(fakes: &[FakeTarget]) -> (Arc<SetClock>, Stage) {
+    let clock = Arc::new(SetClock::default());
+    let mut route = spec(&NAMES[..fakes.len()]);
     route.undo = Some(UndoRule::Restore);
-    let mut setting = Setting::new(&fakes[..1], route);
+    let mut setting = Setting::new(fakes, route);
     (setting.method, setting.pattern) = ("PUT", "/things/{id}");
-    let stage = Stage::of(setting).await;
+    setting.config.sweep_every = Duration::from_millis(100);
+    let clocked: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    setting.clock = clocked;
+    (clock, Stage::of(setting).await)
+}
+
+/// The operations of this phase, as a list finds them.
+async fn listed(stage: &Stage, phase: Phase) -> Vec<OperationId> {
+    let filter = Filter { phases: [phase].into(), ..Filter::default() };
+    let found = stage.store.list(&filter, Page::newest(9)).await.unwrap();
+    found.into_iter().map(|operation| operation.id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_for_a_later_restore_waits_and_its_deadline_stands_still() {
+    for restarts in [false, true] {
+        let fakes = fakes().await;
+        fakes[0].serve(Resources::new());
+        let (clock, mut stage) = restoring(&fakes[..1]).await;
+        hold(&stage).await;
+        let id = stage.accept("PUT", "/things/1", "{}").await.unwrap().operation.id;
+        let held = stage.until(id, |operation| phase(operation) == Some(Phase::Held)).await;
+        assert!(matches!(held.deadline, Deadline::Paused(_)), "{:?}", held.deadline);
+        assert!(matches!(waiting_for(&held)[..], [WaitingFor::HeldTarget(_)]), "{:?}", waiting_for(&held));
+        assert_eq!(listed(&stage, Phase::Held).await, [id]);
+        if restarts {
+            stage = stage.restarted().await;
+        }
+        waiting(&stage, ONE_FORWARD).await;
+        clock.set(DAY);
+        noticed(&stage).await;
+        assert!(fakes[0].seen().is_empty());
+        release(&stage).await;
+        assert_eq!(stage.ended(id).await.status(), Status::Completed);
+        assert_eq!(listed(&stage, Phase::Held).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_before_the_change_is_read_and_one_before_it_is_compared_both_keep_what_was_there() {
+    let fakes = fakes().await;
+    let (changed, refused) = (Latch::new(), Latch::new());
+    // Without tags it is read after the change and compared before the undo.
+    let resources = Resources::with_weak_tags();
+    resources.put("/things/1", "old");
+    fakes[0].serve(resources.clone());
+    fakes[0].once("PUT", "/things/1", Reply::from(Answer::empty(204)).after(&changed));
+    fakes[1].on("GET", "/things/1", Answer::text(200, "old"));
+    fakes[1].on("PUT", "/things/1", Reply::from(Answer::empty(422)).after(&refused));
+    let (_, stage) = restoring(&fakes[..2]).await;
+    let id = stage.accept("PUT", "/things/1", "new").await.unwrap().operation.id;
+    fakes[0].wait_for(2).await;
     hold(&stage).await;
-    let id = stage.accept("PUT", "/things/1", "{}").await.unwrap().operation.id;
-    waiting(&stage, ONE_FORWARD).await;
-    assert!(fakes[0].seen().is_empty());
+    resources.put("/things/1", "new");
+    changed.open();
+    let held = stage.until(id, |operation| operation.due_gate(ONE, Leg::Forward) == Some(Gate::Held)).await;
+    assert!(matches!(held.steps[0].phase, StepPhase::Reading { purpose: Purpose::After, .. }), "{:?}", held.steps[0]);
+    assert!(matches!(held.deadline, Deadline::Paused(_)), "{:?}", held.deadline);
     release(&stage).await;
-    assert_eq!(stage.ended(id).await.status(), Status::Completed);
+    let read = stage.until(id, |operation| operation.steps[0].outcome() == Some(Outcome::Succeeded)).await;
+    assert!(matches!(read.deadline, Deadline::At(_)), "{:?}", read.deadline);
+    hold(&stage).await;
+    refused.open();
+    stage.until(id, |operation| operation.due_gate(ONE, Leg::Undo) == Some(Gate::Held)).await;
+    let stage = stage.restarted().await;
+    release(&stage).await;
+    assert_eq!(stage.ended(id).await.end().unwrap().consistency, Consistency::RolledBack);
+    assert_eq!(resources.get("/things/1").as_deref(), Some("old"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_waits_for_a_breaker_says_so() {
+    let fakes = fakes().await;
+    fakes[0].on("GET", "/things/1", Reply::Reset { applied: false });
+    let (_, stage) = restoring(&fakes[..1]).await;
+    // Three reads of the first one and two of the second one break, and five in a row open the breaker.
+    let first = stage.accept("PUT", "/things/1", "{}").await.unwrap().operation.id;
+    assert_eq!(stage.ended(first).await.status(), Status::Failed);
+    let second = stage.accept("PUT", "/things/1", "{}").await.unwrap().operation.id;
+    let waits = stage.until(second, |operation| operation.due_gate(ONE, Leg::Forward) == Some(Gate::Breaker)).await;
+    assert!(matches!(waits.deadline, Deadline::At(_)), "{:?}", waits.deadline);
+    assert_eq!(listed(&stage, Phase::Waiting).await, [second]);
+    stage.engine.cancel(second, "ann".to_owned()).await.unwrap();
+    assert_eq!(stage.ended(second).await.status(), Status::Canceled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

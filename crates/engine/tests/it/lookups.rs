@@ -7,7 +7,7 @@ use fanfold_core::OperationId;
 use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::Sent;
 use fanfold_engine::target::{Metrics, Outgoing, PermitKind, Target, TargetConfig, Targets};
-use fanfold_engine::{AcceptOutcome, AllowRule, AllowedHost, Resolve, Resolved};
+use fanfold_engine::{AcceptOutcome, AllowRule, AllowedHost, Claimant, Resolve, Resolved};
 use fanfold_store::sqlite::{self, Sqlite};
 use fanfold_store::{Filter, Page, Store};
 use fanfold_testkit::fake::FakeTarget;
@@ -154,7 +154,7 @@ fn get(connect: std::time::Duration) -> Outgoing {
 
 async fn send(target: &Target, connect: std::time::Duration) -> Result<u16, Sent> {
     let operation = OperationId::from_bytes([7; 16]);
-    let permit = target.ticket(PermitKind::Forward, operation).permit().await;
+    let permit = target.ticket(PermitKind::Forward, &Claimant::default(), operation).permit().await;
     target.send(permit, &get(connect)).await.map(|received| received.status.as_u16()).map_err(|broke| broke.sent)
 }
 

@@ -1,11 +1,15 @@
 //! The engine's tests over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod attention;
 mod callbacks;
 mod clock;
 mod doubtful;
+mod fairness;
+mod forbidden;
 mod hold;
+mod identity;
 mod lookups;
 mod monitors;
 mod nodes;
@@ -20,3 +24,4 @@ mod stage;
 mod target;
 mod unknown;
 mod webhooks;
+mod within;

@@ -268,3 +268,36 @@ async fn polling_goes_on_after_a_restart() {
     assert_eq!(outcome(&*stage.ended(id).await), Outcome::Succeeded);
     assert_eq!(fakes[0].seen().iter().filter(|seen| seen.method == "POST").count(), 1, "it is not sent again");
 }
+
+/// Goal: what signs the address of a lower operation reaches the target, over a restart too, and stands nowhere in clear.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_the_address_of_a_lower_operation_are_sealed() {
+    let rule = PollRule {
+        path: "/jobs/1?sig_token={{ response.json.sig }}".into(),
+        done: "response.status == 200".into(),
+        success: "true".into(),
+    };
+    for (monitor, accepted) in [
+        (Monitor::Location, Answer::empty(202).header("location", "/jobs/1?sig_token=hush")),
+        (Monitor::Plas, Answer::json(202, &json!({"location": "/jobs/1?sig_token=hush"}))),
+        (Monitor::Poll(rule), Answer::json(202, &json!({"sig": "hush"}))),
+    ] {
+        let fakes = fakes().await;
+        fakes[0].on("POST", "/things", accepted);
+        fakes[0].on("GET", "/jobs/1", Answer::json(202, &json!({"finished": false})));
+        let stage = one(&fakes, monitor.clone(), LONG).await;
+        let id = stage.accept("POST", "/things", "{}").await.unwrap().operation.id;
+        fakes[0].wait_for(2).await;
+        let stage = stage.restarted().await;
+        fakes[0].on("GET", "/jobs/1", Answer::json(200, &json!({"finished": true, "result": {"result": "success"}})));
+        let operation = stage.ended(id).await;
+        assert_eq!(outcome(&operation), Outcome::Succeeded, "{monitor:?}");
+        let seen = fakes[0].seen();
+        assert!(seen[1..].iter().all(|seen| seen.uri == "/jobs/1?sig_token=hush"), "{seen:?}");
+        let history = stage.store.history(id, EventNumber(0), 100).await.unwrap();
+        let recorded = format!("{operation:?} {history:?}");
+        assert!(recorded.contains("/jobs/1?sig_token=%5Bredacted%5D"), "{recorded}");
+        // The value that the rule takes from the answer has a name that does not tell.
+        assert!(matches!(monitor, Monitor::Poll(_)) || !recorded.contains("hush"), "{recorded}");
+    }
+}

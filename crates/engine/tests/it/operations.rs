@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanfold_core::operation::{Cause, Consistency, Leg, Outcome, RollbackResult, Status, StepPhase};
 use fanfold_core::plan::{DialectName, Monitor, Order, UndoRule};
 use fanfold_core::{Event, Operation, Slot, StepIndex};
-use fanfold_engine::CancelOutcome;
+use fanfold_engine::{CancelOutcome, OperationTotals};
 use fanfold_store::EventNumber;
 use fanfold_testkit::Latch;
 use fanfold_testkit::fake::{Answer, Controller, Ending, FakeTarget, Reply, Resources};
@@ -264,6 +264,8 @@ async fn the_same_key_gives_the_same_operation_once() {
     assert_eq!(other.unwrap_err(), reused);
     stage.ended(first.operation.id).await;
     assert_eq!(fakes[0].seen().len(), 1);
+    let counted = OperationTotals { accepted: 1, refused: 1, completed: 1, ..OperationTotals::default() };
+    assert_eq!(stage.engine.metrics().totals(), counted, "what comes again is not accepted again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

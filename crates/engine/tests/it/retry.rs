@@ -6,7 +6,7 @@ use fanfold_core::dialect::Refusal;
 use fanfold_core::operation::{Consistency, Outcome, Stage as OperationStage, Status};
 use fanfold_core::plan::{OnFailure, OnLocked, Order, RequestTemplate, Require, UndoRule};
 use fanfold_core::route::spec::OperationSpec;
-use fanfold_core::{Operation, OperationId, TenantId};
+use fanfold_core::{Access, Operation, OperationId};
 use fanfold_engine::{AcceptOutcome, Clock as _, Resolution, RetryRequest, SystemClock};
 use fanfold_store::{LockPlace, NoteFilter, Page};
 use fanfold_testkit::Latch;
@@ -27,7 +27,7 @@ pub(super) async fn retry_with(
     headers: &[(&str, &str)],
 ) -> Result<AcceptOutcome, Refusal> {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    stage.engine.retry(RetryRequest { tenant: TenantId::default(), id, force, by: "ann", headers }).await
+    stage.engine.retry(RetryRequest { access: &Access::full(), id, force, by: "ann", headers }).await
 }
 
 /// Why a retry is not possible, in words.

@@ -12,8 +12,8 @@ use fanfold_core::plan::{
 };
 use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec, Selection, TargetSpec};
 use fanfold_core::route::{Found, Handling, Incoming, RouteTable};
-use fanfold_core::{Operation, OperationId, TargetName, TenantId};
-use fanfold_engine::target::{Metrics, TargetConfig, Targets};
+use fanfold_core::{Access, Operation, OperationId, TargetName, TenantId};
+use fanfold_engine::target::{Metrics, TargetConfig, TargetUrl, Targets};
 use fanfold_engine::{
     AcceptOutcome, AcceptRequest, AllowRule, AllowedHost, Clock, Config, Engine, Membership, SystemClock,
 };
@@ -111,6 +111,10 @@ pub(crate) struct Setting<'a> {
     pub(crate) pattern: &'a str,
     pub(crate) spec: OperationSpec,
     pub(crate) target: TargetSpec,
+    /// The path below which requests are sent to each target.
+    pub(crate) below: &'a str,
+    /// The path below which operations of each target are followed; `None`: as `below`.
+    pub(crate) monitor_prefix: Option<&'a str>,
     pub(crate) max_in_flight: usize,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) dialect: DialectName,
@@ -127,6 +131,8 @@ impl<'a> Setting<'a> {
             pattern: "/things",
             spec,
             target: target_spec(""),
+            below: "",
+            monitor_prefix: None,
             max_in_flight: 64,
             store: None,
             dialect: DialectName::Native,
@@ -164,9 +170,13 @@ impl Stage {
         let routes = table(route, setting.fakes.len(), &setting.target);
         let mount = Mount::new(setting.dialect, prefix);
         let store = setting.store.unwrap_or_else(|| Arc::new(Model::default()));
+        let url = |fake: &FakeTarget| {
+            let url: TargetUrl = format!("{}{}", fake.url(), setting.below).parse().unwrap();
+            setting.monitor_prefix.map_or(url.clone(), |prefix| url.with_monitor_prefix(prefix).unwrap())
+        };
         let configured = |(name, fake): (&&str, &FakeTarget)| TargetConfig {
             max_in_flight: setting.max_in_flight,
-            ..TargetConfig::new((*name).into(), fake.url().parse().unwrap())
+            ..TargetConfig::new((*name).into(), url(fake))
         };
         let targets: Vec<_> = NAMES.iter().zip(setting.fakes).map(configured).collect();
         let (config, clock, membership) = (setting.config, setting.clock, setting.membership);
@@ -196,6 +206,11 @@ impl Stage {
         self.routes = table(route, self.targets.len(), &target_spec(""));
     }
 
+    /// Whether the route takes such a request.
+    pub(crate) fn has_route(&self, method: &str, path: &str) -> bool {
+        matches!(self.routes.find(&method.parse().unwrap(), path), Found::Route { .. })
+    }
+
     pub(crate) async fn accept(&self, method: &str, uri: &str, body: &str) -> Result<AcceptOutcome, Refusal> {
         self.accept_with(method, uri, body, &[]).await
     }
@@ -204,6 +219,26 @@ impl Stage {
         &self,
         method: &str,
         uri: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<AcceptOutcome, Refusal> {
+        self.accept_as(&TenantId::default(), (method, uri), body, headers).await
+    }
+
+    pub(crate) async fn accept_of(
+        &self,
+        tenant: &TenantId,
+        method: &str,
+        uri: &str,
+        body: &str,
+    ) -> Result<AcceptOutcome, Refusal> {
+        self.accept_as(tenant, (method, uri), body, &[]).await
+    }
+
+    async fn accept_as(
+        &self,
+        tenant: &TenantId,
+        (method, uri): (&str, &str),
         body: &str,
         headers: &[(&str, &str)],
     ) -> Result<AcceptOutcome, Refusal> {
@@ -223,8 +258,8 @@ impl Stage {
             captures,
         };
         let callback = self.config.notices.callbacks.get(&route.name);
-        let (tenant, by) = (TenantId::default(), "a client");
-        let request = AcceptRequest { tenant, mount: &self.mount, route: operation, callback, incoming, by };
+        let (access, by) = (&Access { tenant: tenant.clone(), ..Access::full() }, "a client");
+        let request = AcceptRequest { access, mount: &self.mount, route: operation, callback, incoming, by };
         self.engine.accept(request).await
     }
 

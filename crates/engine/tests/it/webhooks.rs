@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfold_core::dialect::Refusal;
-use fanfold_core::{Operation, OperationId, Plan, TenantId};
+use fanfold_core::{Access, Operation, OperationId, Plan};
 use fanfold_engine::{
     AllowRule, AllowedHost, Config, NoticeRules, Resolve, Resolved, RetryRequest, RouteCallback, SigningSecret,
     WebhookUrl,
@@ -271,11 +271,48 @@ async fn a_retry_tells_whom_the_first_operation_told() {
     let mut rules = stage.config.notices.clone();
     rules.callbacks.get_mut("things").unwrap().url = other.url().parse().unwrap();
     stage.engine.replace_notice_rules(rules);
-    let request = RetryRequest { tenant: TenantId::default(), id: first, force: false, by: "ann", headers: Vec::new() };
+    let request = RetryRequest { access: &Access::full(), id: first, force: false, by: "ann", headers: Vec::new() };
     let retry = stage.engine.retry(request).await.unwrap().operation.id;
     assert_eq!(settled(&stage, retry).await.len(), 1);
     assert_eq!((receiver.seen().len(), other.connections()), (2, 0));
     assert_eq!(receiver.seen()[1].json()["data"]["retry_of"], first.to_string());
+}
+
+/// Goal: a secret in an address reaches the receiver and stands nowhere in clear. Method: one by the route and one by the client,
+/// over a restart, a failed try and a retry.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_addresses_are_sealed_as_long_as_they_are_needed() {
+    let (fakes, receiver) = (fakes().await, FakeTarget::start().await);
+    fakes[0].once("POST", "/things", Answer::empty(409));
+    receiver.once("POST", "*", Answer::empty(500));
+    let by_route = format!("{}/by-route?token=r0ute", receiver.url());
+    let stage = stage(&fakes, |config| {
+        let url = by_route.parse().unwrap();
+        config.notices.callbacks.insert("things".to_owned(), RouteCallback { url, secrets: Vec::new() });
+    })
+    .await;
+    let first = post_with_callback(&stage, &format!("{}/by-client?a=1&secret=cl1ent", receiver.url())).await.unwrap();
+    stage.ended(first).await;
+    let stage = stage.restarted().await;
+    settled(&stage, first).await;
+    // What the route has now is not what it had then.
+    let mut rules = stage.config.notices.clone();
+    rules.callbacks.clear();
+    stage.engine.replace_notice_rules(rules);
+    let request = RetryRequest { access: &Access::full(), id: first, force: false, by: "ann", headers: Vec::new() };
+    let retry = stage.engine.retry(request).await.unwrap().operation.id;
+    for id in [first, retry] {
+        let notices = settled(&stage, id).await;
+        assert_eq!(notices.iter().map(|notice| notice.state).collect::<Vec<_>>(), [NoticeState::Delivered; 2]);
+        let recorded = format!("{notices:?} {:?}", stage.ended(id).await);
+        assert!(recorded.contains("/by-route?token=") && recorded.contains("/by-client?a=1&secret="), "{recorded}");
+        assert!(!recorded.contains("r0ute") && !recorded.contains("cl1ent"), "{recorded}");
+    }
+    let mut told: Vec<String> = receiver.seen().into_iter().map(|seen| seen.uri).collect();
+    told.sort();
+    told.dedup();
+    assert_eq!(told, ["/by-client?a=1&secret=cl1ent", "/by-route?token=r0ute"]);
+    assert_eq!(receiver.seen().len(), 5, "one try failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,11 +102,13 @@ struct Request {
 async fn record(shared: &Shared, request: Request) -> Result<AcceptOutcome, Stop> {
     let engine = shared.engine.clone();
     let accepting = async move {
-        let Request { caller: Caller { tenant, name: by, .. }, mount, route, callback, incoming } = request;
+        let Request { caller: Caller { access, name: by, .. }, mount, route, callback, incoming } = request;
         let callback = callback.as_ref();
         match &route.handling {
             Handling::Operation(route) => {
-                engine.accept(AcceptRequest { tenant, mount: &mount, route, callback, incoming, by: &by }).await
+                engine
+                    .accept(AcceptRequest { access: &access, mount: &mount, route, callback, incoming, by: &by })
+                    .await
             }
             // Nothing is accepted for such a route, so nobody comes here with one.
             Handling::Pass(_) => Err(Refusal::NotFound { detail: "the route accepts no operations".to_owned() }),

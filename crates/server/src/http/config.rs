@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use fanfold_core::PerTenant;
+
+use super::Pace;
+
 /// The limits of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -30,6 +34,12 @@ pub struct ServerConfig {
     /// Who may follow at the same time, with streams of events and with waits: fewer than there may be connections, so that
     /// others are still answered. Further ones are refused.
     pub followers_max: usize,
+    /// Of these, the followers of one tenant.
+    pub tenant_followers_max: PerTenant<usize>,
+    /// How fast requests may come with one token of a tenant. Pages for programs (`/healthz`, `/metrics`, ...) do not count.
+    pub request_pace: PerTenant<Pace>,
+    /// How fast requests without good credentials may come from one address.
+    pub failure_pace: Pace,
     /// Who may follow one operation at the same time.
     pub operation_followers_max: usize,
     /// After this time without an event, a stream says that it is still there.
@@ -53,6 +63,9 @@ impl Default for ServerConfig {
             prefer_wait_max: Duration::from_secs(300),
             poll_wait_max: Duration::from_secs(300),
             followers_max: 12_288,
+            tenant_followers_max: PerTenant::same(usize::MAX),
+            request_pace: PerTenant::same(Pace::new(10_000, Duration::from_secs(1), 10_000)),
+            failure_pace: Pace::new(60, Duration::from_secs(60), 60),
             operation_followers_max: 1_024,
             heartbeat: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(30),

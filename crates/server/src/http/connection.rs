@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,8 +17,10 @@ use tokio::time::timeout;
 
 use super::ServerConfig;
 use super::metrics::Rejected;
+use super::outcome;
 use super::patient::Patient;
 use super::server::Server;
+use super::watched::Watched;
 
 /// What the parser takes beyond the configured size of a head, so that heads which are a little too large are refused in the
 /// words of the dialect.
@@ -40,14 +44,24 @@ pub(super) async fn serve(server: Server, stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(http.peer = %peer, %error, "the connection broke before its first request");
         return;
     }
-    let io = TokioIo::new(Patient::new(stream, server.shared().config.write_idle_max));
+    let (stream, doubts) = Watched::new(Patient::new(stream, server.shared().config.write_idle_max));
     let answering = server.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let server = answering.clone();
+        let doubt = doubts.of_next();
+        if let Some(doubt) = doubt {
+            server.shared().metrics.rejected(Rejected::Malformed);
+            // It goes the way of every request, and is refused in the words of its dialect by `head::check`.
+            request.extensions_mut().insert(doubt);
+        }
         // On the heap, because it is large and has to stay where it is.
-        Box::pin(async move { Ok::<_, Infallible>(server.answer(peer, request).await) })
+        Box::pin(async move {
+            let response = server.answer(peer, request).await;
+            // What follows on the connection may be a part of what was refused.
+            Ok::<_, Infallible>(if doubt.is_some() { outcome::closing(response) } else { response })
+        })
     });
-    let mut connection = builder(&server.shared().config).serve_connection(io, service);
+    let mut connection = builder(&server.shared().config).serve_connection(TokioIo::new(stream), service);
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
         () = server.shared().stopping() => None,
@@ -60,7 +74,7 @@ pub(super) async fn serve(server: Server, stream: TcpStream, peer: SocketAddr) {
         }
     };
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner().into_stream();
+    let mut stream = parts.io.into_inner().into_inner().into_stream();
     if let Err(error) = ended {
         tracing::debug!(http.peer = %peer, %error, "a connection ended before its time");
         count(&server, &error);

@@ -8,20 +8,23 @@ use fanfold_core::route::{Found, Route};
 use http::Method;
 
 use super::Front;
+use super::auth::rules;
 
 /// Where the native API lies.
 pub(super) const API: &str = "/api/v1";
 
-/// Fanfold's own paths that this version does not serve.
-const RESERVED: [&str; 2] = ["/openapi.json", "/ui"];
+/// Where the console lies.
+pub(super) const CONSOLE: &str = "/ui";
 
 /// Where a request goes.
 #[derive(Debug)]
 pub(super) enum Door {
-    /// To one of the pages for monitoring.
+    /// To one of the pages for programs: monitoring, and the document of the API.
     System(System),
     /// To the native API.
     Native,
+    /// To the pages for people.
+    Console,
     /// To the operations of a mount.
     Own(OwnRequest),
     /// To a route.
@@ -35,7 +38,7 @@ pub(super) enum Door {
     Closed(Refusal),
 }
 
-/// Pages for monitoring.
+/// Pages for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum System {
     /// `/healthz`
@@ -44,6 +47,8 @@ pub(super) enum System {
     Readiness,
     /// `/metrics`
     Metrics,
+    /// `/openapi.json`
+    Document,
 }
 
 impl Door {
@@ -70,10 +75,7 @@ impl Door {
                 (Self::Route { route, captures }, mount)
             }
             Found::WrongMethod { allow } => (Self::Closed(Refusal::MethodNotAllowed { allow }), Arc::clone(voice)),
-            Found::Nothing => {
-                let detail = "no route answers this path".to_owned();
-                (Self::Closed(Refusal::NotFound { detail }), Arc::clone(voice))
-            }
+            Found::Nothing => (Self::Closed(rules::no_such_route()), Arc::clone(voice)),
             Found::Refused(refusal) => (Self::Closed(refusal), Arc::clone(voice)),
         }
     }
@@ -84,12 +86,10 @@ fn own_door(path: &str) -> Option<Door> {
     match path {
         "/healthz" => Some(Door::System(System::Health)),
         "/readyz" => Some(Door::System(System::Readiness)),
+        "/openapi.json" => Some(Door::System(System::Document)),
         "/metrics" => Some(Door::System(System::Metrics)),
         _ if lies_below(path, API) => Some(Door::Native),
-        _ if RESERVED.iter().any(|own| lies_below(path, own)) => {
-            let detail = "this version does not serve this path".to_owned();
-            Some(Door::Closed(Refusal::NotFound { detail }))
-        }
+        _ if lies_below(path, CONSOLE) => Some(Door::Console),
         _ => None,
     }
 }
@@ -150,6 +150,7 @@ mod tests {
         let word = match door {
             Door::System(system) => format!("{system:?}"),
             Door::Native => "native".to_owned(),
+            Door::Console => "console".to_owned(),
             Door::Own(own) => format!("{own:?}").split([' ', '{']).next().unwrap().to_owned(),
             Door::Route { route, .. } => route.name.clone(),
             Door::Closed(refusal) => format!("{refusal:?}").split([' ', '{']).next().unwrap().to_owned(),
@@ -168,8 +169,11 @@ mod tests {
         assert_eq!(get("/api/v1"), is("native", Native));
         assert_eq!(get("/api/v1/operations"), is("native", Native));
         assert_eq!(get("/api/v1x"), is("GET /{*rest}", Native));
-        assert_eq!(get("/openapi.json"), is("NotFound", Native));
-        assert_eq!(get("/ui/x"), is("NotFound", Native));
+        assert_eq!(get("/openapi.json"), is("Document", Native));
+        assert_eq!(get("/openapi.json/x"), is("GET /{*rest}", Native));
+        assert_eq!(get("/ui"), is("console", Native));
+        assert_eq!(get("/ui/x"), is("console", Native));
+        assert_eq!(get("/uix"), is("GET /{*rest}", Native));
         assert_eq!(get("/v1/operations"), is("List", Msf));
         assert_eq!(find(Method::POST, "/v1/operations"), is("MethodNotAllowed", Msf));
         assert_eq!(find(Method::POST, "/v1/slices/7"), is("POST /v1/{a}/{*rest}", Msf));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fanfold_core::dialect::native::{HistoryEntry, LiveEntry};
 use fanfold_core::operation::Status;
 use fanfold_core::plan::{DialectName, Verb};
-use fanfold_core::{Event, Operation, OperationId, TargetName, TenantId};
+use fanfold_core::{Event, Operation, OperationId, Scope, TargetName, TenantId};
 use fanfold_engine::Engine;
 use fanfold_store::{Error, EventNumber, Read, Recorded};
 use tokio::sync::Mutex;
@@ -109,7 +109,7 @@ impl Feed {
     }
 
     async fn read(&self, source: &Source, after: u64) -> Result<Piece, Error> {
-        let events = source.store.events(&self.tenant, EventNumber(after), BATCH).await?;
+        let events = source.store.events(&self.tenant, &Scope::default(), EventNumber(after), BATCH).await?;
         let more = events.list.len() == BATCH;
         let upto = events.list.last().map_or(after, |last| last.number.0);
         // What was deleted since the events were read is missing as well.

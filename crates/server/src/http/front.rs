@@ -68,6 +68,11 @@ impl Front {
         &self.native
     }
 
+    /// All mounts but the native API, the longest prefix first.
+    pub(super) fn mounts(&self) -> &[Arc<Mount>] {
+        &self.mounts
+    }
+
     pub(super) fn routes(&self) -> &RouteTable {
         &self.routes
     }

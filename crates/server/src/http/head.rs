@@ -6,12 +6,16 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use super::ServerConfig;
+use super::framing::Doubt;
 
 /// What stands around a name and a value: a colon, a space and the end of the line.
 const FIELD_OVERHEAD: usize = 4;
 
-/// Refuses a head that is larger than configured.
+/// Refuses a head that is larger than configured, or leaves in doubt where its request ends.
 pub(super) fn check(head: &Parts, config: &ServerConfig) -> Result<(), Refusal> {
+    if let Some(doubt) = head.extensions.get::<Doubt>() {
+        return Err(Refusal::Unparsable { detail: format!("the request could be read in two ways: {doubt}") });
+    }
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
     let bytes = head.method.as_str().len() + target + fields.sum::<usize>();

@@ -49,6 +49,8 @@ pub(super) struct Wanted {
     pub(super) verb: Option<Verb>,
     pub(super) resource: Option<String>,
     pub(super) target: Option<TargetName>,
+    /// What is meant for whoever asks.
+    pub(super) scope: fanfold_core::Scope,
 }
 
 /// What is followed.
@@ -114,6 +116,8 @@ impl Wanted {
             && self.verb.is_none_or(|verb| verb == about.verb)
             && fits(&self.resource, &about.resource)
             && self.target.as_ref().is_none_or(|target| about.targets.contains(target))
+            && self.scope.has_route(&about.route)
+            && about.targets.iter().all(|target| self.scope.has_target(target))
     }
 }
 

@@ -5,14 +5,16 @@ use std::time::Duration;
 use fanfold_core::dialect::Refusal;
 use fanfold_core::plan::DialectName;
 use fanfold_core::route::Handling;
+use fanfold_store::metric::{DIALECT, Label, Metric, Unit};
 use http::StatusCode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
+use super::ServerConfig;
 use super::door::Door;
 use super::outcome::Stop;
 
@@ -23,50 +25,45 @@ pub(super) struct Metrics {
     duration: Family<DoorLabels, Histogram>,
     in_flight: Gauge,
     connections: Gauge,
+    connections_max: Gauge,
     rejected: Family<RejectedLabels, Counter>,
     followers: Family<FollowerLabels, Gauge>,
+    followers_max: Gauge,
     events_sent: Counter,
 }
 
-/// What kind of request it is: a closed set, whatever is configured.
+/// What kind of request it is: a closed set, but for the routes, which are configured.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct DoorLabels {
+    /// Empty where no route is asked.
+    route: String,
     dialect: Dialect,
-    door: Kind,
+    door: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
+    route: String,
     dialect: Dialect,
-    door: Kind,
-    class: Class,
+    door: &'static str,
+    class: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RejectedLabels {
-    reason: Rejected,
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Dialect(DialectName);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Kind {
-    System,
-    Api,
-    Own,
-    Operation,
-    Pass,
-    Nothing,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FollowerLabels {
-    kind: Following,
+    kind: &'static str,
 }
 
 /// How somebody follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Following {
     /// All operations, by a stream of events.
     All,
@@ -76,17 +73,8 @@ pub(super) enum Following {
     Wait,
 }
 
-/// The first digit of the status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Class {
-    Success,
-    Redirection,
-    ClientError,
-    ServerError,
-}
-
 /// Why a request got no further than the door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejected {
     /// No credentials, or bad ones.
     Unauthenticated,
@@ -102,6 +90,10 @@ pub(super) enum Rejected {
     Malformed,
     /// Too many follow already.
     TooManyFollowers,
+    /// Too many requests with one token.
+    TooManyRequests,
+    /// Too many without good credentials from one address.
+    TooManyFailures,
 }
 
 /// A request that is being answered. Counts it as long as it is not dropped.
@@ -114,42 +106,84 @@ impl EncodeLabelValue for Dialect {
     }
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self {
-            requests: Family::default(),
-            duration: Family::new_with_constructor(durations),
-            in_flight: Gauge::default(),
-            connections: Gauge::default(),
-            rejected: Family::default(),
-            followers: Family::default(),
-            events_sent: Counter::default(),
-        }
-    }
-}
-
 /// From 1 ms to about 5 minutes, which is as long as a request may wait.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 3.0, 13))
 }
 
+const ASKED: Label = Label {
+    name: "route",
+    bound: "names of routes that are or were configured since the process started; empty where no route is asked",
+};
+const DOOR: Label = Label {
+    name: "door",
+    bound: "`operation` (a route that accepts), `pass` (a route that passes through), `own` (the paths of a mount), `api`, `console`, `system`, `nothing`",
+};
+const CLASS: Label =
+    Label { name: "class", bound: "`success` (below 300), `redirection`, `client_error`, `server_error`" };
+const WHY: Label = Label {
+    name: "reason",
+    bound: "`unauthenticated`, `foreign`, `head_too_large`, `body_too_large`, `too_slow`, `malformed`, `too_many_followers`, `too_many_requests` (of one token), `too_many_failures` (without good credentials, from one address)",
+};
+const FOLLOWING: Label =
+    Label { name: "kind", bound: "`all` and `operation` (streams), `wait` (`?wait=` and `Prefer`)" };
+
+const REQUESTS: Metric = Metric::counter("fanfold_http_requests", "Requests answered, by the class of their status")
+    .by(&[ASKED, DIALECT, DOOR, CLASS]);
+const DURATION: Metric = Metric::histogram(
+    "fanfold_http_request_duration",
+    "From the head of a request to the head of its response, which may have been waited for (`Prefer: wait`, `?wait=`)",
+)
+.in_unit(Unit::Seconds)
+.by(&[ASKED, DIALECT, DOOR]);
+const IN_FLIGHT: Metric = Metric::gauge("fanfold_http_in_flight", "Requests that are being answered");
+const CONNECTIONS: Metric = Metric::gauge("fanfold_http_connections", "Open connections");
+const CONNECTIONS_MAX: Metric =
+    Metric::gauge("fanfold_http_connections_max", "Connections that may be open (`[server] connections_max`)");
+const REJECTED: Metric = Metric::counter("fanfold_http_rejected", "Requests turned away at the door").by(&[WHY]);
+const FOLLOWERS: Metric =
+    Metric::gauge("fanfold_http_followers", "Who follows operations, by streams of events and by waits")
+        .by(&[FOLLOWING]);
+const FOLLOWERS_MAX: Metric =
+    Metric::gauge("fanfold_http_followers_max", "How many may follow at once (`[server] followers_max`)");
+const EVENTS_SENT: Metric = Metric::counter("fanfold_http_events_sent", "Events sent in streams");
+
 impl Metrics {
+    /// All that is counted about requests and connections.
+    pub(super) const DESCRIBED: &[Metric] =
+        &[REQUESTS, DURATION, IN_FLIGHT, CONNECTIONS, CONNECTIONS_MAX, REJECTED, FOLLOWERS, FOLLOWERS_MAX, EVENTS_SENT];
+
+    /// Of a server with these limits.
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        let fixed = |value: usize| {
+            let gauge = Gauge::default();
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge
+        };
+        Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(durations),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            connections_max: fixed(config.connections_max),
+            rejected: Family::default(),
+            followers: Family::default(),
+            followers_max: fixed(config.followers_max),
+            events_sent: Counter::default(),
+        }
+    }
+
     /// Adds the metrics to a registry.
     pub(super) fn register(&self, registry: &mut Registry) {
-        let requests = "Requests by dialect, kind and class of their status";
-        registry.register("fanfold_http_requests", requests, self.requests.clone());
-        registry.register_with_unit(
-            "fanfold_http_request_duration",
-            "From the head of a request to the head of its response",
-            Unit::Seconds,
-            self.duration.clone(),
-        );
-        registry.register("fanfold_http_in_flight", "Requests that are being answered", self.in_flight.clone());
-        registry.register("fanfold_http_connections", "Open connections", self.connections.clone());
-        registry.register("fanfold_http_rejected", "Requests turned away at the door", self.rejected.clone());
-        let followers = "Who follows operations, by streams of events and by waits";
-        registry.register("fanfold_http_followers", followers, self.followers.clone());
-        registry.register("fanfold_http_events_sent", "Events sent in streams", self.events_sent.clone());
+        REQUESTS.register(registry, self.requests.clone());
+        DURATION.register(registry, self.duration.clone());
+        IN_FLIGHT.register(registry, self.in_flight.clone());
+        CONNECTIONS.register(registry, self.connections.clone());
+        CONNECTIONS_MAX.register(registry, self.connections_max.clone());
+        REJECTED.register(registry, self.rejected.clone());
+        FOLLOWERS.register(registry, self.followers.clone());
+        FOLLOWERS_MAX.register(registry, self.followers_max.clone());
+        EVENTS_SENT.register(registry, self.events_sent.clone());
     }
 
     pub(super) fn begun(&self) -> InFlight {
@@ -161,7 +195,7 @@ impl Metrics {
     }
 
     pub(super) fn follows(&self, kind: Following) -> InFlight {
-        InFlight::counted_by(&self.followers.get_or_create(&FollowerLabels { kind }))
+        InFlight::counted_by(&self.followers.get_or_create(&FollowerLabels { kind: kind.as_str() }))
     }
 
     pub(super) fn events_sent(&self, count: usize) {
@@ -169,19 +203,19 @@ impl Metrics {
     }
 
     pub(super) fn answered(&self, labels: DoorLabels, status: StatusCode, took: Duration) {
-        let DoorLabels { dialect, door } = labels;
-        let class = match status.as_u16() {
-            500.. => Class::ServerError,
-            400.. => Class::ClientError,
-            300.. => Class::Redirection,
-            _ => Class::Success,
-        };
-        self.requests.get_or_create(&RequestLabels { dialect, door, class }).inc();
         self.duration.get_or_create(&labels).observe(took.as_secs_f64());
+        let DoorLabels { route, dialect, door } = labels;
+        let class = match status.as_u16() {
+            500.. => "server_error",
+            400.. => "client_error",
+            300.. => "redirection",
+            _ => "success",
+        };
+        self.requests.get_or_create(&RequestLabels { route, dialect, door, class }).inc();
     }
 
     pub(super) fn rejected(&self, reason: Rejected) {
-        self.rejected.get_or_create(&RejectedLabels { reason }).inc();
+        self.rejected.get_or_create(&RejectedLabels { reason: reason.as_str() }).inc();
     }
 
     /// Counts a request that was turned away for what it is, and not for what it asks.
@@ -198,17 +232,44 @@ impl Metrics {
 
 impl DoorLabels {
     pub(super) fn of(door: &Door, dialect: DialectName) -> Self {
-        let kind = match door {
-            Door::System(_) => Kind::System,
-            Door::Native => Kind::Api,
-            Door::Own(_) => Kind::Own,
+        let (door, route) = match door {
+            Door::System(_) => ("system", ""),
+            Door::Native => ("api", ""),
+            Door::Console => ("console", ""),
+            Door::Own(_) => ("own", ""),
             Door::Route { route, .. } => match route.handling {
-                Handling::Operation(_) => Kind::Operation,
-                Handling::Pass(_) => Kind::Pass,
+                Handling::Operation(_) => ("operation", route.name.as_str()),
+                Handling::Pass(_) => ("pass", route.name.as_str()),
             },
-            Door::Closed(_) => Kind::Nothing,
+            Door::Closed(_) => ("nothing", ""),
         };
-        Self { dialect: Dialect(dialect), door: kind }
+        Self { route: route.to_owned(), dialect: Dialect(dialect), door }
+    }
+}
+
+impl Following {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Operation => "operation",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+impl Rejected {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Foreign => "foreign",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::TooSlow => "too_slow",
+            Self::Malformed => "malformed",
+            Self::TooManyFollowers => "too_many_followers",
+            Self::TooManyRequests => "too_many_requests",
+            Self::TooManyFailures => "too_many_failures",
+        }
     }
 }
 

@@ -17,6 +17,12 @@ use super::auth::is_loopback;
 /// Methods that change nothing, so that a page of another origin cannot do harm with them; it cannot read the answers.
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
+/// Where a browser's request comes from, seen from where it goes.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// A browser asks for the script of a service worker.
+const SERVICE_WORKER: &str = "service-worker";
+
 /// Refuses a request for a host that is not ours, and a changing one that a page of another origin makes. `public` is the
 /// configured address of this server.
 pub(super) fn check(head: &Parts, public: Option<&Authority>) -> Result<(), Refusal> {
@@ -31,11 +37,33 @@ pub(super) fn check(head: &Parts, public: Option<&Authority>) -> Result<(), Refu
     if SAFE.contains(&head.method) {
         return Ok(());
     }
+    refuse_others(head, asked, public)
+}
+
+/// Refuses a request that is passed through for a page of another origin, whatever its method: the target may let any page read
+/// its answers, and is shown credentials that no page has.
+pub(super) fn check_passed(head: &Parts, public: Option<&Authority>) -> Result<(), Refusal> {
+    let host = host(head)?;
+    refuse_others(head, head.uri.authority().or(host.as_ref()), public)?;
+    // What a worker of a target's says would stand in front of every page of ours.
+    if head.headers.contains_key(SERVICE_WORKER) {
+        let detail = "scripts of service workers are not passed through".to_owned();
+        return Err(Refusal::BadValue { detail });
+    }
+    Ok(())
+}
+
+fn refuse_others(head: &Parts, asked: Option<&Authority>, public: Option<&Authority>) -> Result<(), Refusal> {
+    let detail = "requests that a page of another `Origin` makes are refused".to_owned();
+    // Browsers say so where they name no origin too (Fetch Metadata); nobody else sends it.
+    let site = head.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if site.is_some_and(|site| ![&b"same-origin"[..], b"none"].contains(&site)) {
+        return Err(Refusal::BadValue { detail });
+    }
     for origin in head.headers.get_all(ORIGIN) {
         let origin = origin_authority(origin);
         let is_same = |ours: Option<&Authority>| ours.is_some_and(|ours| origin.as_ref() == Some(ours));
         if !is_same(asked) && !is_same(public) {
-            let detail = "requests that a page of another `Origin` makes are refused".to_owned();
             return Err(Refusal::BadValue { detail });
         }
     }

@@ -72,7 +72,6 @@ fn of_engine(error: &fanfold_engine::Error) -> Refusal {
     match error {
         EngineError::NotFound => Refusal::NotFound { detail: "there is no such operation".to_owned() },
         EngineError::NotPossible(illegal) => Refusal::NotPossible { detail: illegal.to_string() },
-        EngineError::WrongAnswer(detail) => Refusal::BadValue { detail: detail.clone() },
         EngineError::NotAsked(detail) => Refusal::NotPossible { detail: detail.clone() },
         EngineError::Busy => Refusal::Unavailable { detail: error.to_string(), retry_after: RETRY_BUSY },
         EngineError::Stopping => Refusal::Unavailable { detail: error.to_string(), retry_after: RETRY_STOPPING },
@@ -102,7 +101,7 @@ fn of_store(error: &StoreError) -> Refusal {
 }
 
 /// The last response on its connection: the rest of the request may still come, and is not read.
-fn closing(mut response: Response) -> Response {
+pub(super) fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -49,7 +49,8 @@ async fn notified(shared: &Shared, visit: Visit, lower: &str) -> Result<Response
 /// What is accepted through the mount is what it shows.
 fn filter(visit: &Visit, mount: &Mount) -> Filter {
     Filter {
-        tenant: visit.caller.tenant.clone(),
+        tenant: visit.caller.access.tenant.clone(),
+        scope: visit.caller.access.scope.clone(),
         dialect: Some(mount.dialect),
         mount: Some(mount.prefix.clone()),
         ..Filter::default()

@@ -4,9 +4,12 @@ use fanfold_core::TargetName;
 use fanfold_core::dialect::{Mount, PassFailure, Refusal};
 use fanfold_core::operation::Gate;
 use fanfold_engine::target::{ForwardError, PassBody};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http_body_util::BodyExt as _;
 
 use super::body::{Stalled, Upload};
+use super::metrics::Rejected;
+use super::origin;
 use super::outcome::{self, BoxError, Response, Stop};
 use super::server::Shared;
 use super::visit::Visit;
@@ -16,12 +19,15 @@ const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Passes a request through, and gives the target's answer as it comes.
 pub(super) async fn pass(shared: &Shared, visit: Visit, mount: &Mount, target: &TargetName) -> Result<Response, Stop> {
+    origin::check_passed(&visit.head, visit.front.public())
+        .inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
     let limits = visit.front.pass_limits(target);
-    let Visit { head, body, .. } = visit;
+    let Visit { caller, head, body, .. } = visit;
     let upload = Upload::new(body, shared.config.upload_idle_max.min(limits.response / 2));
     let stalled = upload.stalled();
+    let claimant = shared.engine.claimant(&caller.access.tenant);
     let back_end = shared.engine.targets().get(target);
-    let forwarded = back_end.forward(http::Request::from_parts(head, upload), limits);
+    let forwarded = back_end.forward(http::Request::from_parts(head, upload), &claimant, limits);
     // On the heap, because it is large and few requests are passed through.
     match Box::pin(forwarded).await {
         Ok(answer) => Ok(through(answer, target.clone())),
@@ -29,7 +35,17 @@ pub(super) async fn pass(shared: &Shared, visit: Visit, mount: &Mount, target: &
     }
 }
 
-fn through(answer: http::Response<PassBody>, target: TargetName) -> Response {
+/// What would let a target's answer reach beyond its own page, in a browser that has the console open at the same address.
+const BEYOND: [&str; 2] = ["service-worker-allowed", "clear-site-data"];
+
+fn through(mut answer: http::Response<PassBody>, target: TargetName) -> Response {
+    let headers = answer.headers_mut();
+    for name in BEYOND {
+        headers.remove(name);
+    }
+    // A page of a target runs no scripts and is of no origin. Beside a policy of the target's own, both hold.
+    headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer.map(|body| {
         let log = move |error: fanfold_engine::target::PassBroke| {
             tracing::warn!(target.name = %target, %error, "an answer that is passed through broke off");

@@ -38,7 +38,12 @@ impl Shared {
     /// If there is none, or it is not the caller's: nobody is told which.
     pub(super) async fn operation(&self, caller: &Caller, id: OperationId) -> Result<Arc<Operation>, Stop> {
         let found = self.engine.operation(id).await?;
-        found.filter(|operation| operation.tenant == caller.tenant).ok_or_else(|| Stop::not_found("operation"))
+        found.filter(|operation| caller.access.sees(operation)).ok_or_else(|| Stop::not_found("operation"))
+    }
+
+    /// Whether an operation of the caller's tenant exists for them.
+    pub(super) async fn is_seen(&self, caller: &Caller, id: OperationId) -> Result<bool, Stop> {
+        Ok(caller.sees_all() || self.engine.operation(id).await?.is_some_and(|found| caller.access.sees(&found)))
     }
 
     /// Joins an operation with its bodies, as far as any stand apart.
@@ -70,7 +75,7 @@ impl Shared {
                 return Ok(operation);
             }
             if place.is_none() {
-                place = Some(self.live.followers.admit(Following::Wait, Some(id))?);
+                place = Some(self.live.followers.admit(Following::Wait, &caller.access.tenant, Some(id))?);
             }
             let changed = async {
                 tokio::select! {

@@ -1,24 +1,32 @@
 //! The server as a whole: what all its requests share, and the handle that whoever puts the program together gets.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use fanfold_core::dialect::Refusal;
+use fanfold_engine::identity::Issuers;
 use fanfold_engine::{Clock, Engine};
 use fanfold_store::Read;
+use fanfold_store::metric::Metric;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::auth::Authenticator;
+use super::auth::keyring::{self, Keyring};
+use super::auth::{Authentication, Authenticator};
 use super::feed::Source;
-use super::followers::Followers;
+use super::followers::{Bounds, Followers};
 use super::live::Live;
 use super::metrics::Metrics;
 use super::outcome::Stop;
+use super::pace::Paces;
+use super::rates::{self, Rates};
+use super::standing::Standing;
 use super::{Front, ServerConfig, listen};
 
 /// What the server is built on.
@@ -31,6 +39,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// When the process began to take up what another one had left behind.
     pub started_at: Timestamp,
+    /// Those whose word counts about who a caller is.
+    pub issuers: Issuers,
     /// The metrics of the rest of the program, to which the server adds its own; `/metrics` shows them.
     pub registry: Registry,
 }
@@ -47,10 +57,15 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) registry: Registry,
     pub(super) metrics: Metrics,
-    pub(super) authenticator: Authenticator,
+    pub(super) standing: Standing,
+    authenticator: ArcSwap<Authenticator>,
+    pub(super) keyring: Keyring,
+    pub(super) issuers: Issuers,
+    pub(super) paces: Paces,
     pub(super) connections: Arc<Semaphore>,
     pub(super) live: Arc<Live>,
     pub(super) started_at: Timestamp,
+    pub(super) rates: Rates,
     front: ArcSwap<Front>,
     stopping: watch::Sender<bool>,
     /// What is carried to its end whatever becomes of the connection that it was begun for.
@@ -59,13 +74,26 @@ pub(super) struct Shared {
 }
 
 impl Server {
+    /// All metrics that the server adds to those of the rest of the program.
+    pub fn described_metrics() -> impl Iterator<Item = &'static Metric> {
+        Metrics::DESCRIBED.iter().chain(Standing::DESCRIBED)
+    }
+
     /// A server of this front.
     pub fn new(config: ServerConfig, parts: Parts, front: Front) -> Self {
-        let Parts { engine, store, clock, started_at, mut registry } = parts;
-        let metrics = Metrics::default();
+        let Parts { engine, store, clock, started_at, issuers, mut registry } = parts;
+        let metrics = Metrics::new(&config);
         metrics.register(&mut registry);
+        let standing = Standing::default();
+        standing.register(&mut registry);
         let stopping = watch::Sender::new(false);
-        let followers = Followers::new(config.followers_max, config.operation_followers_max, metrics.clone());
+        let paces = Paces::new(config.request_pace.clone(), config.failure_pace, metrics.clone());
+        let bounds = Bounds {
+            all: config.followers_max,
+            of_tenant: config.tenant_followers_max.clone(),
+            of_operation: config.operation_followers_max,
+        };
+        let followers = Followers::new(bounds, metrics.clone());
         let source = Source { engine: engine.clone(), store: Arc::clone(&store) };
         let live = Live::new(source, followers, metrics.clone(), config.heartbeat, stopping.subscribe());
         let permits = || Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
@@ -80,7 +108,12 @@ impl Server {
             clock,
             registry,
             metrics,
-            authenticator: Authenticator::default(),
+            standing,
+            authenticator: ArcSwap::from_pointee(Authentication::default().into()),
+            keyring: Keyring::default(),
+            issuers,
+            paces,
+            rates: Rates::default(),
             front: ArcSwap::from_pointee(front),
             stopping,
             tasks: Mutex::default(),
@@ -92,6 +125,12 @@ impl Server {
         self.0.front.store(Arc::new(front));
     }
 
+    /// Puts another way to tell callers apart in place, from the next request on. Until the first call whoever is on this machine is
+    /// trusted, and nobody else is let in.
+    pub fn replace_authentication(&self, authentication: Authentication) {
+        self.0.authenticator.store(Arc::new(authentication.into()));
+    }
+
     /// Answers requests on these listeners until `shutdown` comes true; then accepts no further connection, and lets requests
     /// in progress end for [`ServerConfig::shutdown_grace`]. Gives the number of connections that were cut off then.
     pub async fn serve(&self, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) -> usize {
@@ -100,7 +139,13 @@ impl Server {
             shutdown.await;
             self.0.stopping.send_replace(true);
         };
-        let (cut_off, ()) = tokio::join!(listening, shutdown);
+        let serving = async { tokio::join!(listening, shutdown).0 };
+        let cut_off = tokio::select! {
+            cut_off = serving => cut_off,
+            never = self.0.look_at_rates() => match never {},
+            never = self.0.look_at_tokens() => match never {},
+            never = self.0.record_uses() => match never {},
+        };
         self.0.tasks_ended().await;
         cut_off.iter().sum()
     }
@@ -127,6 +172,10 @@ impl Shared {
         self.front.load_full()
     }
 
+    pub(super) fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.load_full()
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
@@ -135,6 +184,45 @@ impl Shared {
     pub(super) async fn stopping(&self) {
         // The sender is in `self`, so it is not gone.
         drop(self.stopping.subscribe().wait_for(|stopping| *stopping).await);
+    }
+
+    /// Looks at what is accepted and ends, for the charts of the console.
+    async fn look_at_rates(&self) -> Infallible {
+        let mut looks = tokio::time::interval(rates::PACE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            self.rates.look(Instant::now(), rates::totals(&self.engine));
+        }
+    }
+
+    /// Looks which tokens are good, where callers show some.
+    async fn look_at_tokens(&self) -> Infallible {
+        let mut looks = tokio::time::interval(keyring::PACE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if self.authenticator().asks()
+                && let Err(error) = self.keyring.refresh(&*self.store).await
+            {
+                tracing::debug!(%error, "cannot look which tokens are good");
+            }
+        }
+    }
+
+    /// Records which tokens were used. What is lost with the process was used in the last minute before its end.
+    async fn record_uses(&self) -> Infallible {
+        let mut looks = tokio::time::interval(keyring::USES_PACE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let uses = self.keyring.take_uses();
+            if !uses.is_empty()
+                && let Err(error) = self.engine.touch_tokens(&uses).await
+            {
+                tracing::debug!(%error, "cannot record which tokens were used");
+            }
+        }
     }
 
     /// Begins a task that outlives the connection it was begun for, once there are fewer of them than there may be

@@ -11,15 +11,18 @@ use fanfold_core::dialect::{Mount, Refusal};
 use fanfold_core::route::Handling;
 use futures_util::FutureExt as _;
 use http::Request;
+use http::request::Parts;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::auth::Caller;
+use super::auth::rules::{self, Needs};
 use super::door::Door;
 use super::metrics::{DoorLabels, Rejected};
 use super::outcome::{Response, Stop};
 use super::server::{Server, Shared};
 use super::visit::Visit;
-use super::{Front, accept, head, native, origin, own, pass, system};
+use super::{Front, accept, auth, head, native, origin, own, pass, system, ui};
 
 impl Server {
     /// Answers one request.
@@ -31,7 +34,7 @@ impl Server {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (door, mount) = Door::find(&front, &method, &path, request.uri().query());
         let labels = DoorLabels::of(&door, mount.dialect);
-        let answering = answer(shared, peer, request, front, door, Arc::clone(&mount));
+        let answering = answer(self, peer, request, front, door, Arc::clone(&mount));
         let outcome = match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(outcome) => outcome,
             Err(panic) => {
@@ -60,30 +63,71 @@ impl Server {
     }
 }
 
-/// Lets a request in, or not, and leads it to its door.
+/// Lets a request in, or not, for as long as its caller may be in.
 async fn answer(
-    shared: &Shared,
+    server: &Server,
     peer: SocketAddr,
     request: Request<Incoming>,
     front: Arc<Front>,
     door: Door,
     mount: Arc<Mount>,
 ) -> Result<Response, Stop> {
-    let (head, body) = request.into_parts();
+    let shared = server.shared();
+    let (mut head, body) = request.into_parts();
     head::check(&head, &shared.config)?;
     origin::check(&head, front.public()).inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
-    let caller = shared.authenticator.authenticate(peer)?;
+    let caller = shared.let_in(&door, peer, &mut head).await?;
+    // Whoever watches the server is not shut out by what makes it worth watching.
+    if !matches!(door, Door::System(_)) {
+        shared.paces.request(&caller, Instant::now())?;
+    }
+    let known = caller.clone();
     let visit = Visit { caller, front, head, body };
+    let response = tokio::select! {
+        biased;
+        response = led(shared, visit, door, mount) => response?,
+        // Whatever is under way is carried to its end, as if the client had gone away.
+        () = shared.gone(known.credential) => return Err(Refusal::Unauthenticated.into()),
+    };
+    Ok(auth::leaving(server, &known, response))
+}
+
+/// Leads a request to its door.
+async fn led(shared: &Shared, visit: Visit, door: Door, mount: Arc<Mount>) -> Result<Response, Stop> {
     // Each on the heap, so that a request which waits is as large as its own door makes it, and not as the largest does.
     match door {
         Door::System(page) => system::serve(shared, &visit, page).await,
         Door::Native => Box::pin(native::serve(shared, visit)).await,
+        Door::Console => Ok(Box::pin(ui::serve(shared, visit)).await),
         Door::Own(asked) => Box::pin(own::serve(shared, visit, &mount, asked)).await,
         Door::Route { route, captures } => match &route.handling {
             Handling::Pass(target) => Box::pin(pass::pass(shared, visit, &mount, target)).await,
             Handling::Operation(_) => Box::pin(accept::accept(shared, visit, mount, route, captures)).await,
         },
         Door::Closed(refusal) => Err(refusal.into()),
+    }
+}
+
+impl Shared {
+    /// Who makes a request, if they may go through this door. What they showed is taken out of it: nobody else gets to see it.
+    async fn let_in(&self, door: &Door, peer: SocketAddr, head: &mut Parts) -> Result<Caller, Refusal> {
+        let needs = Needs::of(door, &head.method, head.uri.path());
+        if needs == Needs::Nothing {
+            return Ok(Caller::anybody(peer));
+        }
+        let now = Instant::now();
+        let known = (&self.keyring, &self.issuers);
+        let caller = self.authenticator().authenticate(known, peer, &head.headers, self.clock.now()).await;
+        if matches!(caller, Err(Refusal::Unauthenticated)) {
+            self.paces.may_fail(peer.ip(), now)?;
+            self.paces.failed(peer.ip(), now);
+        }
+        let caller = caller?;
+        rules::check(needs, door, &caller)?;
+        if caller.credential.is_shown() {
+            auth::hide(&mut head.headers);
+        }
+        Ok(caller)
     }
 }
 

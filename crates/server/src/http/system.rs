@@ -1,15 +1,18 @@
-//! The pages for monitoring: `/healthz`, `/readyz`, `/metrics`.
+//! The pages for programs: `/healthz`, `/readyz`, `/metrics` for monitoring, and `/openapi.json`.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfold_core::dialect::{Refusal, Reply};
 use fanfold_store::Error as StoreError;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use super::door::System;
+use super::exposition::Form;
+use super::openapi;
 use super::outcome::{self, Response, Stop};
 use super::server::Shared;
 use super::visit::Visit;
@@ -17,14 +20,16 @@ use super::visit::Visit;
 /// How long the store may take to answer the question whether it is there.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The media type of the OpenMetrics text format, which Prometheus and its likes read.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Whether the server can do its work.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Readiness {
     ready: bool,
     reasons: Vec<String>,
+}
+
+/// Makes the schema of what they answer in JSON.
+pub(super) fn describe(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<Readiness>();
 }
 
 /// Answers a request to one of the pages.
@@ -36,7 +41,11 @@ pub(super) async fn serve(shared: &Shared, visit: &Visit, page: System) -> Resul
         // That it answers is all that it says.
         System::Health => text("text/plain; charset=utf-8", Bytes::from_static(b"ok\n")),
         System::Readiness => readiness(shared).await,
-        System::Metrics => metrics(shared)?,
+        System::Metrics => metrics(shared, &visit.head.headers).await?,
+        System::Document => {
+            Reply::json(StatusCode::OK, &openapi::document(&visit.front, shared.authenticator().asks()))
+                .with("cache-control", "no-cache")
+        }
     }))
 }
 
@@ -85,13 +94,15 @@ pub(super) fn trouble_in_words(trouble: &StoreError) -> &'static str {
     }
 }
 
-fn metrics(shared: &Shared) -> Result<Reply, Refusal> {
+async fn metrics(shared: &Shared, headers: &HeaderMap) -> Result<Reply, Refusal> {
+    shared.standing.look(&*shared.store, &shared.engine, shared.clock.now()).await;
     let mut page = String::new();
     prometheus_client::encoding::text::encode(&mut page, &shared.registry).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
         Refusal::Internal
     })?;
-    Ok(text(METRICS_TYPE, page.into()))
+    let form = Form::accepted(headers);
+    Ok(text(form.media_type(), form.written(page).into()))
 }
 
 fn text(media_type: &str, body: Bytes) -> Reply {

@@ -181,16 +181,26 @@ async fn the_server_tells_how_it_is() {
     assert_eq!(rig.http.get("/healthz").await.text(), "ok\n");
     assert_eq!(rig.http.get("/readyz").await.json(), json!({ "ready": true, "reasons": [] }));
     rig.http.get("/nothing").await;
-    let metrics = rig.http.get("/metrics").await;
-    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
-    let page = metrics.text();
+    let asked = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+        accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n\r\n";
+    let page = rig.http.raw(asked).await;
+    assert!(page.contains("content-type: application/openmetrics-text"), "{page}");
     for line in [
-        "fanfold_http_requests_total{dialect=\"msf\",door=\"Operation\",class=\"Success\"} 1",
-        "fanfold_http_requests_total{dialect=\"native\",door=\"Nothing\",class=\"ClientError\"} 1",
+        "fanfold_http_requests_total{route=\"cps\",dialect=\"msf\",door=\"operation\",class=\"success\"} 1",
+        "fanfold_http_requests_total{route=\"\",dialect=\"native\",door=\"nothing\",class=\"client_error\"} 1",
         "fanfold_http_in_flight 1",
-        "fanfold_http_request_duration_seconds_count{dialect=\"msf\",door=\"Operation\"} 1",
+        "fanfold_http_request_duration_seconds_count{route=\"cps\",dialect=\"msf\",door=\"operation\"} 1",
+        "fanfold_operations{status=\"completed\"} 1",
+        "fanfold_operation_oldest_age_seconds{status=\"executing\"} 0.0",
+        "fanfold_attention_open{reason=\"undo_failed\"} 0",
+        "fanfold_store_answers 1",
+        "fanfold_store_trouble 0",
         "# EOF",
     ] {
         assert!(page.contains(line), "{line} is not in {page}");
     }
+    let plain = rig.http.get("/metrics").await;
+    assert!(plain.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(plain.text().contains("# TYPE fanfold_http_requests_total counter\n"), "{}", plain.text());
+    assert!(!plain.text().contains("# EOF"), "{}", plain.text());
 }

@@ -51,7 +51,7 @@ async fn a_reload_replaces_all_routes_at_once() {
     connection.send(b"POST /things HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}").await;
     assert_eq!(connection.answer().await.status, 404);
     let routes = rig.http.get("/api/v1/routes").await.json();
-    assert_eq!(routes["routes"].as_array().map(Vec::len), Some(4));
+    assert_eq!(routes["routes"].as_array().map(Vec::len), Some(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

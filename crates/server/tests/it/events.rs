@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fanfold_core::{PerTenant, TenantId};
 use fanfold_engine::Config;
 use fanfold_server::ServerConfig;
 use fanfold_store::Retention as _;
@@ -145,16 +146,27 @@ async fn numbers_that_are_none_are_refused() {
     rig.ended(&id).await;
     let (one, all) = (format!("/api/v1/operations/{id}/events"), "/api/v1/events".to_owned());
     for path in [&one, &all] {
-        for bad in ["x", "-1", "+1", "1.5", "0x1", "1 2", "99999999999999999999999", "1000000", "\u{1}", "é", ""] {
+        for bad in ["x", "-1", "+1", "1.5", "0x1", "1 2", "\u{1}", "é", ""] {
             let raw =
                 format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nlast-event-id: {bad}\r\n\r\n");
             let answer = rig.http.raw(raw.as_bytes()).await;
             assert!(answer.starts_with("HTTP/1.1 400"), "{bad:?}: {answer}");
             assert!(bad == "\u{1}" || answer.contains("Last-Event-ID"), "{bad:?}: {answer}");
         }
-        for bad in ["x", "-1", "1000000"] {
+        for bad in ["x", "-1"] {
             let answer = rig.http.get(&format!("{path}?after={bad}")).await;
             assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_value")), "{bad}");
+        }
+        for later in ["1000000", "99999999999999999999999"] {
+            let by_address = rig.http.get(&format!("{path}?after={later}")).await;
+            let by_field = rig.http.clone().with("last-event-id", later).get(path).await;
+            for answer in [by_address, by_field] {
+                assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("not_possible")), "{later}");
+            }
+        }
+        for bad in ["x", "-1"] {
+            let answer = rig.http.clone().with("last-event-id", "0").get(&format!("{path}?after={bad}")).await;
+            assert_eq!(answer.status, 400, "{bad} is wrong, even where the field goes before it");
         }
     }
     let later = rig.http.get("/api/v1/events?after=1000000").await.text();
@@ -232,15 +244,31 @@ async fn followers_are_bounded_and_places_become_free() {
     let unwaited = rig.http.clone().with("prefer", "wait=300").put("/things/7", &json!({})).await;
     assert_eq!((unwaited.status, unwaited.header("preference-applied")), (202, None));
     let metrics = rig.http.get("/metrics").await.text();
-    for line in ["fanfold_http_followers{kind=\"Operation\"} 1", "fanfold_http_followers{kind=\"All\"} 1"] {
+    for line in ["fanfold_http_followers{kind=\"operation\"} 1", "fanfold_http_followers{kind=\"all\"} 1"] {
         assert!(metrics.contains(line), "{metrics}");
     }
     drop((stream, all));
     let free = async {
-        while rig.http.get("/metrics").await.text().contains("fanfold_http_followers{kind=\"Operation\"} 1") {}
+        while rig.http.get("/metrics").await.text().contains("fanfold_http_followers{kind=\"operation\"} 1") {}
     };
     tokio::time::timeout(PATIENCE, free).await.expect("who leaves makes room");
     drop(Stream::of(&rig, &id).await);
+    latch.open();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_of_a_tenant_are_bounded() {
+    let tenant_followers_max = PerTenant { otherwise: 0, own: [(TenantId::default(), 2)].into() };
+    let rig = Rig::with(ServerConfig { tenant_followers_max, ..ServerConfig::default() }).await;
+    let (id, latch) = running(&rig).await;
+    let held = (Stream::of(&rig, &id).await, Stream::open(&rig.http, "/api/v1/events", "").await);
+    assert_eq!(rig.http.get("/ui/live").await.status, 503);
+    for path in ["/api/v1/events", &format!("/api/v1/operations/{id}?wait=5m")] {
+        let refused = rig.http.get(path).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{path}: {}", refused.text());
+        assert!(refused.text().contains("2 follow operations of this tenant already"), "{}", refused.text());
+    }
+    drop(held);
     latch.open();
 }
 

@@ -2,15 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod acceptance;
+mod access;
 mod admin;
 mod browsers;
+mod bulk;
 mod clients;
+mod console;
 mod events;
 mod lists;
+mod openapi;
 mod operation;
 mod pass;
+mod plan;
 mod prefer;
 mod refusals;
 mod release;
 mod rig;
+mod scopes;
 mod stop;

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use fanfold_server::ServerConfig;
+use fanfold_core::PerTenant;
+use fanfold_server::{Pace, ServerConfig};
+use fanfold_store::ReadOperations as _;
 use fanfold_testkit::{Answer, HttpAnswer, Latch, Reply};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::rig::{PLAS, Rig};
 
@@ -29,14 +32,7 @@ async fn what_is_not_there_is_not_found() {
     let rig = Rig::start().await;
     let unknown = "0190a1b2-0000-7000-8000-000000000000";
     let long = "x".repeat(400);
-    for path in [
-        "/nothing".to_owned(),
-        "/api/v1/nothing".to_owned(),
-        "/api/v1".to_owned(),
-        "/api/v1/".to_owned(),
-        "/ui".to_owned(),
-        "/openapi.json".to_owned(),
-    ] {
+    for path in ["/nothing".to_owned(), "/api/v1/nothing".to_owned(), "/api/v1".to_owned(), "/api/v1/".to_owned()] {
         assert_eq!(of(&rig.http.get(&path).await), is(404, "not_found"), "{path}");
     }
     for id in [unknown, "x", "", &long, "0190A1B2-0000-7000-8000-000000000000", "%ff"] {
@@ -189,6 +185,29 @@ async fn what_is_no_http_gets_a_bare_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_could_be_read_in_two_ways_is_refused_in_its_dialect() {
+    let rig = Rig::start().await;
+    let connectors = format!("{PLAS}/connectors");
+    let cases = [("/things", 400, "unparsable"), ("/v1/slices/7/cps", 400, "010001"), (&*connectors, 400, "PLAS.0400")];
+    for (path, status, code) in cases {
+        let mut connection = rig.http.open().await;
+        // What comes before is answered as ever, what comes behind is not read.
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n");
+        let doubtful = format!("{head}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+        let good = format!("{head}content-length: 2\r\n\r\n{{}}");
+        connection.send(format!("{good}{doubtful}{good}").as_bytes()).await;
+        assert!([201, 202].contains(&connection.answer().await.status), "{path}");
+        let refused = connection.answer().await;
+        assert_eq!(of(&refused), is(status, code), "{path}");
+        assert_eq!(refused.header("connection"), Some("close"));
+        assert!(refused.text().contains("both `Content-Length` and `Transfer-Encoding`"), "{}", refused.text());
+        assert_eq!(connection.rest().await, "", "{path}");
+    }
+    assert_eq!(listed(&rig).await, 3);
+    assert!(rig.http.get("/metrics").await.text().contains("fanfold_http_rejected_total{reason=\"malformed\"} 3\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_is_not_text_is_named() {
     let rig = Rig::start().await;
     let mut connection = rig.http.open().await;
@@ -233,6 +252,39 @@ async fn slow_clients_are_not_waited_for() {
     assert_eq!(listed(&rig).await, 0);
 }
 
+/// Another octet from time to time keeps nobody waiting for longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_drips_is_cut_off_as_one_that_stops() {
+    let (short, pause) = (Duration::from_millis(300), Duration::from_millis(20));
+    let rig = Rig::with(ServerConfig { head_time_max: short, body_time_max: short, ..ServerConfig::default() }).await;
+    for begun in [
+        "GET /things HTTP/1.1\r\nhost: localhost\r\nx: ",
+        "POST /things HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n",
+        "POST /things HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nfffff\r\n",
+        "POST /things HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1;",
+    ] {
+        let stream = tokio::net::TcpStream::connect(&rig.address).await.unwrap();
+        let (mut answers, mut stream) = stream.into_split();
+        let dripping = async {
+            let mut drops = tokio::time::interval(pause);
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            while stream.write_all(b"x").await.is_ok() {
+                drops.tick().await;
+            }
+        };
+        let heard = async {
+            let mut answer = Vec::new();
+            // However the connection ends, what was said before counts.
+            while let Ok(1..) = answers.read_buf(&mut answer).await {}
+            String::from_utf8(answer).unwrap()
+        };
+        let both = async { tokio::join!(dripping, heard).1 };
+        let answer = tokio::time::timeout(fanfold_testkit::PATIENCE, both).await.expect("it is cut off");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{begun}: {answer}");
+    }
+    assert_eq!(listed(&rig).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_is_held_refuses_the_next() {
     let rig = Rig::start().await;
@@ -244,6 +296,33 @@ async fn a_lock_that_is_held_refuses_the_next() {
     assert_eq!(of(&rig.http.post(&format!("{PLAS}/locked/7"), &json!({})).await), is(400, "PLAS.0409"));
     assert_eq!(rig.http.post("/locked/8", &json!({})).await.status, 202);
     latch.open();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_refused_with_a_time_in_the_dialect() {
+    let pace = Pace::new(1, Duration::from_secs(3_600), 4);
+    let rig = Rig::with(ServerConfig { request_pace: PerTenant::same(pace), ..ServerConfig::default() }).await;
+    for _ in 0..4 {
+        assert_eq!(rig.http.get("/api/v1/status").await.status, 200);
+    }
+    let connectors = format!("{PLAS}/connectors");
+    for (path, code) in [("/things", "too_many_requests"), ("/v1/slices/7/cps", "000001"), (&*connectors, "PLAS.0429")]
+    {
+        // Its body is not waited for.
+        let mut connection = rig.http.open().await;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n");
+        connection.send(head.as_bytes()).await;
+        let answer = connection.answer().await;
+        assert_eq!(of(&answer), is(429, code));
+        let wait: u64 = answer.header("retry-after").expect("it says when to come again").parse().unwrap();
+        assert!((3_000..=3_600).contains(&wait), "{wait}");
+        assert!(answer.text().contains("local makes more than 1 request"), "{}", answer.text());
+    }
+    assert_eq!(rig.http.get("/ui").await.status, 429);
+    assert_eq!(rig.http.get("/healthz").await.status, 200);
+    let metrics = rig.http.get("/metrics").await.text();
+    assert!(metrics.contains("fanfold_http_rejected_total{reason=\"too_many_requests\"} 4\n"), "{metrics}");
+    assert_eq!(rig.store.counts(None).await.unwrap().len(), 0, "nothing was accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

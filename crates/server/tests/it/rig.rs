@@ -13,9 +13,10 @@ use fanfold_core::plan::{
 };
 use fanfold_core::route::RouteTable;
 use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec, Selection, TargetSpec};
+use fanfold_engine::identity::{self, Issuers};
 use fanfold_engine::target::{Metrics, PassLimits, TargetConfig, Targets};
 use fanfold_engine::{Clock, Config, Engine, SystemClock};
-use fanfold_server::{Front, Parts, Server, ServerConfig};
+use fanfold_server::{Authentication, FixedToken, Front, Parts, Server, ServerConfig};
 use fanfold_store::Store;
 use fanfold_store::contract::Lossy;
 use fanfold_store::sqlite::{self, Sqlite};
@@ -98,6 +99,7 @@ impl Rig {
             store: lossy.clone(),
             clock: clock.clone(),
             started_at: clock.now(),
+            issuers: Issuers::new(identity::Metrics::default()),
             registry: prometheus_client::registry::Registry::default(),
         };
         let server = Server::new(config, parts, front(routes()));
@@ -109,6 +111,16 @@ impl Rig {
         serving.spawn(async move { serve.serve(vec![listener], async { drop(stopped.await) }).await });
         let (http, stop) = (Http::new(&address), Some(stop));
         Self { http, address, tokyo, osaka, engine, store, lossy, server, clock, stop, serving, _home: home }
+    }
+
+    /// Asks whoever comes for one of these tokens from now on.
+    pub(crate) fn ask_for(&self, tokens: Vec<FixedToken>) {
+        self.server.replace_authentication(Authentication::Credentials { tokens });
+    }
+
+    /// A client that shows this.
+    pub(crate) fn showing(&self, secret: &str) -> Http {
+        Http::new(&self.address).with("authorization", &format!("Bearer {secret}"))
     }
 
     /// Asks the server to stop.
@@ -200,6 +212,7 @@ pub(crate) fn routes() -> Vec<RouteSpec> {
     let plas = |path: &str| format!("{PLAS}{path}");
     let things = RequestTemplate { path: Some("/things".into()), ..RequestTemplate::default() };
     let to_things = || OperationSpec { request: things.clone(), ..operation(&["tokyo"]) };
+    let both = OperationSpec { request: things.clone(), ..operation(&["tokyo", "osaka"]) };
     let locked = |on_locked| OperationSpec {
         lock: Some(("thing/{{ path.connector_id }}".to_owned(), on_locked)),
         ..operation(&["tokyo"])
@@ -219,6 +232,7 @@ pub(crate) fn routes() -> Vec<RouteSpec> {
         route("locked", Native, "POST /locked/{connector_id}", locked(OnLocked::Reject)),
         route("typed", Native, "POST /typed", typed()),
         route("cps", Msf, "POST /v1/slices/{slice_id}/cps", to_things()),
+        route("both-msf", Msf, "POST /v1/both", both),
         route("locked-msf", Msf, "POST /v1/locked/{connector_id}", locked(OnLocked::Reject)),
         route("typed-msf", Msf, "POST /v1/typed", typed()),
         route("create", Plas, &format!("POST {}", plas("/connectors")), to_things()),
@@ -232,7 +246,7 @@ pub(crate) fn routes() -> Vec<RouteSpec> {
     ]
 }
 
-fn route(name: &str, dialect: DialectName, matches: &str, spec: OperationSpec) -> RouteSpec {
+pub(crate) fn route(name: &str, dialect: DialectName, matches: &str, spec: OperationSpec) -> RouteSpec {
     RouteSpec { action: Action::Operation(Box::new(spec)), ..pass(name, dialect, matches) }
 }
 
@@ -250,7 +264,7 @@ fn pass(name: &str, dialect: DialectName, matches: &str) -> RouteSpec {
 }
 
 /// Calls these targets with the request as it came; undone by `DELETE` of what the answer names.
-fn operation(targets: &[&str]) -> OperationSpec {
+pub(crate) fn operation(targets: &[&str]) -> OperationSpec {
     let undo = RequestTemplate {
         method: Some("DELETE".into()),
         path: Some("/things/{{ response.json.id }}".into()),

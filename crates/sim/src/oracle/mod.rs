@@ -187,7 +187,10 @@ impl Judge<'_> {
             (route.webhook == Webhook::OfCaller, Audience::Caller),
         ];
         for (_, audience) in audience.into_iter().filter(|(is_wanted, _)| *is_wanted) {
-            if !self.letters.has_reached(id, audience) && !self.is_dead(id) && !self.played.store.is_purged_dead(id) {
+            if !self.letters.has_reached(id, audience)
+                && !self.is_dead(route, id)
+                && !self.played.store.is_purged_dead(id)
+            {
                 self.breach(Guarantee::G10, format!("nobody was told of the end of {id} ({audience:?})"));
             }
             if self.letters.ids(id, audience) > 1 {
@@ -200,8 +203,9 @@ impl Judge<'_> {
         self.seen.iter().filter(|seen| seen.operation == id && seen.target == target).cloned().collect()
     }
 
-    fn is_dead(&self, id: OperationId) -> bool {
-        let filter = NoticeFilter { state: Some(NoticeState::Dead), operation: Some(id), ..NoticeFilter::default() };
+    fn is_dead(&self, route: &Route, id: OperationId) -> bool {
+        let (state, tenant) = (Some(NoticeState::Dead), route.tenant());
+        let filter = NoticeFilter { state, tenant, operation: Some(id), ..NoticeFilter::default() };
         let dead = self.played.store.model.notices(&filter, Page::newest(1)).now_or_never();
         dead.and_then(Result::ok).is_some_and(|dead| !dead.is_empty())
     }
@@ -277,21 +281,24 @@ impl Judge<'_> {
         }
     }
 
-    /// Operations with the same lock take turns.
+    /// Operations of one tenant with the same lock take turns.
     fn locks(&mut self, scenario: &Scenario, operations: &[(Operation, Vec<Recorded>)]) {
         let locked = |id: OperationId| {
             let operation = operations.iter().find(|(operation, _)| operation.id == id);
             let number = operation.and_then(|(operation, _)| number_of(operation));
             number.and_then(|number| scenario.routes.get(number)).is_some_and(|route| route.lock != Lock::None)
         };
-        let mut turns: Vec<OperationId> =
-            self.seen.iter().filter(|seen| locked(seen.operation)).map(|seen| seen.operation).collect();
-        turns.dedup();
-        let count = turns.len();
-        turns.sort_unstable();
-        turns.dedup();
-        if turns.len() != count {
-            self.breach(Guarantee::G6, format!("{} operations with one lock took {count} turns", turns.len()));
+        for tenant in routes::tenants() {
+            let is_own = |id| operations.iter().any(|(operation, _)| operation.id == id && operation.tenant == tenant);
+            let seen = self.seen.iter().map(|seen| seen.operation);
+            let mut turns: Vec<OperationId> = seen.filter(|id| locked(*id) && is_own(*id)).collect();
+            turns.dedup();
+            let count = turns.len();
+            turns.sort_unstable();
+            turns.dedup();
+            if turns.len() != count {
+                self.breach(Guarantee::G6, format!("{} operations with one lock took {count} turns", turns.len()));
+            }
         }
     }
 }

@@ -67,8 +67,9 @@ fn unflagged(operation: &Operation, status: Status, left: bool, played: &Played)
     if played.store.is_purged(operation.id) {
         return None;
     }
+    let filter = NoteFilter { tenant: operation.tenant.clone(), ..NoteFilter::default() };
     // The model answers at once.
-    let notes = played.store.model.notes(&NoteFilter::default(), Page::newest(NOTES_MAX)).now_or_never();
+    let notes = played.store.model.notes(&filter, Page::newest(NOTES_MAX)).now_or_never();
     let notes = notes.and_then(Result::ok).unwrap_or_default();
     let is_flagged = |index: StepIndex| {
         notes.iter().any(|note| note.operation == operation.id && note.attention.step == Some(index))

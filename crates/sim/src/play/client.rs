@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfold_core::dialect::{Mount, Refusal};
 use fanfold_core::plan::DialectName;
 use fanfold_core::route::{Found, Handling, Incoming};
-use fanfold_core::{Headers, OperationId, TenantId};
+use fanfold_core::{Headers, OperationId};
 use fanfold_engine::{AcceptRequest, Engine, RetryRequest};
 
 use super::{Stage, Submitted};
@@ -99,8 +99,8 @@ impl Stage<'_> {
                 id = operation.id;
             }
         }
-        let tenant = TenantId::default();
-        let request = RetryRequest { tenant, id, force, by: "a person", headers: Headers::new() };
+        let access = &self.scenario.routes[number].access();
+        let request = RetryRequest { access, id, force, by: "a person", headers: Headers::new() };
         if let Ok(accepted) = engine.retry(request).await {
             self.played.retries.push((accepted.operation.id, force));
         }
@@ -151,8 +151,8 @@ impl Stage<'_> {
             captures,
         };
         let callback = self.callback(number).map_err(|_| internal())?;
-        let (tenant, callback) = (TenantId::default(), callback.as_ref());
-        let request = AcceptRequest { tenant, mount: &mount, route: operation, callback, incoming, by: "a client" };
+        let (access, callback) = (&route.access(), callback.as_ref());
+        let request = AcceptRequest { access, mount: &mount, route: operation, callback, incoming, by: "a client" };
         engine.accept(request).await.map(|outcome| outcome.operation.id)
     }
 }

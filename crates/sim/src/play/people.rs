@@ -79,13 +79,22 @@ impl Stage<'_> {
     }
 
     async fn notices(&self, state: NoticeState) -> Vec<fanfold_store::Notice> {
-        let filter = NoticeFilter { state: Some(state), ..NoticeFilter::default() };
-        self.played.store.model.notices(&filter, Page::newest(LISTED_MAX)).await.unwrap_or_default()
+        let mut notices = Vec::new();
+        for tenant in routes::tenants() {
+            let filter = NoticeFilter { state: Some(state), tenant, ..NoticeFilter::default() };
+            let page = self.played.store.model.notices(&filter, Page::newest(LISTED_MAX)).await;
+            notices.extend(page.unwrap_or_default());
+        }
+        notices
     }
 
     async fn open_notes(&self) -> Vec<Note> {
-        let filter = NoteFilter { open: Some(true), ..NoteFilter::default() };
-        self.played.store.model.notes(&filter, Page::newest(LISTED_MAX)).await.unwrap_or_default()
+        let mut notes = Vec::new();
+        for tenant in routes::tenants() {
+            let filter = NoteFilter { open: Some(true), tenant, ..NoteFilter::default() };
+            notes.extend(self.played.store.model.notes(&filter, Page::newest(LISTED_MAX)).await.unwrap_or_default());
+        }
+        notes
     }
 
     /// People answer what is asked, truthfully, once targets cannot act any more.

@@ -160,6 +160,7 @@ impl Route {
             },
             webhook: random.one(&[Webhook::None, Webhook::None, Webhook::OfRoute, Webhook::OfCaller]),
             asks_once: random.chance(1, 4),
+            of_another: random.chance(1, 3),
         }
     }
 }

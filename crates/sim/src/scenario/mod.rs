@@ -121,6 +121,9 @@ pub struct Route {
     /// The client asks once, and takes whatever it is told.
     #[serde(default)]
     pub asks_once: bool,
+    /// It belongs to another tenant than those of which this is not so.
+    #[serde(default)]
+    pub of_another: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -135,7 +135,7 @@ impl World {
         let mut resources = BTreeMap::new();
         // What is deleted was there before.
         for target in 0..TARGETS {
-            for path in ["/r/shared", "/r/0", "/r/1", "/r/2", "/r/3"] {
+            for path in ["/r/shared", "/r/another", "/r/0", "/r/1", "/r/2", "/r/3"] {
                 resources.insert((target, path.to_owned()), (b"{\"old\":true}".to_vec(), 1));
             }
         }

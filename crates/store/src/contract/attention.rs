@@ -22,6 +22,9 @@ pub(super) async fn notes_are_opened_closed_and_acknowledged(fresh: Factory<'_>)
     let operation = *commit(&*store, Commit { effects, ..Commit::new(begun(&operation, at(2))) }).await.operation;
     let ids = open_notes(&*store).await;
     assert_eq!(ids.len(), 3);
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(backlog.attention.values().sum::<u64>(), 3);
+    assert_eq!(backlog.attention.get(&opened[0].reason), Some(&3));
     let first = store.note(ids[0]).await.unwrap().unwrap();
     assert_eq!((first.operation, &first.attention, first.opened_at), (operation.id, &opened[0], at(2)));
     assert!(!first.ended);

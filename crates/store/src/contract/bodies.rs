@@ -98,8 +98,8 @@ pub(super) async fn a_body_that_was_never_recorded_is_refused(fresh: Factory<'_>
 pub(super) async fn sealed_messages_come_back_until_the_end(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
     let before = Slot::Before(FIRST);
-    let given =
-        Acceptance { sealed: vec![(Slot::Request, Bytes::from_static(b"original"))], ..acceptance(1, at(1), plan()) };
+    let sealed = [Slot::Request, Slot::Callback, Slot::Webhook].map(|slot| (slot, Bytes::from_static(b"original")));
+    let given = Acceptance { sealed: sealed.into(), ..acceptance(1, at(1), plan()) };
     let (accepted, _) = accept(&*store, given).await;
     let read = |slot| store.sealed(accepted.id, slot);
     assert_eq!(read(Slot::Request).await.unwrap().unwrap(), "original");
@@ -115,4 +115,7 @@ pub(super) async fn sealed_messages_come_back_until_the_end(fresh: Factory<'_>) 
     end(&*store, &next, at(4)).await;
     assert_eq!(read(before).await.unwrap(), None);
     assert_eq!(read(Slot::Request).await.unwrap(), None);
+    for lasting in Slot::LASTING {
+        assert_eq!(read(lasting).await.unwrap().unwrap(), "original", "it is needed after the end: {lasting}");
+    }
 }

@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfold_core::access::audit::{Action, Outcome};
+use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::operation::{Attention, AttentionReason, Consistency, End, LockState, Restored, Stage, Status};
 use fanfold_core::plan::{
     DialectName, Front, Limits as StepLimits, Lock, Monitor, OnFailure, OnLocked, OnUndoFailure, OnUnknown, Order,
     Policy, Redaction, Require, StepPlan, TargetPolicy, Verb,
 };
-use fanfold_core::{Answer, Body, Operation, OperationId, Plan, Request, StepIndex, TenantId};
+use fanfold_core::{Access, Answer, Body, Operation, OperationId, Plan, Request, StepIndex, TenantId};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Acceptance, Accepted, Commit, Committed, IdempotencyKey, LockOutcome, NewNotice, NoticeId, Store};
+use crate::{
+    Acceptance, Accepted, Commit, Committed, IdempotencyKey, LockOutcome, NewAuditEntry, NewNotice, NewToken, NoticeId,
+    Store,
+};
 
 /// How long the fixtures' records are kept after the end.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -89,7 +94,11 @@ pub fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
 
 /// A plan for the targets `tokyo` and `osaka`.
 pub fn plan() -> Plan {
-    let targets = ["tokyo", "osaka"];
+    plan_for(&["tokyo", "osaka"])
+}
+
+/// The same for other targets.
+pub fn plan_for(targets: &[&str]) -> Plan {
     let step = |(wave, target): (u16, &&str)| StepPlan {
         target: (*target).into(),
         target_id: wave.to_string(),
@@ -109,8 +118,8 @@ pub fn plan() -> Plan {
         retry_of: None,
         first: None,
         fingerprint: None,
-        policy: policy(&targets, RETENTION),
-        steps: (0..).zip(&targets).map(step).collect(),
+        policy: policy(targets, RETENTION),
+        steps: (0..).zip(targets).map(step).collect(),
     }
 }
 
@@ -223,5 +232,36 @@ pub fn notice(id: &str, due_at: Timestamp) -> NewNotice {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Bytes::from_static(b"{\"status\":\"completed\"}"),
         due_at,
+    }
+}
+
+/// Token `number` of the house's own tenant, created at that second, with full access. Digests and ids of different
+/// numbers differ.
+pub fn token(number: u8, name: &str) -> NewToken {
+    NewToken {
+        id: TokenId::new(at(number.into()), [number; 10]),
+        name: name.to_owned(),
+        access: Access::full(),
+        digest: SecretDigest::from([number; 32]),
+        created_at: at(number.into()),
+        created_by: "anna".to_owned(),
+        expires_at: None,
+    }
+}
+
+/// That `by` did something at this time, with nothing in particular.
+pub fn audit_entry(at: Timestamp, by: &str, action: Action) -> NewAuditEntry {
+    NewAuditEntry {
+        at,
+        tenant: TenantId::default(),
+        by: by.to_owned(),
+        credential: "token".to_owned(),
+        from: "192.0.2.7:51000".to_owned(),
+        action,
+        operation: None,
+        target: None,
+        subject: None,
+        detail: None,
+        outcome: Outcome::Done,
     }
 }

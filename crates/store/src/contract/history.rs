@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use fanfold_core::operation::{Leg, Reading};
-use fanfold_core::{Content, Event, Slot, StepIndex, TenantId};
+use fanfold_core::{Content, Event, Scope, Slot, StepIndex, TenantId};
 use tokio::task::JoinSet;
 
 use super::Factory;
@@ -27,11 +27,11 @@ pub(super) async fn events_are_numbered_and_kept(fresh: Factory<'_>) {
     assert_eq!(store.history(first.id, EventNumber::default(), 1).await.unwrap(), history[..1]);
 
     assert_eq!(history.iter().map(|recorded| recorded.sequence).collect::<Vec<_>>(), [1, 2]);
-    let all = store.events(&TenantId::default(), EventNumber::default(), 10).await.unwrap().list;
+    let all = store.events(&TenantId::default(), &Scope::default(), EventNumber::default(), 10).await.unwrap().list;
     assert_eq!(all.iter().map(|recorded| recorded.number.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(all.iter().map(|recorded| recorded.sequence).collect::<Vec<_>>(), [1, 1, 2, 2]);
-    assert_eq!(store.events(&TenantId::default(), EventNumber(2), 1).await.unwrap().list, all[2..3]);
-    let other = store.events(&TenantId::from("other"), EventNumber::default(), 10).await.unwrap();
+    assert_eq!(store.events(&TenantId::default(), &Scope::default(), EventNumber(2), 1).await.unwrap().list, all[2..3]);
+    let other = store.events(&TenantId::from("other"), &Scope::default(), EventNumber::default(), 10).await.unwrap();
     assert_eq!(other, Events::default());
     assert_eq!(store.latest_event().await.unwrap(), EventNumber(4));
 }
@@ -57,7 +57,7 @@ pub(super) async fn events_become_visible_in_their_order(fresh: Factory<'_>) {
     let mut seen: Vec<u64> = Vec::new();
     while (seen.len() as u64) < TOTAL {
         let after = EventNumber(seen.last().copied().unwrap_or(0));
-        let events = store.events(&TenantId::default(), after, 7).await.unwrap();
+        let events = store.events(&TenantId::default(), &Scope::default(), after, 7).await.unwrap();
         seen.extend(events.list.iter().map(|recorded| recorded.number.0));
         while let Some(ended) = writers.try_join_next() {
             ended.unwrap();

@@ -1,9 +1,9 @@
-use fanfold_core::operation::Status;
+use fanfold_core::operation::{Phase, Send, Status, StepPhase, Trouble, TroubleKind};
 use fanfold_core::plan::{DialectName, Front, Verb};
 use fanfold_core::{Effect, Operation, OperationId, Plan, TenantId};
 
 use super::Factory;
-use super::fixtures::{accept, accept_plain, acceptance, at, begun, commit, end, ended, id, note, plan};
+use super::fixtures::{accept, accept_plain, acceptance, at, begun, commit, end, ended, id, note, plan, restored};
 use crate::{Acceptance, Commit, Counts, Filter, LIST_MAX, Limits, Order, Page, Store};
 
 async fn ids(store: &dyn Store, filter: &Filter) -> Vec<OperationId> {
@@ -34,6 +34,38 @@ pub(super) async fn pages_follow_each_other(fresh: Factory<'_>) {
         assert_eq!(found, all, "{order:?}");
         all.reverse();
     }
+}
+
+pub(super) async fn phases_are_followed(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let waits = accept_plain(&*store, 1).await;
+    let calls = begun(&accept_plain(&*store, 2).await, at(3));
+    let calls = *commit(&*store, Commit::new(calls)).await.operation;
+    let mut backs_off = begun(&accept_plain(&*store, 3).await, at(4));
+    backs_off.steps[1].phase = StepPhase::Sending(Send::BackingOff { until: at(9) });
+    let backs_off = *commit(&*store, Commit::new(backs_off)).await.operation;
+    let released = accept_plain(&*store, 4).await;
+    let released = *commit(&*store, Commit::new(restored(&released, at(5)))).await.operation;
+    let of = |phases: &[Phase], statuses: &[Status]| Filter {
+        phases: phases.iter().copied().collect(),
+        statuses: statuses.iter().copied().collect(),
+        ..Filter::default()
+    };
+    let both = [Phase::Calling, Phase::BackingOff];
+    assert_eq!(ids(&*store, &of(&both, &[])).await, [calls.id, backs_off.id]);
+    assert_eq!(ids(&*store, &of(&[Phase::BackingOff], &[])).await, [backs_off.id]);
+    assert_eq!(ids(&*store, &of(&[Phase::NeedsAttention], &[])).await, [released.id]);
+    assert_eq!(ids(&*store, &of(&Phase::ALL, &[Status::Unexecuted])).await, [released.id]);
+    let foreign = Filter { tenant: "other".into(), ..of(&Phase::ALL, &[]) };
+    assert!(ids(&*store, &foreign).await.is_empty());
+    // It ends, goes on, begins: nothing is found by what it did before.
+    end(&*store, &calls, at(10)).await;
+    let goes_on = begun(&backs_off, at(10));
+    let goes_on = Operation { steps: waits.steps.clone(), ..goes_on };
+    commit(&*store, Commit::new(goes_on)).await;
+    commit(&*store, Commit::new(super::fixtures::released(&released, at(10)))).await;
+    assert_eq!(ids(&*store, &of(&Phase::ALL, &[])).await, [backs_off.id]);
+    assert_eq!(ids(&*store, &of(&[Phase::Calling], &[])).await, [backs_off.id]);
 }
 
 fn named(route: &str, resource: &str, dialect: DialectName, mount: &str) -> Plan {
@@ -114,10 +146,60 @@ pub(super) async fn times_and_texts_are_filtered(fresh: Factory<'_>) {
         ("_", &all[2..]),
         ("create", &all[..]),
         (&last[24..], &all[2..]),
+        ("?DRY=0", &all[..]),
+        ("100%\ncreate", &all[1..2]),
+        ("size", &[]),
         ("nowhere", &[]),
     ] {
         let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
         assert_eq!(ids(&*store, &filter).await, expected, "{text}");
+    }
+}
+
+pub(super) async fn the_latest_errors_and_what_is_related_are_found(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let first = accept_plain(&*store, 1).await;
+    let retried = Plan { retry_of: Some(first.id), resource_id: Some("Res-7".to_owned()), ..plan() };
+    let second = accept(&*store, acceptance(2, at(2), retried)).await.0;
+    let broken = |operation: &Operation, detail: &str| {
+        let mut next = begun(operation, at(3));
+        next.steps[1].course.trouble = Some(Trouble { kind: TroubleKind::Refused, detail: detail.to_owned() });
+        next
+    };
+    let failing = *commit(&*store, Commit::new(broken(&first, "Quota EXCEEDED"))).await.operation;
+    let find = async |text: &str| ids(&*store, &Filter { text: Some(text.to_owned()), ..Filter::default() }).await;
+    assert_eq!(find("quota exc").await, [first.id]);
+    assert_eq!(find("res-7").await, [second.id]);
+    assert_eq!(find(&first.id.to_string()).await, [first.id, second.id]);
+    // Another error has come in its place; and what the final response says is a body.
+    let failing = *commit(&*store, Commit::new(broken(&failing, "no route"))).await.operation;
+    assert!(find("quota").await.is_empty());
+    end(&*store, &failing, at(9)).await;
+    assert_eq!(find("NO ROUTE").await, [first.id]);
+    assert!(find("done").await.is_empty());
+    let both = Filter { text: Some("no route".to_owned()), target: Some("osaka".into()), ..Filter::default() };
+    assert_eq!(ids(&*store, &both).await, [first.id]);
+    let few = Filter { text: Some("no route".to_owned()), statuses: [Status::Executing].into(), ..Filter::default() };
+    assert!(ids(&*store, &few).await.is_empty());
+}
+
+pub(super) async fn a_search_is_done_in_pieces(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let mut all = Vec::new();
+    for number in 1..=7 {
+        all.push(accept_plain(&*store, number).await.id);
+    }
+    let mut foreign = acceptance(8, at(8), plan());
+    foreign.operation.tenant = TenantId::from("other");
+    accept(&*store, foreign).await;
+    let tenant = TenantId::default();
+    assert_eq!(store.place(&tenant, None, 1).await, Ok(Some(all[6])));
+    assert_eq!(store.place(&tenant, None, 3).await, Ok(Some(all[4])));
+    assert_eq!(store.place(&tenant, Some(all[4]), 4).await, Ok(Some(all[0])));
+    assert_eq!(store.place(&tenant, Some(all[4]), 5).await, Ok(None));
+    for text in [None, Some("create".to_owned())] {
+        let filter = Filter { first: Some(all[2]), text, ..Filter::default() };
+        assert_eq!(ids(&*store, &filter).await, all[2..]);
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use fanfold_core::access::TokenId;
 use fanfold_core::dialect::Bodies;
-use fanfold_core::{Operation, OperationId, Slot, TargetName, TenantId};
+use fanfold_core::{Operation, OperationId, Scope, Slot, TargetName, TenantId};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -26,6 +27,8 @@ pub struct Lossy {
     /// Whether what is answered to acceptances, and told of keys, is kept back for now.
     answers_kept: watch::Sender<bool>,
     reads_fail: AtomicBool,
+    /// Whether nothing is read at all.
+    is_away: AtomicBool,
     keys_hidden: AtomicBool,
     /// Whether no operation is found until the store was asked to decide.
     undecided: AtomicBool,
@@ -49,6 +52,7 @@ impl Lossy {
             commits_to_refuse: AtomicUsize::new(0),
             answers_kept: watch::Sender::new(false),
             reads_fail: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
             keys_hidden: AtomicBool::new(false),
             undecided: AtomicBool::new(false),
             outcomes_to_refuse: AtomicUsize::new(0),
@@ -87,6 +91,15 @@ impl Lossy {
     /// From now on no single operation and none of its bodies can be read, or again.
     pub fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    /// From now on nothing that requests ask for is read, or again.
+    pub fn be_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Result<(), Error> {
+        if self.is_away.load(Ordering::SeqCst) { Err(away(false)) } else { Ok(()) }
     }
 
     /// From now on nobody is told what an idempotency key was used for, or again.
@@ -183,6 +196,7 @@ impl Operations for Lossy {
 #[async_trait]
 impl ReadOperations for Lossy {
     async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
+        self.there()?;
         if self.reads_fail.load(Ordering::SeqCst) {
             return Err(away(false));
         }
@@ -207,11 +221,26 @@ impl ReadOperations for Lossy {
     }
 
     async fn list(&self, filter: &Filter, page: Page<OperationId>) -> Result<Vec<Operation>, Error> {
+        self.there()?;
         self.below.list(filter, page).await
     }
 
+    async fn place(
+        &self,
+        tenant: &TenantId,
+        after: Option<OperationId>,
+        places: usize,
+    ) -> Result<Option<OperationId>, Error> {
+        self.below.place(tenant, after, places).await
+    }
+
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
+        self.there()?;
         self.below.counts(tenant).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        self.below.backlog().await
     }
 
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
@@ -276,6 +305,7 @@ impl Outbox for Lossy {
 #[async_trait]
 impl ReadNotices for Lossy {
     async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
+        self.there()?;
         self.below.notices(filter, page).await
     }
 
@@ -284,6 +314,7 @@ impl ReadNotices for Lossy {
     }
 
     async fn notice(&self, id: &NoticeId) -> Result<Option<Notice>, Error> {
+        self.there()?;
         self.below.notice(id).await
     }
 }
@@ -298,10 +329,12 @@ impl Notes for Lossy {
 #[async_trait]
 impl ReadNotes for Lossy {
     async fn notes(&self, filter: &NoteFilter, page: Page<AttentionId>) -> Result<Vec<Note>, Error> {
+        self.there()?;
         self.below.notes(filter, page).await
     }
 
     async fn note(&self, id: AttentionId) -> Result<Option<Note>, Error> {
+        self.there()?;
         self.below.note(id).await
     }
 }
@@ -324,7 +357,61 @@ impl Holds for Lossy {
 #[async_trait]
 impl ReadHolds for Lossy {
     async fn holds(&self) -> Result<Vec<Hold>, Error> {
+        self.there()?;
         self.below.holds().await
+    }
+}
+
+#[async_trait]
+impl Tokens for Lossy {
+    async fn create_token(&self, token: NewToken) -> Result<TokenCreated, Error> {
+        self.below.create_token(token).await
+    }
+
+    async fn revoke_token(&self, id: TokenId, tenant: Option<&TenantId>, revoked: Revoked) -> Result<Change, Error> {
+        self.below.revoke_token(id, tenant, revoked).await
+    }
+
+    async fn touch_tokens(&self, uses: &[TokenUse]) -> Result<(), Error> {
+        self.below.touch_tokens(uses).await
+    }
+}
+
+#[async_trait]
+impl ReadTokens for Lossy {
+    async fn token(&self, id: TokenId) -> Result<Option<Token>, Error> {
+        self.there()?;
+        self.below.token(id).await
+    }
+
+    async fn tokens(&self, tenant: Option<&TenantId>, page: Page<TokenId>) -> Result<Vec<Token>, Error> {
+        self.there()?;
+        self.below.tokens(tenant, page).await
+    }
+
+    async fn live_tokens(&self) -> Result<LiveTokens, Error> {
+        self.there()?;
+        self.below.live_tokens().await
+    }
+
+    async fn tokens_changed(&self) -> Result<TokenChanges, Error> {
+        self.there()?;
+        self.below.tokens_changed().await
+    }
+}
+
+#[async_trait]
+impl Audit for Lossy {
+    async fn record_audit(&self, entry: NewAuditEntry) -> Result<AuditNumber, Error> {
+        self.below.record_audit(entry).await
+    }
+}
+
+#[async_trait]
+impl ReadAudit for Lossy {
+    async fn audit(&self, filter: &AuditFilter, page: Page<AuditNumber>) -> Result<Vec<AuditEntry>, Error> {
+        self.there()?;
+        self.below.audit(filter, page).await
     }
 }
 
@@ -333,11 +420,16 @@ impl Retention for Lossy {
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
         self.below.sweep(now, batch).await
     }
+
+    async fn sweep_access(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.below.sweep_access(now, batch).await
+    }
 }
 
 #[async_trait]
 impl ReadSize for Lossy {
     async fn size(&self) -> Result<Size, Error> {
+        self.there()?;
         self.below.size().await
     }
 
@@ -349,14 +441,22 @@ impl ReadSize for Lossy {
 #[async_trait]
 impl ReadHistory for Lossy {
     async fn history(&self, id: OperationId, after: EventNumber, limit: usize) -> Result<Vec<Recorded>, Error> {
+        self.there()?;
         self.below.history(id, after, limit).await
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error> {
-        self.below.events(tenant, after, limit).await
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        scope: &Scope,
+        after: EventNumber,
+        limit: usize,
+    ) -> Result<Events, Error> {
+        self.below.events(tenant, scope, after, limit).await
     }
 
     async fn latest_event(&self) -> Result<EventNumber, Error> {
+        self.there()?;
         self.below.latest_event().await
     }
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, which a feature makes available to other crates")]
 
 mod attention;
+mod audit;
 mod bodies;
 pub mod fixtures;
 mod history;
@@ -21,6 +22,8 @@ mod permits;
 mod queue;
 pub mod random;
 mod retention;
+mod scope;
+mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -66,6 +69,9 @@ pub async fn run_all(fresh: Factory<'_>) {
     attention(fresh).await;
     notices(fresh).await;
     retention(fresh).await;
+    tokens(fresh).await;
+    audit(fresh).await;
+    scope(fresh).await;
 }
 
 macro_rules! suite {
@@ -81,6 +87,7 @@ suite! {
     /// Accepting, idempotency keys, compare and set.
     operations:
         an_accepted_operation_is_there,
+        the_backlog_tells_what_has_not_ended,
         an_id_is_accepted_once,
         an_idempotency_key_gives_the_same_answer,
         what_a_key_was_used_for_can_be_read,
@@ -90,6 +97,8 @@ suite! {
         idempotency_keys_are_per_tenant,
         a_refusal_changes_nothing,
         waiting_operations_are_bounded,
+        waiting_operations_are_bounded_for_each_tenant,
+        the_bound_of_a_tenant_holds_for_many_at_once,
         the_hard_bound_refuses_new_operations_only,
         a_commit_follows_the_recorded_revision,
         one_of_many_commits_of_a_revision_wins,
@@ -128,6 +137,7 @@ suite! {
     queue:
         due_operations_come_in_order,
         lanes_are_those_with_due_operations,
+        a_short_lane_is_found_beside_a_long_one,
         wake_times_are_never_early,
         open_operations_are_found_page_by_page,
         what_was_restored_is_not_due,
@@ -138,7 +148,10 @@ suite! {
     list:
         pages_follow_each_other,
         filters_are_combined,
+        phases_are_followed,
         times_and_texts_are_filtered,
+        the_latest_errors_and_what_is_related_are_found,
+        a_search_is_done_in_pieces,
         counts_follow_the_statuses,
 }
 
@@ -175,4 +188,36 @@ suite! {
         what_has_expired_is_deleted,
         what_is_needed_is_kept,
         a_store_that_is_too_large_deletes_the_oldest,
+}
+
+suite! {
+    /// Tokens.
+    tokens:
+        a_token_comes_back_as_it_was_created,
+        a_name_stands_for_one_token_that_is_not_revoked,
+        an_id_and_a_digest_are_used_once,
+        tokens_are_bounded,
+        a_token_is_revoked_once,
+        a_change_shows_in_a_number,
+        the_latest_use_is_kept,
+        tokens_are_listed,
+        a_revoked_token_is_deleted_in_the_end,
+}
+
+suite! {
+    /// The audit trail.
+    audit:
+        an_entry_comes_back_as_it_was_recorded,
+        entries_are_filtered_and_paged,
+        many_entries_of_a_span_are_paged,
+        what_is_too_long_is_cut_off,
+        old_entries_are_deleted_and_no_others,
+}
+
+suite! {
+    /// What is seen of lists by whoever sees not all.
+    scope:
+        a_list_has_what_a_scope_has,
+        notes_notices_and_events_follow_their_operations,
+        notes_and_notices_are_read_in_pieces,
 }

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
+use fanfold_core::access::audit::Action;
 use fanfold_core::operation::Status;
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Event, Operation, Plan, TargetName, TenantId};
+use fanfold_core::{Event, Operation, PerTenant, Plan, TargetName, TenantId};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::fixtures::{
-    LANE, accept, accept_plain, acceptance, at, begun, commit, end, ended, keyed, locked_plan, note, notice, plan,
+    LANE, accept, accept_plain, acceptance, at, audit_entry, begun, commit, end, ended, keyed, locked_plan, note,
+    notice, plan, token,
 };
 use super::{Handle, HandleFactory};
 use crate::{
-    Accepted, Adopted, Answer, AskNumber, Asked, Change, Closed, Commit, DueNotices, Epoch, Error, EventNumber, Hold,
-    IdempotencyKey, KeyUse, Limits, LockOutcome, LockPlace, NEWS_MAX, NewNode, NoteFilter, NoticeId, NoticeOutcome,
-    Page, Standing, Word,
+    Accepted, Adopted, Answer, AskNumber, Asked, AuditFilter, Change, Closed, Commit, DueNotices, Epoch, Error,
+    EventNumber, Hold, IdempotencyKey, KeyUse, Limits, LockOutcome, LockPlace, NEWS_MAX, NewNode, NoteFilter, NoticeId,
+    NoticeOutcome, Page, Revoked, Standing, TokenCreated, Word,
 };
 
 pub(super) async fn run(fresh: HandleFactory<'_>) {
@@ -34,6 +37,8 @@ pub(super) async fn run(fresh: HandleFactory<'_>) {
     Box::pin(a_question_is_answered_once(fresh)).await;
     a_question_goes_with_its_operation(fresh).await;
     words_are_heard_by_the_others(fresh).await;
+    tokens_are_everybodys(fresh).await;
+    one_trail_for_all(fresh).await;
     super::permits::run(fresh).await;
 }
 
@@ -291,7 +296,8 @@ async fn a_lock_goes_from_node_to_node(fresh: HandleFactory<'_>) {
 }
 
 async fn keys_retries_and_bounds_hold_over_all_nodes(fresh: HandleFactory<'_>) {
-    let handles = fresh(Limits { waiting_max: 3, ..Limits::default() }, 2);
+    let tenant_waiting_max = PerTenant { otherwise: 9, own: [(TenantId::from("other"), 1)].into() };
+    let handles = fresh(Limits { waiting_max: 3, tenant_waiting_max, ..Limits::default() }, 2);
     let [a, b] = &handles[..] else { panic!("the factory gives as many handles as it is asked for") };
     for handle in [a, b] {
         handle.nodes.join(named("node")).await.unwrap();
@@ -304,11 +310,20 @@ async fn keys_retries_and_bounds_hold_over_all_nodes(fresh: HandleFactory<'_>) {
     let (retry, _) = accept(&*a.store, acceptance(4, at(4), retry_of(&first))).await;
     let again = b.store.accept(acceptance(5, at(5), retry_of(&first))).await;
     assert_eq!(again, Ok(Accepted::Retried { by: retry.id }));
-    accept_plain(&*b.store, 6).await;
-    accept_plain(&*b.store, 7).await;
+    let sixth = accept_plain(&*b.store, 6).await;
+    let of_another = |number| {
+        let mut given = acceptance(number, at(7), plan());
+        given.operation.tenant = "other".into();
+        given
+    };
+    accept(&*a.store, of_another(7)).await;
+    assert_eq!(b.store.accept(of_another(8)).await, Ok(Accepted::TooManyWaiting), "the bound of all comes first");
+    end(&*b.store, &sixth, at(8)).await;
+    assert_eq!(b.store.accept(of_another(8)).await, Ok(Accepted::TooManyOfTenant));
+    accept_plain(&*b.store, 9).await;
     assert_eq!(a.store.accept(acceptance(8, at(8), plan())).await, Ok(Accepted::TooManyWaiting));
     let counts = a.store.counts(None).await.unwrap();
-    assert_eq!((counts.get(&Status::Unexecuted), counts.get(&Status::Completed)), (Some(&3), Some(&1)));
+    assert_eq!((counts.get(&Status::Unexecuted), counts.get(&Status::Completed)), (Some(&3), Some(&2)));
 }
 
 async fn who_confirms_an_acceptance_keeps_it(fresh: HandleFactory<'_>) {
@@ -442,4 +457,39 @@ async fn words_are_heard_by_the_others(fresh: HandleFactory<'_>) {
         }
     };
     assert_eq!(tokio::time::timeout(HEARD_WITHIN, found).await.expect("it is said again and again"), "last");
+}
+
+async fn tokens_are_everybodys(fresh: HandleFactory<'_>) {
+    let [(one, _), (other, lost)] = joined(fresh).await;
+    let before = other.store.tokens_changed().await.unwrap();
+    assert_eq!(one.store.create_token(token(1, "deploy")).await, Ok(TokenCreated::New));
+    let seen = other.store.live_tokens().await.unwrap();
+    assert!(seen.changes > before && seen.tokens == [token(1, "deploy").into()], "{seen:?}");
+    let taken = TokenCreated::NameTaken { by: token(1, "").id };
+    assert_eq!(other.store.create_token(token(2, "deploy")).await, Ok(taken));
+    fence(&one, lost).await;
+    let revoked = Revoked { at: at(9), by: "anna".to_owned() };
+    assert_eq!(other.store.create_token(token(3, "more")).await, Err(Error::Fenced));
+    assert_eq!(other.store.revoke_token(token(1, "").id, None, revoked).await, Err(Error::Fenced));
+    assert_eq!(other.store.tokens_changed().await, Ok(seen.changes));
+}
+
+async fn one_trail_for_all(fresh: HandleFactory<'_>) {
+    let [(one, _), (other, lost)] = joined(fresh).await;
+    let entry = |by: &str| audit_entry(at(1), by, Action::Hold);
+    let both = async {
+        let mine = join_all((0..20).map(|_| one.store.record_audit(entry("anna"))));
+        let theirs = join_all((0..20).map(|_| other.store.record_audit(entry("bert"))));
+        futures_util::future::join(mine, theirs).await
+    };
+    let (mine, theirs) = both.await;
+    let mut numbers: Vec<u64> = mine.into_iter().chain(theirs).map(|number| number.unwrap().0).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
+    for handle in [&one, &other] {
+        let found = handle.store.audit(&AuditFilter::default(), Page::newest(99)).await.unwrap();
+        assert_eq!(found.len(), 40);
+    }
+    fence(&one, lost).await;
+    assert_eq!(other.store.record_audit(entry("bert")).await, Err(Error::Fenced));
 }

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use fanfold_core::operation::Status;
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Operation, Plan, Revision, TenantId};
+use fanfold_core::{Operation, PerTenant, Plan, Revision, TenantId};
 use tokio::task::JoinSet;
 
 use super::Factory;
 use super::fixtures::{
     LANE, accept, accept_plain, acceptance, at, begun, commit, end, ended, id, keyed, locked_plan, plan,
 };
-use crate::{Acceptance, Accepted, Commit, Error, IdempotencyKey, KeyUse, Limits, LockOutcome, Page};
+use crate::{Acceptance, Accepted, Backlog, Commit, Error, IdempotencyKey, KeyUse, Limits, LockOutcome, Page};
 
 pub(super) async fn an_accepted_operation_is_there(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
@@ -20,6 +20,21 @@ pub(super) async fn an_accepted_operation_is_there(fresh: Factory<'_>) {
     assert_eq!(store.operation(recorded.id).await.unwrap(), Some(recorded.clone()), "plan and policy are joined again");
     assert_eq!(store.operation(id(at(1), 2)).await.unwrap(), None);
     assert!(store.bodies(recorded.id).await.unwrap().is_empty());
+}
+
+pub(super) async fn the_backlog_tells_what_has_not_ended(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    assert_eq!(store.backlog().await, Ok(Backlog::default()));
+    let (first, second) = (accept_plain(&*store, 1).await, accept_plain(&*store, 2).await);
+    let oldest = |status: Status, operation: &Operation| [(status, operation.accepted_at)].into();
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(backlog.oldest, oldest(Status::Unexecuted, &first));
+    assert_eq!(backlog.counts, [(Status::Unexecuted, 2)].into());
+    let first = *commit(&*store, Commit::new(begun(&first, at(5)))).await.operation;
+    end(&*store, &first, at(6)).await;
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(backlog.oldest, oldest(Status::Unexecuted, &second));
+    assert!(backlog.attention.is_empty());
 }
 
 pub(super) async fn an_id_is_accepted_once(fresh: Factory<'_>) {
@@ -145,6 +160,52 @@ pub(super) async fn waiting_operations_are_bounded(fresh: Factory<'_>) {
     assert_eq!(store.accept(third.clone()).await, Ok(Accepted::TooManyWaiting));
     end(&*store, &first, at(6)).await;
     accept(&*store, third).await;
+}
+
+pub(super) async fn waiting_operations_are_bounded_for_each_tenant(fresh: Factory<'_>) {
+    let own = [("small".into(), 1), ("large".into(), 99)].into();
+    let tenant_waiting_max = PerTenant { otherwise: 2, own };
+    let store = fresh(Limits { waiting_max: 4, tenant_waiting_max, ..Limits::default() });
+    let of = |tenant: &str, number: i64| {
+        let mut given = acceptance(number.unsigned_abs(), at(number), plan());
+        given.operation.tenant = tenant.into();
+        given
+    };
+    let (first, _) = accept(&*store, of("small", 1)).await;
+    assert_eq!(store.accept(of("small", 2)).await, Ok(Accepted::TooManyOfTenant));
+    accept(&*store, of("other", 3)).await;
+    let (second, _) = accept(&*store, keyed("k", 1, of("other", 4))).await;
+    assert_eq!(store.accept(of("other", 5)).await, Ok(Accepted::TooManyOfTenant));
+    let again = store.accept(keyed("k", 1, of("other", 6))).await;
+    assert!(matches!(again, Ok(Accepted::Same(_))), "a repetition is answered all the same");
+    // What has begun has not ended; only an end makes room.
+    let first = *commit(&*store, Commit::new(begun(&first, at(7)))).await.operation;
+    assert_eq!(store.accept(of("small", 8)).await, Ok(Accepted::TooManyOfTenant));
+    end(&*store, &first, at(9)).await;
+    accept(&*store, of("small", 10)).await;
+    // The bound of all goes before a larger one of a tenant, and one that goes makes room for another one.
+    accept(&*store, of("large", 11)).await;
+    assert_eq!(store.accept(of("large", 12)).await, Ok(Accepted::TooManyWaiting));
+    end(&*store, &second, at(13)).await;
+    accept(&*store, of("large", 14)).await;
+}
+
+/// Those that are asked for at once are decided one after the other.
+pub(super) async fn the_bound_of_a_tenant_holds_for_many_at_once(fresh: Factory<'_>) {
+    let store = fresh(Limits { tenant_waiting_max: PerTenant::same(3), ..Limits::default() });
+    let of = |tenant: &'static str, number: u64| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut given = acceptance(number, at(1), plan());
+            given.operation.tenant = tenant.into();
+            store.accept(given).await.unwrap()
+        }
+    };
+    let asked = (0..20).map(|number| of(if number % 2 == 0 { "a" } else { "b" }, number));
+    let answers = futures_util::future::join_all(asked).await;
+    let accepted = answers.iter().filter(|answer| matches!(answer, Accepted::New { .. })).count();
+    let refused = answers.iter().filter(|answer| **answer == Accepted::TooManyOfTenant).count();
+    assert_eq!((accepted, refused), (6, 14));
 }
 
 pub(super) async fn the_hard_bound_refuses_new_operations_only(fresh: Factory<'_>) {

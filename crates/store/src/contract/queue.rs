@@ -57,6 +57,20 @@ pub(super) async fn lanes_are_those_with_due_operations(fresh: Factory<'_>) {
     }
 }
 
+/// What one tenant has in its lane does not stand before what another one has in its own, however long that waits already.
+pub(super) async fn a_short_lane_is_found_beside_a_long_one(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    for number in 1..=50 {
+        accept_in(&*store, number, "tokyo", Some(at(10))).await;
+        accept_in(&*store, 100 + number, "flood:tokyo", Some(at(10))).await;
+    }
+    let one = accept_in(&*store, 200, "one:tokyo", Some(at(20))).await;
+    assert_eq!(store.lanes(at(30)).await.unwrap(), ["flood:tokyo", "one:tokyo", "tokyo"]);
+    assert_eq!(store.due("one:tokyo", at(30), 5).await.unwrap(), [one.id]);
+    assert_eq!(store.due("flood:tokyo", at(30), 5).await.unwrap().len(), 5);
+    assert_eq!(store.next_wake(at(10)).await.unwrap(), Some(at(20)));
+}
+
 // A time that the columns cannot hold exactly is rounded away from the present.
 pub(super) async fn wake_times_are_never_early(fresh: Factory<'_>) {
     let store = fresh(Limits::default());

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfold_core::{Effect, Operation, Plan, Slot, StepIndex, TenantId};
+use fanfold_core::{Effect, Operation, Plan, Scope, Slot, StepIndex, TenantId};
 
 use super::Factory;
 use super::fixtures::{
@@ -25,7 +25,7 @@ async fn laden(store: &dyn Store) -> Operation {
     let mut large_plan = plan();
     large_plan.request.body = fanfold_core::Body::inline(large(b'r'));
     let given = Acceptance {
-        sealed: vec![(Slot::Request, Bytes::from_static(b"original"))],
+        sealed: [Slot::Request, Slot::Callback].map(|slot| (slot, Bytes::from_static(b"original"))).into(),
         owner: Some("o".to_owned()),
         events: vec![(at(1), fanfold_core::Event::LockGranted)],
         ..keyed("k", 1, acceptance(1, at(1), large_plan))
@@ -59,7 +59,7 @@ pub(super) async fn what_has_expired_is_deleted(fresh: Factory<'_>) {
     assert!(store.notices(&NoticeFilter::default(), Page::newest(9)).await.unwrap().is_empty());
     assert_eq!(store.counts(Some(&TenantId::default())).await.unwrap(), Counts::new());
     assert_eq!(store.latest_event().await.unwrap(), EventNumber(1), "numbers are not used again");
-    let left = store.events(&TenantId::default(), EventNumber::default(), 9).await.unwrap();
+    let left = store.events(&TenantId::default(), &Scope::default(), EventNumber::default(), 9).await.unwrap();
     assert_eq!(left, Events { list: Vec::new(), deleted_to: EventNumber(1) }, "what is missing is told");
     // The idempotency key went with it.
     accept(&*store, keyed("k", 2, acceptance(2, expiry, plan()))).await;

@@ -1,14 +1,17 @@
 //! Reading operations and their history.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
-use fanfold_core::{Operation, OperationId, Slot, TenantId};
+use fanfold_core::operation::phase;
+use fanfold_core::{Operation, OperationId, Scope, Slot, TenantId};
 
 use super::{Model, Row, State};
 use crate::{
-    Counts, Error, EventNumber, Events, Filter, IdempotencyKey, KeyUse, LIST_MAX, Order, Page, ReadHistory,
-    ReadOperations, Recorded, time,
+    Backlog, Counts, Error, EventNumber, Events, Filter, IdempotencyKey, KeyUse, LIST_MAX, Order, Page, ReadHistory,
+    ReadOperations, Recorded, searched, time,
 };
 
 #[async_trait]
@@ -31,6 +34,18 @@ impl ReadOperations for Model {
         Ok(cut_page(fitting, page).into_iter().map(|row| row.operation.clone()).collect())
     }
 
+    async fn place(
+        &self,
+        tenant: &TenantId,
+        after: Option<OperationId>,
+        places: usize,
+    ) -> Result<Option<OperationId>, Error> {
+        let state = self.state();
+        let older = state.operations.iter().rev().filter(|(id, _)| after.is_none_or(|after| **id < after));
+        let mut of_tenant = older.filter(|(_, row)| row.operation.tenant == *tenant);
+        Ok(of_tenant.nth(places.saturating_sub(1)).map(|(id, _)| *id))
+    }
+
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         let mut counts = Counts::new();
         for row in self.state().operations.values() {
@@ -39,6 +54,24 @@ impl ReadOperations for Model {
             }
         }
         Ok(counts)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        let counts = self.counts(None).await?;
+        let state = self.state();
+        let mut oldest = BTreeMap::new();
+        for operation in state.operations.values().map(|row| &row.operation) {
+            let status = operation.status();
+            if !status.is_terminal() {
+                let accepted_at = oldest.entry(status).or_insert(operation.accepted_at);
+                *accepted_at = operation.accepted_at.min(*accepted_at);
+            }
+        }
+        let mut attention = BTreeMap::new();
+        for note in state.notes.values().filter(|note| note.closed.is_none()).take(Backlog::NOTES_MAX) {
+            *attention.entry(note.attention.reason).or_default() += 1;
+        }
+        Ok(Backlog { counts, oldest, attention })
     }
 
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
@@ -79,7 +112,9 @@ impl State {
         let needs_attention =
             || self.notes.values().any(|note| note.operation == operation.id && note.closed.is_none());
         operation.tenant == filter.tenant
+            && filter.scope.has(&operation.plan)
             && (filter.statuses.is_empty() || filter.statuses.contains(&operation.status()))
+            && (filter.phases.is_empty() || phase(operation).is_some_and(|phase| filter.phases.contains(&phase)))
             && fits(&filter.route, &plan.route)
             && filter.dialect.is_none_or(|dialect| dialect == plan.front.dialect)
             && fits(&filter.mount, &plan.front.mount)
@@ -91,11 +126,10 @@ impl State {
             && filter.attention.is_none_or(|wanted| wanted == needs_attention())
             && filter.since.is_none_or(|since| time::floor(operation.accepted_at) >= time::floor(since))
             && filter.until.is_none_or(|until| time::floor(operation.accepted_at) < time::floor(until))
+            && filter.first.is_none_or(|first| operation.id >= first)
             && filter.text.as_ref().is_none_or(|text| {
-                let text = text.to_ascii_lowercase();
-                [&plan.resource, &plan.route, &operation.id.to_string()]
-                    .iter()
-                    .any(|field| field.to_ascii_lowercase().contains(&text))
+                let text = searched::wanted(text);
+                searched::searched(operation).contains(&text) || operation.id.to_string().contains(&text)
             })
     }
 }
@@ -108,12 +142,19 @@ impl ReadHistory for Model {
         Ok(events.take(limit.min(LIST_MAX)).cloned().collect())
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, limit: usize) -> Result<Events, Error> {
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        scope: &Scope,
+        after: EventNumber,
+        limit: usize,
+    ) -> Result<Events, Error> {
         let state = self.state();
-        let is_of_tenant = |event: &&Recorded| {
-            state.operations.get(&event.operation).is_some_and(|row| row.operation.tenant == *tenant)
+        let is_meant = |event: &&Recorded| {
+            let operation = state.operations.get(&event.operation).map(|row| &row.operation);
+            operation.is_some_and(|operation| operation.tenant == *tenant && scope.has(&operation.plan))
         };
-        let events = state.events.iter().filter(|event| event.number > after).filter(is_of_tenant);
+        let events = state.events.iter().filter(|event| event.number > after).filter(is_meant);
         Ok(Events {
             list: events.take(limit.min(LIST_MAX)).cloned().collect(),
             deleted_to: state.events_deleted.get(tenant).copied().unwrap_or_default(),

@@ -4,6 +4,7 @@
 //! Several handles can share one state ([`Model::handle`]), each of which may become a node of its own.
 
 mod attention;
+mod audit;
 mod filing;
 mod list;
 mod nodes;
@@ -12,6 +13,7 @@ mod operations;
 mod permits;
 mod queue;
 mod retention;
+mod tokens;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use fanfold_core::access::TokenId;
 use fanfold_core::dialect::Bodies;
 use fanfold_core::{Event, Operation, OperationId, Slot, TargetName, TenantId};
 use jiff::Timestamp;
@@ -26,8 +29,8 @@ use tokio::sync::broadcast;
 
 use crate::sharing::Claim;
 use crate::{
-    Answer, AskNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits, Node, Note, Notice,
-    Pool, ReadHolds, Recorded, Sealed, Standing, Word, time,
+    Answer, AskNumber, AuditEntry, AuditNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits,
+    Node, Note, Notice, Pool, ReadHolds, Recorded, Sealed, Standing, Token, Word, time,
 };
 
 /// The epoch of a handle that has never joined.
@@ -111,6 +114,10 @@ struct State {
     asks_total: u64,
     permits: BTreeMap<(TargetName, Pool), BTreeMap<Epoch, Claim>>,
     holds: BTreeMap<TargetName, Hold>,
+    tokens: BTreeMap<TokenId, Token>,
+    tokens_changed: u64,
+    audit: BTreeMap<AuditNumber, AuditEntry>,
+    audit_total: u64,
 }
 
 /// A question.

@@ -103,12 +103,14 @@ impl State {
 #[async_trait]
 impl ReadNotices for Model {
     async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
+        let state = self.state();
         let lets_through = |notice: &Notice| {
             notice.tenant == filter.tenant
+                && state.is_meant(&filter.scope, notice.operation)
                 && filter.state.is_none_or(|state| state == notice.state)
+                && filter.first.is_none_or(|first| notice.number >= first)
                 && filter.operation.is_none_or(|operation| operation == notice.operation)
         };
-        let state = self.state();
         Ok(cut_page(state.notices.iter().filter(|(_, notice)| lets_through(notice)), page)
             .into_iter()
             .cloned()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use fanfold_core::operation::{Attention, Status};
 use fanfold_core::plan::OnLocked;
-use fanfold_core::{Effect, Event, Operation, OperationId, StepIndex, TenantId};
+use fanfold_core::{Effect, Event, Operation, OperationId, Slot, StepIndex, TenantId};
 use jiff::Timestamp;
 
 use super::{Model, NO_NODE, Row, State, cut};
@@ -53,6 +53,12 @@ impl State {
         }
         if self.operations.values().filter(|row| row.is_open()).count() as u64 >= limits.waiting_max {
             return Ok(Accepted::TooManyWaiting);
+        }
+        if let Some(bound) = limits.waiting_max_of(&operation.tenant) {
+            let own = self.operations.values().filter(|row| row.operation.tenant == operation.tenant);
+            if own.filter(|row| row.is_open()).count() as u64 >= bound {
+                return Ok(Accepted::TooManyOfTenant);
+            }
         }
         if limits.size_hard.is_some_and(|bound| self.used() >= bound) {
             return Err(Error::Full { detail: "the hard bound is reached".to_owned(), may_have_committed: false });
@@ -159,7 +165,7 @@ impl State {
         row.operation = split.operation.clone();
         let operation = split.operation;
         if operation.end().is_some() {
-            row.sealed.clear();
+            row.sealed.retain(|slot, _| Slot::LASTING.contains(slot));
         }
         self.add_events(id, commit.events, limits);
         self.queue_for_lock(&operation);

@@ -26,6 +26,13 @@ impl Retention for Model {
         doomed.iter().for_each(|id| state.delete(*id));
         Ok(Swept { deleted: doomed.len(), more })
     }
+
+    async fn sweep_access(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        let batch = batch.min(SWEEP_MAX);
+        let (mut state, _) = self.to_write()?;
+        let tokens = Swept::of(state.sweep_tokens(now, batch), batch);
+        Ok(tokens.and(Swept::of(state.sweep_audit(now, self.limits.audit_kept, batch), batch)))
+    }
 }
 
 impl State {

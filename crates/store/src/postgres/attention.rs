@@ -11,6 +11,7 @@ use super::columns::{
     at_most, escaped, get, limit, operation_id, optional_text, optional_timestamp, text, timestamp, unsigned, uuid,
 };
 use super::failure::Failure;
+use super::scope;
 use super::session::{Alone, BoxFuture};
 use crate::{
     AttentionId, Change, Closed, Epoch, Error, LIST_MAX, Note, NoteFilter, Notes, Order, Page, ReadNotes, time,
@@ -80,22 +81,28 @@ fn query(filter: &NoteFilter, page: Page<AttentionId>) -> (String, Vec<Box<dyn T
     }
     let mut add = |condition: &str, value: Box<dyn ToSql + Send + Sync>| {
         values.push(value);
-        sql.push_str(&format!("{condition} ${}", values.len()));
+        sql.push_str(&condition.replace('?', &format!("${}", values.len())));
     };
+    for (condition, value) in scope::conditions(&filter.scope, "o.") {
+        add(&format!(" AND {condition}"), Box::new(value));
+    }
     if let Some(operation) = filter.operation {
-        add(" AND a.operation =", Box::new(uuid(operation)));
+        add(" AND a.operation = ?", Box::new(uuid(operation)));
     }
     if let Some(target) = &filter.target {
-        add(" AND a.target =", Box::new(target.as_str().to_owned()));
+        add(" AND a.target = ?", Box::new(target.as_str().to_owned()));
+    }
+    if let Some(first) = filter.first {
+        add(" AND a.id >= ?", Box::new(at_most(first.0)));
     }
     let (beyond, direction) = match page.order {
         Order::NewestFirst => ("<", "DESC"),
         Order::OldestFirst => (">", "ASC"),
     };
     if let Some(after) = page.after {
-        add(&format!(" AND a.id {beyond}"), Box::new(at_most(after.0)));
+        add(&format!(" AND a.id {beyond} ?"), Box::new(at_most(after.0)));
     }
-    add(&format!(" ORDER BY a.id {direction} LIMIT"), Box::new(limit(page.limit, LIST_MAX)));
+    add(&format!(" ORDER BY a.id {direction} LIMIT ?"), Box::new(limit(page.limit, LIST_MAX)));
     (sql, values)
 }
 
@@ -121,7 +128,7 @@ fn note(row: &Row) -> Result<Note, Error> {
     })
 }
 
-fn reason(word: String) -> Result<AttentionReason, Error> {
+pub(super) fn reason(word: String) -> Result<AttentionReason, Error> {
     // The word is the reason's JSON form too.
     serde_json::from_value(word.into()).map_err(|error| Error::corrupt(error.to_string()))
 }

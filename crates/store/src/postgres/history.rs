@@ -1,11 +1,13 @@
 //! Events.
 
 use async_trait::async_trait;
-use fanfold_core::{OperationId, TenantId};
+use fanfold_core::{OperationId, Scope, TenantId};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::Postgres;
 use super::columns::{at_most, get, limit, operation_id, timestamp, unsigned, uuid};
+use super::scope;
 use crate::{Error, EventNumber, Events, LIST_MAX, ReadHistory, Recorded};
 
 #[async_trait]
@@ -17,12 +19,28 @@ impl ReadHistory for Postgres {
         rows.iter().map(recorded).collect()
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, wanted: usize) -> Result<Events, Error> {
-        let select = "SELECT e.number, e.operation, e.at, e.event, e.sequence
-                      FROM (SELECT * FROM events WHERE number > $2 ORDER BY number) e JOIN operations o ON o.id = e.operation
-                      WHERE o.tenant = $1 ORDER BY e.number LIMIT $3";
-        let values: super::readers::Values<'_> = &[&tenant.as_str(), &at_most(after.0), &limit(wanted, LIST_MAX)];
-        let list = self.readers.query(select, values).await?.iter().map(recorded).collect::<Result<_, _>>()?;
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        scope: &Scope,
+        after: EventNumber,
+        wanted: usize,
+    ) -> Result<Events, Error> {
+        let (tenant_name, after, wanted) = (tenant.as_str(), at_most(after.0), limit(wanted, LIST_MAX));
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&tenant_name, &after, &wanted];
+        let mut meant = String::new();
+        let conditions = scope::conditions(scope, "o.");
+        for (condition, value) in &conditions {
+            values.push(value);
+            meant.push_str(&format!(" AND {}", condition.replace('?', &format!("${}", values.len()))));
+        }
+        let select = format!(
+            "SELECT e.number, e.operation, e.at, e.event, e.sequence
+             FROM (SELECT * FROM events WHERE number > $2 ORDER BY number) e JOIN operations o ON o.id = e.operation
+             WHERE o.tenant = $1{meant} ORDER BY e.number LIMIT $3"
+        );
+        // There are four of them.
+        let list = self.readers.query(&select, &values).await?.iter().map(recorded).collect::<Result<_, _>>()?;
         // Read after the events: what was deleted in between is told as missing, and never passed over in silence.
         let select = "SELECT number FROM events_deleted WHERE tenant = $1";
         let deleted_to = self.readers.query_opt(select, &[&tenant.as_str()]).await?;

@@ -12,11 +12,13 @@
 //! refused at once, and the writer looks for it with growing pauses.
 
 mod attention;
+mod audit;
 mod batch;
 mod columns;
 mod connect;
 mod failure;
 mod filing;
+mod filling;
 mod history;
 mod holds;
 mod list;
@@ -31,7 +33,9 @@ mod queue;
 mod readers;
 mod retention;
 mod schema;
+mod scope;
 mod session;
+mod tokens;
 mod writer;
 
 use std::sync::Arc;
@@ -48,7 +52,7 @@ use self::readers::Readers;
 use self::writer::WriterHandle;
 use crate::policies::PolicyHashes;
 use crate::sealing::Sealer;
-use crate::{Epoch, Error, Limits};
+use crate::{Epoch, Error, Limits, Metrics};
 
 /// Connections for what nodes do with each other: one that beats, and one for everything else.
 const BETWEEN_NODES: usize = 2;
@@ -129,6 +133,7 @@ pub struct Postgres {
     listener: Listener,
     sealer: Arc<Sealer>,
     hashes: PolicyHashes,
+    metrics: Metrics,
     /// That of this process; 0: it is no node.
     epoch: Arc<AtomicU64>,
     /// The database, for messages.
@@ -169,10 +174,14 @@ impl Postgres {
         drop((client, running));
         set_up?;
         let epoch = Arc::new(AtomicU64::new(0));
-        let readers = Arc::new(Readers::new(&connector, config.readers)?);
-        let between_nodes = Readers::new(&connector, BETWEEN_NODES)?;
+        let metrics = Metrics::new(config.queue_max, config.readers.max(1), config.limits.waiting_max);
+        let readers = Arc::new(Readers::new(&connector, config.readers, metrics.clone())?);
+        // Beats are not what anybody waits for, and would hide how those do who read.
+        let apart = Metrics::new(0, BETWEEN_NODES, 0);
+        let between_nodes = Readers::new(&connector, BETWEEN_NODES, apart)?;
         let listener = Listener::start(connector.clone());
-        let writer = WriterHandle::start(connector, config.limits.clone(), config.queue_max, Arc::clone(&epoch));
+        let limits = config.limits.clone();
+        let writer = WriterHandle::start(connector, limits, config.queue_max, Arc::clone(&epoch), metrics.clone());
         let hashes = PolicyHashes::default();
         let shown = config.url.shown().to_owned();
         Ok(Arc::new(Self {
@@ -183,6 +192,7 @@ impl Postgres {
             listener,
             sealer,
             hashes,
+            metrics,
             epoch,
             shown,
         }))
@@ -194,6 +204,11 @@ impl Postgres {
         self.listener.stop();
         self.readers.close();
         self.between_nodes.close();
+    }
+
+    /// What it counts about its work.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// A secret key of 32 octets for this purpose: always the same for the same sealing key, so the same on every node.

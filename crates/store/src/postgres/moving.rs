@@ -18,8 +18,8 @@ use super::failure::Failure;
 use super::session::{Query, begin};
 use super::{Config, Postgres};
 use crate::failure::DatabaseError as _;
-use crate::moving::{BATCH_MAX, Batch, Counters, Hidden, Inventory, Rest, TABLES};
-use crate::{Error, ReadAll};
+use crate::moving::{AuditBatch, BATCH_MAX, Batch, Counters, Hidden, Inventory, Rest, TABLES};
+use crate::{AuditNumber, Error, ReadAll};
 
 /// Names how far a migration got, in the table of single values.
 const MOVING: &str = "moving";
@@ -34,6 +34,9 @@ struct Mark {
     source: String,
     /// The last operation that is here.
     after: Option<OperationId>,
+    /// The number of the last entry of the audit trail that is here; 0: none is.
+    #[serde(default)]
+    audit_after: u64,
     /// Whether everything is here, and only has to be compared.
     is_whole: bool,
 }
@@ -91,6 +94,11 @@ impl Destination {
         self.mark.after
     }
 
+    /// The last entry of the audit trail that is here; 0: none is.
+    pub fn audit_after(&self) -> AuditNumber {
+        AuditNumber(self.mark.audit_after)
+    }
+
     /// Whether everything is here, and only has to be compared.
     pub fn is_whole(&self) -> bool {
         self.mark.is_whole
@@ -118,15 +126,26 @@ impl Destination {
         Ok(())
     }
 
+    /// Writes a batch of the audit trail.
+    ///
+    /// # Errors
+    /// Like [`Destination::add`].
+    pub async fn add_audit(&mut self, batch: AuditBatch) -> Result<(), Error> {
+        let mark = Mark { audit_after: batch.last().unwrap_or(self.audit_after()).0, ..self.mark.clone() };
+        self.write(&[rows::new_entries(&batch.entries)], &mark).await?;
+        self.mark = mark;
+        Ok(())
+    }
+
     /// Writes what goes when all operations are there.
     ///
     /// # Errors
     /// Like [`Destination::add`].
     pub async fn complete(&mut self, rest: Rest) -> Result<(), Error> {
-        let Counters { events, notes, notices } = rest.counters;
+        let Counters { events, notes, notices, tokens, audit } = rest.counters;
         let mut inserts = rows::rest(&rest);
         inserts.push(Query::new(COUNTS));
-        inserts.push(Query::new(COUNTERS).with(events).with(notes).with(notices));
+        inserts.push(Query::new(COUNTERS).with(events).with(notes).with(notices).with(tokens).with(audit));
         let mark = Mark { is_whole: true, ..self.mark.clone() };
         self.write(&inserts, &mark).await?;
         self.mark = mark;
@@ -184,7 +203,24 @@ impl Destination {
             }
         }
         self.originals(&mut hidden).await?;
+        for row in self.client.query(rows::TOKENS, &[]).await? {
+            hidden.token(&rows::token(&row)?);
+        }
+        self.entries(&mut hidden).await?;
         Ok(hidden.finish())
+    }
+
+    async fn entries(&self, hidden: &mut Hidden) -> Result<(), Failure> {
+        let most = i64::try_from(BATCH_MAX).unwrap_or(i64::MAX);
+        let mut after: i64 = 0;
+        loop {
+            let rows = self.client.query(rows::AUDIT, &[&after, &most]).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = get(last, 0)?;
+            for row in &rows {
+                hidden.entry(&rows::entry(row)?);
+            }
+        }
     }
 
     async fn originals(&self, hidden: &mut Hidden) -> Result<(), Failure> {
@@ -221,7 +257,7 @@ impl Destination {
 const COUNTS: &str = "INSERT INTO counts (tenant, status, number)
     SELECT tenant, status, count(*) FROM operations GROUP BY tenant, status";
 
-const COUNTERS: &str = "UPDATE counters SET events = $1, notes = $2, notices = $3,
+const COUNTERS: &str = "UPDATE counters SET events = $1, notes = $2, notices = $3, tokens = $4, audit = $5,
     used = (SELECT coalesce(sum(used), 0)::bigint FROM operations)";
 
 /// The mark, and whether it was there before; or why the database will not do.
@@ -235,7 +271,7 @@ async fn begin_or_go_on(client: &Client, source: &str) -> Result<Result<(Mark, b
     }
     let look =
         "SELECT EXISTS (SELECT 1 FROM operations) OR EXISTS (SELECT 1 FROM holds) OR EXISTS (SELECT 1 FROM policies)
-            OR (SELECT events + notes + notices > 0 FROM counters),
+            OR (SELECT events + notes + notices + tokens + audit > 0 FROM counters),
         EXISTS (SELECT 1 FROM nodes WHERE standing = 'member')";
     let row = client.query_one(look, &[]).await?;
     if get::<bool>(&row, 1)? {
@@ -244,7 +280,7 @@ async fn begin_or_go_on(client: &Client, source: &str) -> Result<Result<(Mark, b
     if get::<bool>(&row, 0)? {
         return Ok(Err("it is not empty, and a migration adds to nothing; give an empty one".to_owned()));
     }
-    let mark = Mark { source: source.to_owned(), after: None, is_whole: false };
+    let mark = Mark { source: source.to_owned(), after: None, audit_after: 0, is_whole: false };
     let insert = "INSERT INTO meta (name, value) VALUES ($1, $2)";
     client.execute(insert, &[&MOVING, &crate::record::json(&mark)?]).await?;
     Ok(Ok((mark, false)))

@@ -11,6 +11,7 @@ use super::columns::{
     at_most, get, limit, operation_id, optional_text, optional_timestamp, text, timestamp, unsigned, uuid,
 };
 use super::failure::Failure;
+use super::scope;
 use super::session::{Alone, BoxFuture};
 use crate::{
     DUE_MAX, DueNotices, Epoch, Error, LIST_MAX, NewNotice, Notice, NoticeFilter, NoticeId, NoticeOutcome, NoticeState,
@@ -114,22 +115,29 @@ fn query(filter: &NoticeFilter, page: Page<u64>) -> (String, Vec<Box<dyn ToSql +
     let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![Box::new(filter.tenant.as_str().to_owned())];
     let mut add = |condition: &str, value: Box<dyn ToSql + Send + Sync>| {
         values.push(value);
-        sql.push_str(&format!("{condition} ${}", values.len()));
+        sql.push_str(&condition.replace('?', &format!("${}", values.len())));
     };
+    for (condition, value) in scope::conditions(&filter.scope, "o.") {
+        let exists = format!(" AND EXISTS (SELECT 1 FROM operations o WHERE o.id = n.operation AND {condition})");
+        add(&exists, Box::new(value));
+    }
     if let Some(state) = filter.state {
-        add(" AND n.state =", Box::new(state.as_str()));
+        add(" AND n.state = ?", Box::new(state.as_str()));
     }
     if let Some(operation) = filter.operation {
-        add(" AND n.operation =", Box::new(uuid(operation)));
+        add(" AND n.operation = ?", Box::new(uuid(operation)));
+    }
+    if let Some(first) = filter.first {
+        add(" AND n.number >= ?", Box::new(at_most(first)));
     }
     let (beyond, direction) = match page.order {
         Order::NewestFirst => ("<", "DESC"),
         Order::OldestFirst => (">", "ASC"),
     };
     if let Some(after) = page.after {
-        add(&format!(" AND n.number {beyond}"), Box::new(at_most(after)));
+        add(&format!(" AND n.number {beyond} ?"), Box::new(at_most(after)));
     }
-    add(&format!(" ORDER BY n.number {direction} LIMIT"), Box::new(limit(page.limit, LIST_MAX)));
+    add(&format!(" ORDER BY n.number {direction} LIMIT ?"), Box::new(limit(page.limit, LIST_MAX)));
     (sql, values)
 }
 

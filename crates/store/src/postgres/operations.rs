@@ -7,14 +7,15 @@ use fanfold_core::{Operation, OperationId, Slot, TenantId};
 use tokio_postgres::{Client, Row};
 
 use super::Postgres;
+use super::attention::reason;
 use super::batch::{AcceptWrite, CommitWrite};
-use super::columns::{escaped, get, operation_id, slot, status, unsigned, uuid};
+use super::columns::{escaped, get, limit, operation_id, slot, status, text, timestamp, unsigned, uuid};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
 use crate::prepared::{PreparedAcceptance, PreparedCommit};
 use crate::{
-    Acceptance, Accepted, Commit, Committed, Counts, Epoch, Error, Filter, IdempotencyKey, KeyUse, Operations, Page,
-    ReadOperations, Sealed,
+    Acceptance, Accepted, Backlog, Commit, Committed, Counts, Epoch, Error, Filter, IdempotencyKey, KeyUse, Operations,
+    Page, ReadOperations, Sealed,
 };
 
 #[async_trait]
@@ -34,6 +35,20 @@ impl Operations for Postgres {
         self.writer.alone(Nothing).await
     }
 }
+
+/// All of it in one statement, and so one picture. Ids are in the order of acceptance: the oldest operation is the first one of
+/// each tenant in the index.
+const BACKLOG: &str = "
+    SELECT 'count', status, sum(number)::bigint FROM counts GROUP BY status
+    UNION ALL
+    SELECT 'oldest', status, min(first) FROM (
+        SELECT c.status, (SELECT o.accepted_at FROM operations o
+                          WHERE o.tenant = c.tenant AND o.status = c.status ORDER BY o.id LIMIT 1) AS first
+        FROM counts c WHERE c.status IN ('unexecuted', 'executing') AND c.number > 0) AS firsts
+    WHERE first IS NOT NULL GROUP BY status
+    UNION ALL
+    SELECT 'attention', reason, count(*) FROM (SELECT reason FROM attention WHERE closed_at IS NULL LIMIT $1) AS open
+    GROUP BY reason";
 
 #[async_trait]
 impl ReadOperations for Postgres {
@@ -59,6 +74,21 @@ impl ReadOperations for Postgres {
         super::list::list(&self.readers, filter, page).await
     }
 
+    async fn place(
+        &self,
+        tenant: &TenantId,
+        after: Option<OperationId>,
+        places: usize,
+    ) -> Result<Option<OperationId>, Error> {
+        let select = "SELECT id FROM operations WHERE tenant = $1 AND id < $2 ORDER BY id DESC
+            LIMIT 1 OFFSET $3";
+        let places = i64::try_from(places.saturating_sub(1)).unwrap_or(i64::MAX);
+        // No id is as high as this one.
+        let after = uuid(after.unwrap_or(OperationId::from_bytes([0xff; 16])));
+        let row = self.readers.query_opt(select, &[&tenant.as_str(), &after, &places]).await?;
+        row.map(|row| super::columns::operation_id(&row, 0)).transpose()
+    }
+
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         let select =
             "SELECT status, sum(number)::bigint FROM counts WHERE $1::text IS NULL OR tenant = $1 GROUP BY status";
@@ -66,6 +96,21 @@ impl ReadOperations for Postgres {
         let counts = rows.iter().map(|row| Ok((status(row, 0)?, unsigned(row, 1)?)));
         // A status that all operations have left keeps its row.
         counts.filter(|count| !matches!(count, Ok((_, 0)))).collect()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        let most = limit(Backlog::NOTES_MAX, Backlog::NOTES_MAX);
+        let mut backlog = Backlog::default();
+        for row in self.readers.query(BACKLOG, &[&most]).await? {
+            match get::<&str>(&row, 0)? {
+                // A status that all operations have left keeps its row.
+                "count" if get::<i64>(&row, 2)? == 0 => {}
+                "count" => drop(backlog.counts.insert(status(&row, 1)?, unsigned(&row, 2)?)),
+                "oldest" => drop(backlog.oldest.insert(status(&row, 1)?, timestamp(&row, 2)?)),
+                _ => drop(backlog.attention.insert(reason(text(&row, 1)?)?, unsigned(&row, 2)?)),
+            }
+        }
+        Ok(backlog)
     }
 
     /// A node that confirms an operation by this claims it, which nobody else may write in between.

@@ -16,7 +16,7 @@ use super::connect::Connector;
 use super::failure::ends_session;
 use crate::failure::DatabaseError as _;
 use crate::policies::KnownPolicies;
-use crate::{Error, record};
+use crate::{Error, Metrics, record};
 
 /// How much longer than the server may take for a statement its answer is waited for.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
@@ -30,6 +30,7 @@ pub(super) struct Readers {
     pool: Pool,
     patience: Duration,
     policies: KnownPolicies,
+    metrics: Metrics,
 }
 
 /// A connection of the pool that is asked something. It is closed unless it is given back: whoever stops waiting for an answer
@@ -49,7 +50,7 @@ impl Drop for Lent {
 }
 
 impl Readers {
-    pub(super) fn new(connector: &Connector, number: usize) -> Result<Self, Error> {
+    pub(super) fn new(connector: &Connector, number: usize, metrics: Metrics) -> Result<Self, Error> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         // The connector knows which server, whatever configuration is handed to it.
         let manager = Manager::from_connect(tokio_postgres::Config::new(), connector.clone(), recycling);
@@ -57,7 +58,7 @@ impl Readers {
         let timeouts = Timeouts { wait: Some(patience), create: Some(connector.reaching()), recycle: Some(patience) };
         let pool = Pool::builder(manager).max_size(number.max(1)).timeouts(timeouts).runtime(Runtime::Tokio1).build();
         let pool = pool.map_err(|error| Error::unavailable(format!("the connections cannot be set up: {error}")))?;
-        Ok(Self { pool, patience: patience + ON_THE_WAY, policies: KnownPolicies::default() })
+        Ok(Self { pool, patience: patience + ON_THE_WAY, policies: KnownPolicies::default(), metrics })
     }
 
     /// The rows that a statement gives, which is one of a few and is kept prepared.
@@ -71,6 +72,7 @@ impl Readers {
     }
 
     async fn ask(&self, statement: &str, values: Values<'_>, kept: bool) -> Result<Vec<Row>, Error> {
+        let _reading = self.metrics.reading();
         let lent = Lent(Some(self.client().await?));
         let Some(client) = &lent.0 else { return Err(Error::unavailable("the store is closed")) };
         let reading = async {

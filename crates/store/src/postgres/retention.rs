@@ -1,4 +1,4 @@
-//! Deleting operations, and the size.
+//! Deleting operations, tokens and entries of the audit trail, and the size.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,10 +9,11 @@ use super::Postgres;
 use super::columns::{get, limit, unsigned};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
+use super::{audit, tokens};
 use crate::{Epoch, Error, Limits, ReadSize, Retention, SWEEP_MAX, Size, Swept, time};
 
 /// What hangs on operations. Locks are not among it, because an operation that has ended has none.
-const DELETE: [&str; 9] = [
+const DELETE: [&str; 10] = [
     // Before the rows that they are about: how far the events are not complete any more, how many there are, what they took up.
     "INSERT INTO events_deleted (tenant, number)
      SELECT o.tenant, max(e.number) FROM operations o JOIN events e ON e.operation = o.id WHERE o.id = ANY($1) GROUP BY o.tenant
@@ -25,6 +26,7 @@ const DELETE: [&str; 9] = [
     "DELETE FROM attention WHERE operation = ANY($1)",
     "DELETE FROM events WHERE operation = ANY($1)",
     "DELETE FROM bodies WHERE operation = ANY($1)",
+    "DELETE FROM sealed WHERE operation = ANY($1)",
     "DELETE FROM plans WHERE operation = ANY($1)",
     "DELETE FROM operations WHERE id = ANY($1)",
 ];
@@ -64,6 +66,24 @@ impl Alone for Sweep {
     }
 }
 
+struct SweepAccess {
+    now: Timestamp,
+    batch: usize,
+    limits: Limits,
+}
+
+impl Alone for SweepAccess {
+    type Answer = Swept;
+
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Swept, Failure>> {
+        Box::pin(async move {
+            let batch = self.batch.min(SWEEP_MAX);
+            let tokens = Swept::of(tokens::sweep(sql, self.now, batch).await?, batch);
+            Ok(tokens.and(Swept::of(audit::sweep(sql, self.now, batch, &self.limits).await?, batch)))
+        })
+    }
+}
+
 async fn used(sql: &Client) -> Result<u64, Failure> {
     let row = sql.query_one("SELECT used FROM counters", &[]).await?;
     Ok(unsigned(&row, 0)?)
@@ -96,6 +116,10 @@ impl Sweep {
 impl Retention for Postgres {
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
         self.writer.alone(Sweep { now, batch, limits: self.limits.clone() }).await
+    }
+
+    async fn sweep_access(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.writer.alone(SweepAccess { now, batch, limits: self.limits.clone() }).await
     }
 }
 

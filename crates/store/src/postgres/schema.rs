@@ -29,7 +29,14 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", serves: 1, sql: include_str!("migrations/0001_initial.sql") },
     Migration { version: 2, name: "lease", serves: 1, sql: include_str!("migrations/0002_lease.sql") },
+    Migration { version: PHASES, name: "phases", serves: 1, sql: include_str!("migrations/0003_phases.sql") },
+    Migration { version: 4, name: "facets", serves: 1, sql: include_str!("migrations/0004_facets.sql") },
+    Migration { version: 5, name: "tokens", serves: 1, sql: include_str!("migrations/0005_tokens.sql") },
+    Migration { version: 6, name: "audit", serves: 1, sql: include_str!("migrations/0006_audit.sql") },
 ];
+
+/// Where phases came in, which follow from the states.
+const PHASES: u32 = 3;
 
 /// Brings the schema up to date, in one transaction. `shown`: the database, for messages.
 pub(super) async fn migrate(client: &Client, shown: &str) -> Result<(), Error> {
@@ -90,6 +97,9 @@ async fn bring_up_to_date(client: &Client, shown: &str) -> Result<(), Error> {
             Some(_) => return Err(Error::ChangedMigration { path: path(), version: migration.version }),
             None => {
                 client.batch_execute(migration.sql).await.map_err(failed)?;
+                if migration.version == PHASES {
+                    super::filling::phases(client).await?;
+                }
                 let record = "INSERT INTO migrations (version, name, serves, checksum) VALUES ($1, $2, $3, $4)";
                 let (version, serves) = (i64::from(migration.version), i64::from(migration.serves));
                 client.execute(record, &[&version, &migration.name, &serves, &checksum]).await.map_err(failed)?;

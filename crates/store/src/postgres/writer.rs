@@ -14,7 +14,7 @@ use fanfold_core::{OperationId, PolicyHash};
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
 
 use super::batch::{self, Picture, Wanted, Write};
@@ -22,7 +22,8 @@ use super::columns::at_most;
 use super::connect::Connector;
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture, Outcome, Session};
-use crate::{Epoch, Error, Limits};
+use crate::metrics::InQueue;
+use crate::{Epoch, Error, Limits, Metrics};
 
 /// Requests that are committed together at the most. More would only make each of them wait longer.
 const BATCH_MAX: usize = 512;
@@ -119,10 +120,11 @@ impl<R: Alone> AloneJob for Request<R, R::Answer> {
 /// Sends requests to the writing task.
 #[derive(Debug)]
 pub(super) struct WriterHandle {
-    queue: Mutex<Option<mpsc::Sender<Queued>>>,
+    queue: Mutex<Option<mpsc::Sender<(InQueue, Queued)>>>,
     /// The one task that writes.
     task: Mutex<JoinSet<()>>,
     trouble: Arc<Mutex<Option<Error>>>,
+    metrics: Metrics,
 }
 
 impl std::fmt::Debug for Queued {
@@ -133,7 +135,13 @@ impl std::fmt::Debug for Queued {
 
 impl WriterHandle {
     /// Starts the task. `queue_max`: requests that wait at the most; who brings one more waits until there is room.
-    pub(super) fn start(connector: Connector, limits: Limits, queue_max: usize, epoch: Arc<AtomicU64>) -> Self {
+    pub(super) fn start(
+        connector: Connector,
+        limits: Limits,
+        queue_max: usize,
+        epoch: Arc<AtomicU64>,
+        metrics: Metrics,
+    ) -> Self {
         let trouble = Arc::new(Mutex::new(None));
         let (sender, queue) = mpsc::channel(queue_max.max(1));
         let writer = Writer {
@@ -145,10 +153,11 @@ impl WriterHandle {
             policies: HashSet::new(),
             trouble: Arc::clone(&trouble),
             pause: None,
+            metrics: metrics.clone(),
         };
         let mut task = JoinSet::new();
         task.spawn(writer.serve());
-        Self { queue: Mutex::new(Some(sender)), task: Mutex::new(task), trouble }
+        Self { queue: Mutex::new(Some(sender)), task: Mutex::new(task), trouble, metrics }
     }
 
     /// Whether nothing will be written any more.
@@ -181,12 +190,18 @@ impl WriterHandle {
     async fn queue<A>(&self, queued: Queued, answer: oneshot::Receiver<Result<A, Error>>) -> Result<A, Error> {
         let sender = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sender = sender.ok_or_else(|| Error::unavailable("the store is closed"))?;
-        sender.send(queued).await.map_err(|_| Error::unavailable("the writing task has ended"))?;
+        let asked = Instant::now();
+        sender
+            .send((self.metrics.queued(), queued))
+            .await
+            .map_err(|_| Error::unavailable("the writing task has ended"))?;
         let lost = |_| Error::Unavailable {
             detail: "the writing task ended before it answered".to_owned(),
             may_have_committed: true,
         };
-        answer.await.map_err(lost)?
+        let answer = answer.await.map_err(lost)?;
+        self.metrics.written(asked.elapsed());
+        answer
     }
 
     /// Lets the task finish what is queued and end; waits for it. Later requests are refused.
@@ -203,13 +218,14 @@ struct Writer {
     connector: Connector,
     limits: Limits,
     epoch: Arc<AtomicU64>,
-    queue: mpsc::Receiver<Queued>,
+    queue: mpsc::Receiver<(InQueue, Queued)>,
     /// Taken from the queue, and not carried out yet.
     put_back: VecDeque<Queued>,
     policies: HashSet<PolicyHash>,
     trouble: Arc<Mutex<Option<Error>>>,
     /// Before the next try to reach a server; `None`: the last one has written something.
     pause: Option<Duration>,
+    metrics: Metrics,
 }
 
 impl Writer {
@@ -227,7 +243,7 @@ impl Writer {
                 Some(next) => next,
                 None => tokio::select! {
                     biased;
-                    next = self.queue.recv() => next?,
+                    next = self.queue.recv() => next?.1,
                     () = session.ended() => return Some(Error::unavailable("the connection to the database broke")),
                 },
             };
@@ -252,7 +268,10 @@ impl Writer {
         let mut touched: HashSet<OperationId> = wanted.operations.drain().collect();
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX && wanted.octets < BATCH_BYTES_MAX {
-            let Some(next) = self.put_back.pop_front().or_else(|| self.queue.try_recv().ok()) else { break };
+            let Some(next) = self.put_back.pop_front().or_else(|| self.queue.try_recv().ok().map(|(_, next)| next))
+            else {
+                break;
+            };
             let Queued::Together(job) = next else {
                 self.put_back.push_front(next);
                 break;
@@ -306,8 +325,9 @@ impl Writer {
         let mut wanted = Wanted::default();
         batch.iter().for_each(|job| job.wants(&mut wanted));
         let patience = session.patience();
+        let began = Instant::now();
         let working = async {
-            let loaded = batch::load(session, &wanted, at_most(epoch), self.limits.lock_queue_max).await?;
+            let loaded = batch::load(session, &wanted, at_most(epoch), &self.limits).await?;
             let mut picture = Picture::new(loaded, &self.limits, epoch, &self.policies);
             batch.iter_mut().for_each(|job| job.decide(&mut picture));
             let changes = picture.into_changes();
@@ -316,6 +336,7 @@ impl Writer {
         };
         let worked = timeout(patience, guarded(working)).await;
         let (outcome, new_policies) = session.end(worked).await;
+        self.measure(&outcome, batch.len(), began);
         if matches!(outcome, Outcome::Committed) {
             if self.policies.len() + new_policies.len() > POLICIES_MAX {
                 self.policies.clear();
@@ -328,12 +349,15 @@ impl Writer {
 
     async fn work_alone(&mut self, session: &mut Session, mut job: Box<dyn AloneJob>) -> Result<(), Error> {
         let epoch = self.epoch.load(Ordering::SeqCst);
+        let began = Instant::now();
         let working = async {
             session.begin(job.as_member().then_some(epoch)).await?;
             Ok(job.run(session.client(), Epoch(epoch)).await?)
         };
         let worked = timeout(session.patience(), guarded(working)).await;
-        match session.end(worked).await.0 {
+        let outcome = session.end(worked).await.0;
+        self.measure(&outcome, 1, began);
+        match outcome {
             Outcome::Committed => {
                 self.pause = None;
                 job.answer(Ok(()));
@@ -345,6 +369,13 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn measure(&self, outcome: &Outcome, writes: usize, began: Instant) {
+        match outcome {
+            Outcome::Committed => self.metrics.committed(writes, began.elapsed()),
+            Outcome::Refused(_) | Outcome::Lost(_) => self.metrics.failed(),
+        }
     }
 
     /// A session with a server that takes writes; `None` once the queue is closed. Whatever is asked meanwhile is refused.
@@ -365,7 +396,7 @@ impl Writer {
                 tokio::select! {
                     biased;
                     connected = &mut connecting => break connected,
-                    queued = self.queue.recv(), if self.is_in_trouble() => queued?.refuse(self.trouble_now()),
+                    queued = self.queue.recv(), if self.is_in_trouble() => queued?.1.refuse(self.trouble_now()),
                 }
             };
             match connected {
@@ -388,7 +419,7 @@ impl Writer {
             tokio::select! {
                 biased;
                 () = &mut pause => return Some(()),
-                queued = self.queue.recv() => queued?.refuse(self.trouble_now()),
+                queued = self.queue.recv() => queued?.1.refuse(self.trouble_now()),
             }
         }
     }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
 use super::commit::{CommitWrite, insert_bodies, insert_events, insert_sealed};
+use super::facets::{self, Faceted};
 use super::failure::Failure;
 use super::locks;
 use super::operations::operation_id;
@@ -85,6 +86,11 @@ impl AcceptWrite {
         if tx.open_operations() >= tx.limits.waiting_max {
             return Ok(Some(Accepted::TooManyWaiting));
         }
+        if let Some(bound) = tx.limits.waiting_max_of(&operation.tenant)
+            && tx.open_operations_of(&operation.tenant)? >= bound
+        {
+            return Ok(Some(Accepted::TooManyOfTenant));
+        }
         if let Some(bound) = tx.limits.size_hard
             && tx.used()? >= bound
         {
@@ -134,14 +140,34 @@ impl AcceptWrite {
         insert_bodies(tx, serial, &self.0.split.state_bodies)?;
         insert_sealed(tx, serial, &self.0.sealed)?;
         insert_events(tx, serial, &self.0.events)?;
+        self.insert_found_by(tx)?;
         Ok(serial)
+    }
+
+    /// What lists find it by.
+    fn insert_found_by(&self, tx: &Tx<'_>) -> Result<(), Failure> {
+        let operation = &self.0.split.operation;
+        let plan = &operation.plan;
+        let faceted = Faceted {
+            tenant: operation.tenant.as_str(),
+            route: &plan.route,
+            dialect: plan.front.dialect.as_str(),
+            mount: &plan.front.mount,
+            verb: plan.verb.as_str(),
+            resource: &plan.resource,
+            targets: &targets_text(plan),
+        };
+        facets::insert(tx.sql(), operation.id, &faceted)?;
+        let insert = "INSERT INTO texts (tenant, operation, searched) VALUES (?1, ?2, ?3)";
+        tx.execute(insert, params![operation.tenant.as_str(), operation.id.as_bytes(), self.0.searched])?;
+        Ok(())
     }
 
     fn insert_operation(&self, tx: &Tx<'_>, lock: LockOutcome) -> Result<i64, Failure> {
         let insert = "INSERT INTO operations (
                 id, tenant, revision, status, route, dialect, mount, owner, verb, resource, targets, lane, lock_key,
-                idempotency_key, fingerprint, accepted_at, updated_at, wake_at, apart, state, retry_of
-            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+                idempotency_key, fingerprint, accepted_at, updated_at, wake_at, apart, state, retry_of, phase
+            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
         let operation = &self.0.split.operation;
         let plan = &operation.plan;
         let wake_at = record::wake_at(operation, lock == LockOutcome::Granted, self.0.wake_at);
@@ -169,6 +195,7 @@ impl AcceptWrite {
                 slots_text(&self.0.split.apart),
                 self.0.state,
                 plan.retry_of.as_ref().map(OperationId::as_bytes),
+                record::phase_word(operation),
             ],
         )?;
         Ok(tx.sql().last_insert_rowid())

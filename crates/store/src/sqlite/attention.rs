@@ -1,5 +1,7 @@
 //! Notes. Each open note is counted in its operation's row, for lists and for retention.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use fanfold_core::operation::{Attention, AttentionReason};
 use fanfold_core::{StepIndex, TargetName, TenantId};
@@ -10,8 +12,12 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use super::Sqlite;
 use super::failure::Failure;
 use super::operations::{limit, operation_id, optional_timestamp, timestamp, unreadable, unsigned};
+use super::readers::Snapshot;
+use super::scope;
 use super::writer::{Tx, Write};
-use crate::{AttentionId, Change, Closed, Error, LIST_MAX, Note, NoteFilter, Notes, Order, Page, ReadNotes, time};
+use crate::{
+    AttentionId, Backlog, Change, Closed, Error, LIST_MAX, Note, NoteFilter, Notes, Order, Page, ReadNotes, time,
+};
 
 pub(super) fn open(
     tx: &Tx<'_>,
@@ -111,6 +117,17 @@ impl ReadNotes for Sqlite {
     }
 }
 
+/// How many notes are open for each reason, as far as they are counted.
+pub(super) fn open_by_reason(snapshot: &Snapshot<'_>) -> rusqlite::Result<BTreeMap<AttentionReason, u64>> {
+    let select = "SELECT reason, count(*) FROM (
+                      SELECT reason FROM attention INDEXED BY attention_open WHERE closed_at IS NULL LIMIT ?1)
+                  GROUP BY reason";
+    let mut statement = snapshot.sql.prepare_cached(select)?;
+    let rows = statement
+        .query_map([limit(Backlog::NOTES_MAX, Backlog::NOTES_MAX)], |row| Ok((reason(row, 0)?, unsigned(row, 1)?)))?;
+    rows.collect()
+}
+
 fn query(filter: &NoteFilter, page: Page<AttentionId>) -> (String, Vec<Value>) {
     let mut sql = format!("{SELECT} WHERE a.tenant = ?");
     let mut values: Vec<Value> = vec![filter.tenant.as_str().to_owned().into()];
@@ -119,6 +136,10 @@ fn query(filter: &NoteFilter, page: Page<AttentionId>) -> (String, Vec<Value>) {
         Some(false) => sql.push_str(" AND a.closed_at IS NOT NULL"),
         None => {}
     }
+    for (condition, value) in scope::conditions(&filter.scope) {
+        sql.push_str(&format!(" AND {condition}"));
+        values.push(value);
+    }
     if let Some(operation) = filter.operation {
         sql.push_str(" AND o.id = ?");
         values.push(operation.as_bytes().to_vec().into());
@@ -126,6 +147,10 @@ fn query(filter: &NoteFilter, page: Page<AttentionId>) -> (String, Vec<Value>) {
     if let Some(target) = &filter.target {
         sql.push_str(" AND a.target = ?");
         values.push(target.as_str().to_owned().into());
+    }
+    if let Some(first) = filter.first {
+        sql.push_str(" AND a.id >= ?");
+        values.push(number(first.0).into());
     }
     let (beyond, direction) = match page.order {
         Order::NewestFirst => ("<", "DESC"),

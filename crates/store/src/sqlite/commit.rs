@@ -22,6 +22,7 @@ struct Recorded {
     serial: i64,
     revision: i64,
     status: Status,
+    phase: Option<String>,
     apart: BTreeSet<Slot>,
     lock_key: Option<String>,
 }
@@ -66,7 +67,7 @@ impl Write for CommitWrite {
 }
 
 fn find(tx: &Tx<'_>, id: OperationId) -> Result<Option<Recorded>, Failure> {
-    let select = "SELECT serial, revision, status, apart, lock_key FROM operations WHERE id = ?1";
+    let select = "SELECT serial, revision, status, apart, lock_key, phase FROM operations WHERE id = ?1";
     let mut statement = tx.sql().prepare_cached(select)?;
     let recorded = statement.query_row([id.as_bytes()], |row| {
         Ok(Recorded {
@@ -75,6 +76,7 @@ fn find(tx: &Tx<'_>, id: OperationId) -> Result<Option<Recorded>, Failure> {
             status: status(row, 2)?,
             apart: slots_from(row, 3)?,
             lock_key: row.get(4)?,
+            phase: row.get(5)?,
         })
     });
     Ok(recorded.optional()?)
@@ -102,6 +104,15 @@ impl CommitWrite {
                 self.0.state
             ],
         )?;
+        // An error that comes or goes; mostly it is the same.
+        tx.execute(
+            "UPDATE texts SET searched = ?3 WHERE tenant = ?1 AND operation = ?2 AND searched <> ?3",
+            params![operation.tenant.as_str(), operation.id.as_bytes(), self.0.searched],
+        )?;
+        let phase = record::phase_word(operation);
+        if phase != recorded.phase.as_deref() {
+            tx.execute("UPDATE operations SET phase = ?2 WHERE serial = ?1", params![recorded.serial, phase])?;
+        }
         let status = operation.status();
         if status != recorded.status {
             tx.execute(
@@ -163,7 +174,9 @@ impl CommitWrite {
         let expires_at = record::expires_at(operation).map(time::floor);
         let update = "UPDATE operations SET ended_at = ?2, expires_at = ?3 WHERE serial = ?1";
         tx.execute(update, params![serial, ended_at, expires_at])?;
-        tx.execute("DELETE FROM sealed WHERE operation = ?1", [serial])?;
+        let [callback, webhook] = Slot::LASTING.map(|slot| slot.to_string());
+        let wipe = "DELETE FROM sealed WHERE operation = ?1 AND slot NOT IN (?2, ?3)";
+        tx.execute(wipe, params![serial, callback, webhook])?;
         Ok(())
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use fanfold_core::{OperationId, TenantId};
-use rusqlite::{Connection, OptionalExtension as _, Row, Rows, params};
+use fanfold_core::{OperationId, Scope, TenantId};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, Rows, params, params_from_iter};
 
 use super::Sqlite;
 use super::failure::Failure;
 use super::operations::{limit, operation_id, timestamp, unreadable, unsigned};
+use super::scope;
 use crate::{Error, EventNumber, Events, LIST_MAX, ReadHistory, Recorded};
 
 #[async_trait]
@@ -25,14 +27,18 @@ impl ReadHistory for Sqlite {
         .await
     }
 
-    async fn events(&self, tenant: &TenantId, after: EventNumber, wanted: usize) -> Result<Events, Error> {
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        scope: &Scope,
+        after: EventNumber,
+        wanted: usize,
+    ) -> Result<Events, Error> {
         let tenant = tenant.clone();
+        let (select, values) = query(&tenant, scope, after, wanted);
         self.read(move |snapshot| {
-            let select = "SELECT e.number, o.id, e.at, e.event, e.operation
-                          FROM events e CROSS JOIN operations o ON o.serial = e.operation
-                          WHERE e.number > ?1 AND o.tenant = ?2 ORDER BY e.number LIMIT ?3";
-            let mut statement = snapshot.sql.prepare_cached(select)?;
-            let rows = statement.query(params![number(after), tenant.as_str(), limit(wanted, LIST_MAX)])?;
+            let mut statement = snapshot.sql.prepare_cached(&select)?;
+            let rows = statement.query(params_from_iter(values))?;
             let list = page(snapshot.sql, rows)?;
             let select = "SELECT number FROM events_deleted WHERE tenant = ?1";
             let mut statement = snapshot.sql.prepare_cached(select)?;
@@ -51,6 +57,20 @@ impl ReadHistory for Sqlite {
         })
         .await
     }
+}
+
+fn query(tenant: &TenantId, scope: &Scope, after: EventNumber, wanted: usize) -> (String, Vec<Value>) {
+    let mut select = "SELECT e.number, o.id, e.at, e.event, e.operation
+                      FROM events e CROSS JOIN operations o ON o.serial = e.operation WHERE e.number > ? AND o.tenant = ?"
+        .to_owned();
+    let mut values: Vec<Value> = vec![number(after).into(), tenant.as_str().to_owned().into()];
+    for (condition, value) in scope::conditions(scope) {
+        select.push_str(&format!(" AND {condition}"));
+        values.push(value);
+    }
+    select.push_str(" ORDER BY e.number LIMIT ?");
+    values.push(limit(wanted, LIST_MAX).into());
+    (select, values)
 }
 
 fn number(number: EventNumber) -> i64 {

@@ -13,11 +13,14 @@
 
 mod accept;
 mod attention;
+mod audit;
 mod backup;
 mod commit;
+mod facets;
 mod failure;
 mod files;
 mod filing;
+mod filling;
 mod history;
 mod holds;
 mod list;
@@ -30,7 +33,9 @@ mod readers;
 mod restore;
 mod retention;
 mod schema;
+mod scope;
 mod sealing;
+mod tokens;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -47,7 +52,7 @@ pub use self::restore::Restoring;
 use self::writer::{Write, WriterHandle};
 use crate::policies::PolicyHashes;
 use crate::sealing::Sealer;
-use crate::{Error, Limits, ReadAll};
+use crate::{Error, Limits, Metrics, ReadAll};
 
 /// How a SQLite store is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +99,7 @@ pub struct Sqlite {
     keeper: Option<Keeper>,
     readers: Arc<Readers>,
     hashes: PolicyHashes,
+    metrics: Metrics,
 }
 
 /// What writing needs.
@@ -149,19 +155,24 @@ impl Sqlite {
         let key_path = config.key_path.unwrap_or_else(|| key_beside(&path));
         refuse_lost_database(&path, &key_path)?;
         files::create_database(&path)?;
-        let bytes_max = config.limits.size_hard.map(|bound| bound.saturating_add(config.size_reserve));
-        let mut sql = schema::open_writer(&path, bytes_max)?;
+        let mut sql = schema::open_writer(&path)?;
         schema::migrate(&mut sql, &path)?;
+        if let Some(bound) = config.limits.size_hard {
+            schema::bound(&sql, &path, bound.saturating_add(config.size_reserve))?;
+        }
         admit(&sql, &path)?;
         let sealer = Arc::new(sealing::open_sealer(&sql, &key_path)?);
-        let readers = Arc::new(Readers::open(&path, config.readers)?);
-        let writer = WriterHandle::start(sql, config.limits.clone(), config.queue_max, lock)?;
+        let metrics = Metrics::new(config.queue_max, config.readers.max(1) as usize, config.limits.waiting_max);
+        let readers = Arc::new(Readers::open(&path, config.readers, metrics.clone())?);
+        let limits = config.limits.clone();
+        let writer = WriterHandle::start(sql, limits, config.queue_max, lock, metrics.clone())?;
         Ok(Arc::new(Self {
             limits: config.limits,
             path,
             keeper: Some(Keeper { writer, sealer }),
             readers,
             hashes: PolicyHashes::default(),
+            metrics,
         }))
     }
 
@@ -176,9 +187,10 @@ impl Sqlite {
         if !path.is_file() {
             return Err(Error::Unusable { path, detail: "there is no such file".to_owned() });
         }
-        let readers = Arc::new(Readers::frozen(&path)?);
         let (limits, hashes) = (Limits::default(), PolicyHashes::default());
-        Ok(Arc::new(Self { limits, path, keeper: None, readers, hashes }))
+        let metrics = Metrics::new(0, 1, limits.waiting_max);
+        let readers = Arc::new(Readers::frozen(&path, metrics.clone())?);
+        Ok(Arc::new(Self { limits, path, keeper: None, readers, hashes, metrics }))
     }
 
     /// Finishes what is queued, copies the log into the file and closes everything; the database can be opened again.
@@ -191,6 +203,11 @@ impl Sqlite {
         let store = Arc::clone(self);
         let closed = tokio::task::spawn_blocking(move || store.keeper()?.writer.close());
         closed.await.map_err(|error| Error::unavailable(format!("closing failed: {error}")))?
+    }
+
+    /// What it counts about its work.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The database file.

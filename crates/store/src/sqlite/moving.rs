@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fanfold_core::access::TokenId;
 use fanfold_core::{OperationId, Slot, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
@@ -15,12 +16,12 @@ use super::operations::{operation_id, unreadable};
 use super::{Sqlite, key_beside, restore, schema};
 use crate::failure::DatabaseError as _;
 use crate::moving::{
-    Batch, BodyRow, Counters, EventRow, Hidden, HoldRow, Inventory, LockRow, NoteRow, NoticeRow, OperationRow,
-    OriginalRow, Rest, TABLES,
+    AuditBatch, AuditRow, Batch, BodyRow, Counters, EventRow, Hidden, HoldRow, Inventory, LockRow, NoteRow, NoticeRow,
+    OperationRow, OriginalRow, Rest, TABLES, TokenRow,
 };
 use crate::record::hex;
 use crate::sealing::{KEY_BYTES, Sealer};
-use crate::{Error, ReadAll};
+use crate::{AuditNumber, Error, ReadAll};
 
 /// A database that is read whole.
 #[derive(Debug)]
@@ -188,6 +189,26 @@ impl Source {
         self.sql.prepare_cached(select)?.query_map([serial], read)?.collect()
     }
 
+    /// The entries of the audit trail that follow this one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unavailable`].
+    pub fn audit(&self, after: AuditNumber) -> Result<AuditBatch, Error> {
+        self.read_audit(after).map_err(|error| error.translate(false))
+    }
+
+    fn read_audit(&self, after: AuditNumber) -> rusqlite::Result<AuditBatch> {
+        let mut batch = AuditBatch::default();
+        let mut statement = self.sql.prepare_cached(AUDIT)?;
+        let mut rows = statement.query([i64::try_from(after.0).unwrap_or(i64::MAX)])?;
+        while !batch.is_full()
+            && let Some(row) = rows.next()?
+        {
+            batch.add(audit_row(row)?);
+        }
+        Ok(batch)
+    }
+
     /// What goes when all operations are there.
     ///
     /// # Errors
@@ -203,12 +224,15 @@ impl Source {
                 holds: self.all("SELECT target, since, by, reason FROM holds", |row| {
                     Ok(HoldRow { target: row.get(0)?, since: row.get(1)?, by: row.get(2)?, reason: row.get(3)? })
                 })?,
+                tokens: self.all(TOKENS, token)?,
                 events_deleted: self
                     .all("SELECT tenant, number FROM events_deleted", |row| Ok((row.get(0)?, row.get(1)?)))?,
                 counters: Counters {
                     events: last_number(&self.sql, "events")?,
                     notes: last_number(&self.sql, "attention")?,
                     notices: last_number(&self.sql, "notices")?,
+                    tokens: self.sql.query_row(TOKENS_CHANGED, [], |row| row.get(0))?,
+                    audit: last_number(&self.sql, "audit")?,
                 },
             })
         };
@@ -263,14 +287,23 @@ impl Source {
                 hidden.original(id, original.slot, &original.octets);
             }
         }
+        for token in self.all(TOKENS, token)? {
+            hidden.token(&token);
+        }
+        let mut statement = self.sql.prepare(AUDIT)?;
+        let mut rows = statement.query([0])?;
+        while let Some(row) = rows.next()? {
+            hidden.entry(&audit_row(row)?);
+        }
         Ok(hidden.finish())
     }
 }
 
 const OPERATIONS: &str = "SELECT o.serial, o.id, o.tenant, o.revision, o.status, o.route, o.dialect, o.mount, o.owner, o.verb,
         o.resource, o.targets, o.lane, o.lock_key, o.idempotency_key, o.fingerprint, o.retry_of, o.accepted_at, o.updated_at,
-        o.wake_at, o.ended_at, o.expires_at, o.attention, o.apart, o.state, p.policy, p.plan
-    FROM operations o JOIN plans p ON p.operation = o.serial WHERE o.id > ?1 ORDER BY o.id";
+        o.wake_at, o.ended_at, o.expires_at, o.attention, o.apart, o.state, p.policy, p.plan, o.phase, t.searched
+    FROM operations o JOIN plans p ON p.operation = o.serial JOIN texts t ON t.tenant = o.tenant AND t.operation = o.id
+    WHERE o.id > ?1 ORDER BY o.id";
 
 const BODIES: &str = "SELECT slot, octets FROM bodies WHERE operation = ?1 ORDER BY slot";
 
@@ -287,6 +320,17 @@ const NOTICES: &str =
     FROM notices WHERE operation = ?1 ORDER BY number";
 
 const LOCKS: &str = "SELECT l.tenant, l.key, l.turn, o.id FROM locks l JOIN operations o ON o.serial = l.operation";
+
+const TOKENS: &str =
+    "SELECT id, tenant, name, access, digest, created_at, created_by, expires_at, revoked_at, revoked_by,
+        last_used_at
+    FROM tokens ORDER BY id";
+
+const TOKENS_CHANGED: &str = "SELECT number FROM versions WHERE of = 'tokens'";
+
+const AUDIT: &str =
+    "SELECT number, at, tenant, by, credential, peer, action, operation, target, subject, detail, outcome, reason
+    FROM audit WHERE number > ?1 ORDER BY number";
 
 fn slot(row: &Row<'_>, column: usize) -> rusqlite::Result<Slot> {
     let text: String = row.get(column)?;
@@ -320,6 +364,8 @@ fn operation(row: &Row<'_>) -> rusqlite::Result<OperationRow> {
         attention: row.get(22)?,
         events: 0,
         used: 0,
+        phase: row.get(27)?,
+        searched: row.get(28)?,
         apart: row.get(23)?,
         state: row.get(24)?,
         policy: row.get(25)?,
@@ -364,6 +410,40 @@ fn notice(row: &Row<'_>, operation: OperationId) -> rusqlite::Result<NoticeRow> 
     })
 }
 
+fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    Ok(TokenRow {
+        id: TokenId::from_bytes(row.get(0)?),
+        tenant: row.get(1)?,
+        name: row.get(2)?,
+        access: row.get(3)?,
+        digest: row.get(4)?,
+        created_at: row.get(5)?,
+        created_by: row.get(6)?,
+        expires_at: row.get(7)?,
+        revoked_at: row.get(8)?,
+        revoked_by: row.get(9)?,
+        last_used_at: row.get(10)?,
+    })
+}
+
+fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    Ok(AuditRow {
+        number: row.get(0)?,
+        at: row.get(1)?,
+        tenant: row.get(2)?,
+        by: row.get(3)?,
+        credential: row.get(4)?,
+        peer: row.get(5)?,
+        action: row.get(6)?,
+        operation: row.get::<_, Option<[u8; 16]>>(7)?.map(OperationId::from_bytes),
+        target: row.get(8)?,
+        subject: row.get(9)?,
+        detail: row.get(10)?,
+        outcome: row.get(11)?,
+        reason: row.get(12)?,
+    })
+}
+
 /// The rows themselves may have been deleted, so SQLite's own record of the last number is asked.
 fn last_number(sql: &Connection, table: &str) -> rusqlite::Result<i64> {
     let select = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
@@ -373,7 +453,7 @@ fn last_number(sql: &Connection, table: &str) -> rusqlite::Result<i64> {
 /// Whatever a server does leaves its mark in one of these.
 fn identity(sql: &Connection, key_id: &str) -> rusqlite::Result<String> {
     let mut digest = Sha256::new().chain_update(key_id);
-    for table in ["events", "attention", "notices"] {
+    for table in ["events", "attention", "notices", "audit"] {
         digest.update(last_number(sql, table)?.to_be_bytes());
     }
     for select in [
@@ -381,6 +461,7 @@ fn identity(sql: &Connection, key_id: &str) -> rusqlite::Result<String> {
         "SELECT count(*), coalesce(sum(closed_at % 1000003), 0), 0, 0 FROM attention",
         "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(due_at % 1000003), 0), coalesce(sum(settled_at % 1000003), 0) FROM notices",
         "SELECT count(*), coalesce(sum(since % 1000003), 0), 0, 0 FROM holds",
+        "SELECT count(*), coalesce(sum(last_used_at % 1000003), 0), (SELECT sum(number) FROM versions), 0 FROM tokens",
         "SELECT count(*), coalesce(sum(turn), 0), coalesce(sum(operation), 0), 0 FROM locks",
     ] {
         let numbers =

@@ -1,5 +1,7 @@
 //! Notices.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use fanfold_core::Operation;
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::Sqlite;
 use super::failure::Failure;
 use super::operations::{limit, octets, operation_id, optional_timestamp, timestamp, unreadable, unsigned};
+use super::scope;
 use super::writer::{Tx, Write};
 use crate::record::json;
 use crate::{
@@ -115,9 +118,6 @@ const COLUMNS: &str =
 
 const OF_OPERATION: &str = "FROM notices n JOIN operations o ON o.serial = n.operation";
 
-/// In the order of their numbers, which is that of the table itself; any index would mean sorting all of them.
-const IN_ORDER: &str = "FROM notices n NOT INDEXED CROSS JOIN operations o ON o.serial = n.operation";
-
 #[async_trait]
 impl Outbox for Sqlite {
     async fn due_notices(&self, wanted: DueNotices) -> Result<Vec<Notice>, Error> {
@@ -207,11 +207,23 @@ impl ReadNotices for Sqlite {
     }
 
     async fn notices(&self, filter: &NoticeFilter, page: Page<u64>) -> Result<Vec<Notice>, Error> {
-        let (sql, values) = query(filter, page);
+        let filter = filter.clone();
         self.read(move |snapshot| {
-            let mut statement = snapshot.sql.prepare_cached(&sql)?;
-            let rows = statement.query_map(params_from_iter(values), notice)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            // Each state is read on its own, in the order of its index, and the pieces are merged.
+            let mut found = Vec::new();
+            for state in NoticeState::ALL.into_iter().filter(|state| filter.state.is_none_or(|wanted| wanted == *state))
+            {
+                let (sql, values) = query(&filter, state, page);
+                let mut statement = snapshot.sql.prepare_cached(&sql)?;
+                let rows = statement.query_map(params_from_iter(values), notice)?;
+                found.extend(rows.collect::<Result<Vec<Notice>, _>>()?);
+            }
+            match page.order {
+                Order::NewestFirst => found.sort_unstable_by_key(|notice| Reverse(notice.number)),
+                Order::OldestFirst => found.sort_unstable_by_key(|notice| notice.number),
+            }
+            found.truncate(page.limit.min(LIST_MAX));
+            Ok(found)
         })
         .await
     }
@@ -226,18 +238,20 @@ impl ReadNotices for Sqlite {
     }
 }
 
-fn query(filter: &NoticeFilter, page: Page<u64>) -> (String, Vec<Value>) {
-    let is_narrow = filter.state.is_some() || filter.operation.is_some();
-    let source = if is_narrow { OF_OPERATION } else { IN_ORDER };
-    let mut sql = format!("{COLUMNS} {source} WHERE n.tenant = ?");
-    let mut values: Vec<Value> = vec![filter.tenant.as_str().to_owned().into()];
-    if let Some(state) = filter.state {
-        sql.push_str(" AND n.state = ?");
-        values.push(state.as_str().to_owned().into());
+fn query(filter: &NoticeFilter, state: NoticeState, page: Page<u64>) -> (String, Vec<Value>) {
+    let mut sql = format!("{COLUMNS} {OF_OPERATION} WHERE n.tenant = ? AND n.state = ?");
+    let mut values: Vec<Value> = vec![filter.tenant.as_str().to_owned().into(), state.as_str().to_owned().into()];
+    for (condition, value) in scope::conditions(&filter.scope) {
+        sql.push_str(&format!(" AND {condition}"));
+        values.push(value);
     }
     if let Some(operation) = filter.operation {
         sql.push_str(" AND o.id = ?");
         values.push(operation.as_bytes().to_vec().into());
+    }
+    if let Some(first) = filter.first {
+        sql.push_str(" AND n.number >= ?");
+        values.push(i64::try_from(first).unwrap_or(i64::MAX).into());
     }
     let (beyond, direction) = match page.order {
         Order::NewestFirst => ("<", "DESC"),

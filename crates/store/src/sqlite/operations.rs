@@ -1,18 +1,19 @@
 //! Reading one operation, its bodies and sealed messages; and how single values stand in columns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::dialect::Bodies;
 use fanfold_core::operation::Status;
 use fanfold_core::{Operation, OperationId, Revision, Slot, TenantId};
+use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::readers::Snapshot;
 use super::{Sqlite, accept};
-use crate::{Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, Sealed, record};
+use crate::{Backlog, Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, Sealed, record};
 
 #[async_trait]
 impl ReadOperations for Sqlite {
@@ -47,9 +48,27 @@ impl ReadOperations for Sqlite {
         self.read(move |snapshot| super::list::list(snapshot, &filter, page)).await
     }
 
+    async fn place(
+        &self,
+        tenant: &TenantId,
+        after: Option<OperationId>,
+        places: usize,
+    ) -> Result<Option<OperationId>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |snapshot| super::list::place(snapshot, tenant.as_str(), after, places)).await
+    }
+
     async fn counts(&self, tenant: Option<&TenantId>) -> Result<Counts, Error> {
         let tenant = tenant.cloned();
         self.read(move |snapshot| counts(snapshot, tenant.as_ref()).map_err(Into::into)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, Error> {
+        self.read(|snapshot| {
+            let counts = counts(snapshot, None)?;
+            Ok(Backlog { counts, oldest: oldest(snapshot)?, attention: super::attention::open_by_reason(snapshot)? })
+        })
+        .await
     }
 
     async fn key_use(&self, tenant: &TenantId, idempotency: &IdempotencyKey) -> Result<Option<KeyUse>, Error> {
@@ -64,6 +83,18 @@ fn counts(snapshot: &Snapshot<'_>, tenant: Option<&TenantId>) -> rusqlite::Resul
     let rows = statement.query_map([tenant.map(TenantId::as_str)], |row| Ok((status(row, 0)?, unsigned(row, 1)?)))?;
     // A status that all operations have left keeps its row.
     rows.filter(|row| !matches!(row, Ok((_, 0)))).collect()
+}
+
+/// The first of each tenant, since ids are in the order of acceptance: one look into the index for each.
+fn oldest(snapshot: &Snapshot<'_>) -> rusqlite::Result<BTreeMap<Status, Timestamp>> {
+    let select = "SELECT status, min(first) FROM (
+                      SELECT c.status, (SELECT o.accepted_at FROM operations o INDEXED BY operations_by_status
+                                        WHERE o.tenant = c.tenant AND o.status = c.status ORDER BY o.id LIMIT 1) AS first
+                      FROM counts c WHERE c.status IN ('unexecuted', 'executing') AND c.number > 0)
+                  WHERE first IS NOT NULL GROUP BY status";
+    let mut statement = snapshot.sql.prepare_cached(select)?;
+    let rows = statement.query_map([], |row| Ok((status(row, 0)?, timestamp(row, 1)?)))?;
+    rows.collect()
 }
 
 #[async_trait]
@@ -103,7 +134,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(value).map_err(|_| unreadable(column, format!("{value} is negative")))
 }
 
-pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<jiff::Timestamp> {
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let micros = row.get(column)?;
     crate::time::timestamp(micros).map_err(|error| unreadable(column, error.to_string()))
 }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::schema;
 use crate::failure::DatabaseError as _;
 use crate::policies::KnownPolicies;
-use crate::{Error, record};
+use crate::{Error, Metrics, record};
 
 /// The reading connections.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) struct Readers {
     policies: KnownPolicies,
     /// Whether all requests see the same picture, that of the opening.
     is_frozen: bool,
+    metrics: Metrics,
 }
 
 /// One consistent picture of the database.
@@ -33,15 +34,16 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path, number: u32) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, number: u32, metrics: Metrics) -> Result<Self, Error> {
         let number = number.max(1);
         let idle = (0..number).map(|_| schema::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         let permits = Semaphore::new(idle.len());
-        Ok(Self { permits, number, idle: Mutex::new(idle), policies: KnownPolicies::default(), is_frozen: false })
+        let policies = KnownPolicies::default();
+        Ok(Self { permits, number, idle: Mutex::new(idle), policies, is_frozen: false, metrics })
     }
 
     /// One connection, on which everything that is read is as it is now. The schema has to be that of this program.
-    pub(super) fn frozen(path: &Path) -> Result<Self, Error> {
+    pub(super) fn frozen(path: &Path, metrics: Metrics) -> Result<Self, Error> {
         let sql = schema::open_reader(path)?;
         // A transaction sees what there is when it reads for the first time.
         sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema;").map_err(|error| error.translate(false))?;
@@ -53,6 +55,7 @@ impl Readers {
             idle: Mutex::new(vec![sql]),
             policies: KnownPolicies::default(),
             is_frozen: true,
+            metrics,
         })
     }
 
@@ -62,6 +65,7 @@ impl Readers {
         request: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
         let closed = || Error::unavailable("the store is closed");
+        let _reading = self.metrics.reading();
         let permit = self.permits.acquire().await.map_err(|_| closed())?;
         let sql = self.idle().pop().ok_or_else(closed)?;
         // The blocking part goes on if the caller goes away, so it must give connection and permit back itself.

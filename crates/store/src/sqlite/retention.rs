@@ -1,15 +1,17 @@
-//! Deleting operations, and the size.
+//! Deleting operations, tokens and entries of the audit trail, and the size.
 
 use async_trait::async_trait;
-use fanfold_core::TenantId;
 use fanfold_core::operation::Status;
+use fanfold_core::{OperationId, TenantId};
 use jiff::Timestamp;
 use rusqlite::{Params, params};
 
 use super::Sqlite;
+use super::facets::{self, Faceted};
 use super::failure::Failure;
-use super::operations::{limit, status};
+use super::operations::{limit, operation_id, status};
 use super::writer::{Tx, Write, used_and_free};
+use super::{audit, tokens};
 use crate::{Error, ReadSize, Retention, SWEEP_MAX, Size, Swept, time};
 
 /// What hangs on an operation. Locks are not among it, because an operation that has ended has none.
@@ -40,7 +42,13 @@ struct Doomed {
     serial: i64,
     tenant: TenantId,
     status: Status,
+    id: OperationId,
+    /// Route, dialect, mount, verb, resource, targets.
+    faceted: [String; 6],
 }
+
+/// What is read of one.
+const DOOMED: &str = "serial, tenant, status, id, route, dialect, mount, verb, resource, targets";
 
 impl Write for Sweep {
     type Answer = Swept;
@@ -59,6 +67,7 @@ impl Write for Sweep {
         let more = doomed.len() > batch;
         doomed.truncate(batch);
         for operation in &doomed {
+            delete_found_by(tx, operation)?;
             for statement in DELETE {
                 tx.execute(statement, [operation.serial])?;
             }
@@ -68,9 +77,34 @@ impl Write for Sweep {
     }
 }
 
+struct SweepAccess {
+    now: Timestamp,
+    batch: usize,
+}
+
+impl Write for SweepAccess {
+    type Answer = Swept;
+
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Swept, Failure> {
+        let batch = self.batch.min(SWEEP_MAX);
+        let tokens = Swept::of(tokens::sweep(tx, self.now, batch)?, batch);
+        Ok(tokens.and(Swept::of(audit::sweep(tx, self.now, batch)?, batch)))
+    }
+}
+
+/// What lists have found it by.
+fn delete_found_by(tx: &Tx<'_>, doomed: &Doomed) -> Result<(), Failure> {
+    let [route, dialect, mount, verb, resource, targets] = &doomed.faceted;
+    let tenant = doomed.tenant.as_str();
+    facets::delete(tx, doomed.id, &Faceted { tenant, route, dialect, mount, verb, resource, targets })?;
+    let delete = "DELETE FROM texts WHERE tenant = ?1 AND operation = ?2";
+    tx.execute(delete, params![tenant, doomed.id.as_bytes()])?;
+    Ok(())
+}
+
 fn expired(tx: &Tx<'_>, now: i64, wanted: i64) -> Result<Vec<Doomed>, Failure> {
     let select = format!(
-        "SELECT serial, tenant, status FROM operations o INDEXED BY operations_expiring
+        "SELECT {DOOMED} FROM operations o INDEXED BY operations_expiring
          WHERE expires_at <= ?1 AND attention = 0 AND {HAS_NO_PENDING_NOTICE} ORDER BY expires_at, id LIMIT ?2"
     );
     find(tx, &select, params![now, wanted])
@@ -79,7 +113,7 @@ fn expired(tx: &Tx<'_>, now: i64, wanted: i64) -> Result<Vec<Doomed>, Failure> {
 /// The longest ended that are beyond `keep_min` and have not expired: those were found before.
 fn oldest(tx: &Tx<'_>, now: i64, wanted: i64) -> Result<Vec<Doomed>, Failure> {
     let select = format!(
-        "SELECT serial, tenant, status FROM operations o INDEXED BY operations_by_end
+        "SELECT {DOOMED} FROM operations o INDEXED BY operations_by_end
          WHERE ended_at <= ?3 AND expires_at > ?1 AND attention = 0 AND {HAS_NO_PENDING_NOTICE} ORDER BY ended_at, id LIMIT ?2"
     );
     let keep_min = i64::try_from(tx.limits.keep_min.as_micros()).unwrap_or(i64::MAX);
@@ -89,7 +123,13 @@ fn oldest(tx: &Tx<'_>, now: i64, wanted: i64) -> Result<Vec<Doomed>, Failure> {
 fn find(tx: &Tx<'_>, select: &str, parameters: impl Params) -> Result<Vec<Doomed>, Failure> {
     let mut statement = tx.sql().prepare_cached(select)?;
     let rows = statement.query_map(parameters, |row| {
-        Ok(Doomed { serial: row.get(0)?, tenant: row.get::<_, String>(1)?.into(), status: status(row, 2)? })
+        Ok(Doomed {
+            serial: row.get(0)?,
+            tenant: row.get::<_, String>(1)?.into(),
+            status: status(row, 2)?,
+            id: operation_id(row, 3)?,
+            faceted: [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?],
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -98,6 +138,10 @@ fn find(tx: &Tx<'_>, select: &str, parameters: impl Params) -> Result<Vec<Doomed
 impl Retention for Sqlite {
     async fn sweep(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
         self.write(Sweep { now, batch }).await
+    }
+
+    async fn sweep_access(&self, now: Timestamp, batch: usize) -> Result<Swept, Error> {
+        self.write(SweepAccess { now, batch }).await
     }
 }
 

@@ -4,9 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
+use super::{filling, scope};
 use crate::Error;
 use crate::failure::DatabaseError as _;
 use crate::record::hex;
@@ -37,20 +39,35 @@ struct Migration {
     version: u32,
     name: &'static str,
     sql: &'static str,
+    /// What SQL alone cannot fill in, in the same transaction.
+    fill: fn(&Connection) -> rusqlite::Result<()>,
 }
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "initial", sql: include_str!("migrations/0001_initial.sql") },
-    Migration { version: 2, name: "events_deleted", sql: include_str!("migrations/0002_events_deleted.sql") },
-    Migration { version: 3, name: "receivers", sql: include_str!("migrations/0003_receivers.sql") },
-    Migration { version: 4, name: "retries", sql: include_str!("migrations/0004_retries.sql") },
+    Migration { version: 1, name: "initial", sql: include_str!("migrations/0001_initial.sql"), fill: nothing },
+    Migration {
+        version: 2,
+        name: "events_deleted",
+        sql: include_str!("migrations/0002_events_deleted.sql"),
+        fill: nothing,
+    },
+    Migration { version: 3, name: "receivers", sql: include_str!("migrations/0003_receivers.sql"), fill: nothing },
+    Migration { version: 4, name: "retries", sql: include_str!("migrations/0004_retries.sql"), fill: nothing },
+    Migration { version: 5, name: "phases", sql: include_str!("migrations/0005_phases.sql"), fill: filling::phases },
+    Migration { version: 6, name: "facets", sql: include_str!("migrations/0006_facets.sql"), fill: filling::facets },
+    Migration { version: 7, name: "tokens", sql: include_str!("migrations/0007_tokens.sql"), fill: nothing },
+    Migration { version: 8, name: "audit", sql: include_str!("migrations/0008_audit.sql"), fill: nothing },
 ];
 
-/// Opens the connection that writes. `bytes_max` is a bound that SQLite itself keeps to.
-pub(super) fn open_writer(path: &Path, bytes_max: Option<u64>) -> Result<Connection, Error> {
+fn nothing(_: &Connection) -> rusqlite::Result<()> {
+    Ok(())
+}
+
+/// Opens the connection that writes.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sql = open(path, flags, WRITER_CACHE_KIB).map_err(|error| opening(path, &error))?;
-    prepare_to_write(&sql, bytes_max).map_err(|error| opening(path, &error))?;
+    prepare_to_write(&sql).map_err(|error| opening(path, &error))?;
     if sql.is_readonly(rusqlite::MAIN_DB).map_err(|error| opening(path, &error))? {
         return Err(Error::ReadOnly { path: path.to_owned() });
     }
@@ -60,7 +77,9 @@ pub(super) fn open_writer(path: &Path, bytes_max: Option<u64>) -> Result<Connect
 /// Opens a connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    open(path, flags, READER_CACHE_KIB).map_err(|error| opening(path, &error))
+    let sql = open(path, flags, READER_CACHE_KIB).map_err(|error| opening(path, &error))?;
+    scope::register(&sql).map_err(|error| opening(path, &error))?;
+    Ok(sql)
 }
 
 fn open(path: &Path, flags: OpenFlags, cache_kib: i64) -> rusqlite::Result<Connection> {
@@ -72,7 +91,7 @@ fn open(path: &Path, flags: OpenFlags, cache_kib: i64) -> rusqlite::Result<Conne
     Ok(sql)
 }
 
-fn prepare_to_write(sql: &Connection, bytes_max: Option<u64>) -> rusqlite::Result<()> {
+fn prepare_to_write(sql: &Connection) -> rusqlite::Result<()> {
     sql.pragma_update(None, "journal_mode", "WAL")?;
     // Each commit is on the disk before it is answered.
     sql.pragma_update(None, "synchronous", "FULL")?;
@@ -80,18 +99,31 @@ fn prepare_to_write(sql: &Connection, bytes_max: Option<u64>) -> rusqlite::Resul
     // What is deleted is overwritten: sealed messages are gone for good once an operation has ended.
     sql.pragma_update(None, "secure_delete", true)?;
     sql.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    sql.pragma_update(None, "journal_size_limit", i64::try_from(LOG_KEPT_BYTES).unwrap_or(i64::MAX))?;
-    if let Some(bytes_max) = bytes_max {
+    sql.pragma_update(None, "journal_size_limit", i64::try_from(LOG_KEPT_BYTES).unwrap_or(i64::MAX))
+}
+
+/// A bound on the file that SQLite itself keeps to; what is larger already grows no more. It is set when the schema is up to
+/// date: a migration has to find the room that it takes, or the program would not start.
+pub(super) fn bound(sql: &Connection, path: &Path, bytes_max: u64) -> Result<(), Error> {
+    let set = || -> rusqlite::Result<()> {
         let page_size: u64 = sql.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.unsigned_abs();
         let pages = i64::try_from(bytes_max.div_ceil(page_size.max(1))).unwrap_or(i64::MAX);
-        sql.pragma_update(None, "max_page_count", pages)?;
-    }
-    Ok(())
+        sql.pragma_update(None, "max_page_count", pages)
+    };
+    set().map_err(|error| opening(path, &error))
 }
 
 /// An error while opening; here a file that may not be read or written is for the operator.
 fn opening(path: &Path, error: &rusqlite::Error) -> Error {
+    let needs_repair = error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_READONLY_ROLLBACK);
     match error.sqlite_error_code() {
+        // Whoever only reads cannot take back what a process that was killed had begun to write.
+        Some(ErrorCode::ReadOnly) if needs_repair => Error::Unusable {
+            path: path.to_owned(),
+            detail: "whoever wrote it was killed in the middle; to open it for writing repairs it: start the server, or run \
+                     the restore again"
+                .to_owned(),
+        },
         Some(ErrorCode::ReadOnly) => Error::ReadOnly { path: path.to_owned() },
         Some(ErrorCode::DatabaseBusy) => Error::Locked { path: path.to_owned(), holder: None },
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
@@ -193,6 +225,7 @@ fn apply(sql: &mut Connection, migration: &Migration, checksum: &str) -> rusqlit
          ) STRICT",
     )?;
     tx.execute_batch(migration.sql)?;
+    (migration.fill)(&tx)?;
     let record = "INSERT INTO migrations (version, name, checksum) VALUES (?1, ?2, ?3)";
     tx.execute(record, params![migration.version, migration.name, checksum])?;
     tx.commit()
@@ -224,5 +257,23 @@ mod tests {
         for (migration, expected) in MIGRATIONS.iter().zip(1..) {
             assert_eq!(migration.version, expected);
         }
+    }
+
+    #[test]
+    fn a_reader_of_what_was_left_half_written_says_what_repairs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, left) = (folder.path().join("a.db"), folder.path().join("left.db"));
+        let sql = Connection::open(&path).unwrap();
+        sql.execute_batch("CREATE TABLE t (x); PRAGMA cache_size = 1; BEGIN").unwrap();
+        for _ in 0..100 {
+            sql.execute("INSERT INTO t VALUES (zeroblob(10000))", []).unwrap();
+        }
+        // As a kill would leave it.
+        std::fs::copy(&path, &left).unwrap();
+        std::fs::copy(path.with_extension("db-journal"), left.with_extension("db-journal")).unwrap();
+        let error = open_reader(&left).unwrap_err();
+        assert!(error.to_string().contains("was killed in the middle"), "{error}");
+        drop(open_writer(&left).unwrap());
+        drop(open_reader(&left).unwrap());
     }
 }

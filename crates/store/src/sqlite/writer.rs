@@ -14,14 +14,16 @@ use std::thread::JoinHandle;
 
 use fanfold_core::operation::Status;
 use fanfold_core::{PolicyHash, TenantId};
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use self::trouble::{LookAgain, Probe, Trouble};
 use super::failure::{Failure, is_disk_trouble};
 use super::files::ProcessLock;
 use crate::failure::DatabaseError as _;
-use crate::{Error, Limits};
+use crate::metrics::InQueue;
+use crate::{Error, Limits, Metrics};
 
 /// Requests that are committed together at the most. More would only make each of them wait longer.
 const BATCH_MAX: usize = 512;
@@ -72,6 +74,17 @@ impl Tx<'_> {
     /// Operations that have not ended.
     pub(super) fn open_operations(&self) -> u64 {
         u64::try_from(self.tally.open).unwrap_or(0)
+    }
+
+    /// Operations of a tenant that have not ended.
+    pub(super) fn open_operations_of(&self, tenant: &TenantId) -> rusqlite::Result<u64> {
+        let mut open = 0;
+        let mut find = self.sql.prepare_cached("SELECT number FROM counts WHERE tenant = ?1 AND status = ?2")?;
+        for status in Status::ALL.into_iter().filter(|status| !status.is_terminal()) {
+            let recorded = find.query_row([tenant.as_str(), status.as_str()], |row| row.get::<_, i64>(0)).optional()?;
+            open += recorded.unwrap_or(0) + self.tally.changes.get(&(tenant.clone(), status)).copied().unwrap_or(0);
+        }
+        Ok(u64::try_from(open).unwrap_or(0))
     }
 
     /// Notes that there is one operation of this status more (1) or less (-1).
@@ -127,6 +140,9 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
+/// A request on its way to the thread.
+type Waiting = (InQueue, Box<dyn Job>);
+
 struct Queued<W: Write> {
     request: W,
     answer: Option<Result<W::Answer, Error>>,
@@ -158,9 +174,10 @@ impl<W: Write> Job for Queued<W> {
 /// Sends requests to the writing thread.
 #[derive(Debug)]
 pub(super) struct WriterHandle {
-    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
     thread: Mutex<Option<JoinHandle<Result<(), Error>>>>,
     trouble: Trouble,
+    metrics: Metrics,
 }
 
 impl std::fmt::Debug for dyn Job {
@@ -171,16 +188,30 @@ impl std::fmt::Debug for dyn Job {
 
 impl WriterHandle {
     /// Starts the thread. `queue_max`: requests that wait at the most; who brings one more waits until there is room.
-    pub(super) fn start(sql: Connection, limits: Limits, queue_max: usize, lock: ProcessLock) -> Result<Self, Error> {
+    pub(super) fn start(
+        sql: Connection,
+        limits: Limits,
+        queue_max: usize,
+        lock: ProcessLock,
+        metrics: Metrics,
+    ) -> Result<Self, Error> {
         let open = open_operations(&sql).map_err(|error| error.translate(false))?;
         let trouble = Trouble::default();
-        let writer = Writer { sql, limits, open, policies: HashSet::new(), trouble: trouble.clone(), _lock: lock };
+        let writer = Writer {
+            sql,
+            limits,
+            open,
+            policies: HashSet::new(),
+            trouble: trouble.clone(),
+            metrics: metrics.clone(),
+            _lock: lock,
+        };
         let (sender, receiver) = mpsc::channel(queue_max.max(1));
         let thread = std::thread::Builder::new()
             .name("fanfold-store".to_owned())
             .spawn(move || writer.serve(receiver))
             .map_err(|error| Error::unavailable(format!("the writing thread cannot be started: {error}")))?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), trouble })
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), trouble, metrics })
     }
 
     /// Why nothing can be written at the moment. The thread looks again then, so that who asks once more learns when it is over.
@@ -192,7 +223,7 @@ impl WriterHandle {
         let trouble = self.trouble.get()?;
         if let Some(queue) = self.queue.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             // A full queue has others in it that find out.
-            drop(queue.try_send(Box::new(LookAgain)));
+            drop(queue.try_send((self.metrics.queued(), Box::new(LookAgain))));
         }
         Some(trouble)
     }
@@ -202,13 +233,19 @@ impl WriterHandle {
         let sender = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sender = sender.ok_or_else(|| Error::unavailable("the store is closed"))?;
         let (reply, answer) = oneshot::channel();
+        let asked = Instant::now();
         let job = Box::new(Queued { request, answer: None, reply });
-        sender.send(job).await.map_err(|_| Error::unavailable("the writing thread has ended"))?;
+        sender
+            .send((self.metrics.queued(), job))
+            .await
+            .map_err(|_| Error::unavailable("the writing thread has ended"))?;
         let lost = |_| Error::Unavailable {
             detail: "the writing thread ended before it answered".to_owned(),
             may_have_committed: true,
         };
-        answer.await.map_err(lost)?
+        let answer = answer.await.map_err(lost)?;
+        self.metrics.written(asked.elapsed());
+        answer
     }
 
     /// Lets the thread finish what is queued, copy the log into the file and end; waits for it. Later requests are refused.
@@ -229,15 +266,16 @@ struct Writer {
     open: i64,
     policies: HashSet<PolicyHash>,
     trouble: Trouble,
+    metrics: Metrics,
     _lock: ProcessLock,
 }
 
 impl Writer {
-    fn serve(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) -> Result<(), Error> {
-        while let Some(first) = queue.blocking_recv() {
+    fn serve(mut self, mut queue: mpsc::Receiver<Waiting>) -> Result<(), Error> {
+        while let Some((_, first)) = queue.blocking_recv() {
             let mut batch = vec![first];
             while batch.len() < BATCH_MAX
-                && let Ok(next) = queue.try_recv()
+                && let Ok((_, next)) = queue.try_recv()
             {
                 batch.push(next);
             }
@@ -353,6 +391,7 @@ impl Writer {
             jobs.iter_mut().try_for_each(|job| job.run(&mut tx))?;
             tx.write_counts()
         });
+        let committing = Instant::now();
         let committed = match written {
             Ok(()) => tx.execute("COMMIT", []).map_err(|error| (error, true)),
             Err(error) => Err((error, false)),
@@ -360,6 +399,7 @@ impl Writer {
         match committed {
             Ok(_) => {
                 let (open, new_policies) = (tx.tally.open, tx.new_policies);
+                self.metrics.committed(jobs.len(), committing.elapsed());
                 self.committed(open, new_policies);
                 Ok(())
             }
@@ -379,6 +419,7 @@ impl Writer {
     /// later commit takes its place in the log; so trying its requests again right away is safe.
     fn aborted(&mut self, error: &rusqlite::Error, may_have_committed: bool) -> Error {
         self.roll_back();
+        self.metrics.failed();
         if is_disk_trouble(error) && self.trouble.set(Some(error.translate(false))).is_none() {
             tracing::error!(%error, "the disk does not take writes; no operation is accepted until it does");
         }

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use fanfold_core::access::audit::{Action, Outcome};
 use fanfold_core::operation::Status;
-use fanfold_core::{Effect, Event, Operation, Plan, Slot, TenantId};
+use fanfold_core::{Access, Effect, Event, Operation, Plan, Scope, Slot, TenantId};
 use fanfold_store::contract::fixtures::{
-    accept, accept_plain, acceptance, at, commit, ended, keyed, large, note, notice, plan, request,
+    accept, accept_plain, acceptance, at, audit_entry, commit, ended, keyed, large, note, notice, plan, request, token,
 };
-use fanfold_store::export::Export;
+use fanfold_store::export::{self, Export};
 use fanfold_store::model::Model;
 use fanfold_store::sqlite::{Config, Sqlite};
-use fanfold_store::{Acceptance, Commit, Filter, Limits, NewNotice, ReadAll};
+use fanfold_store::{
+    Acceptance, Audit as _, AuditFilter, AuditNumber, Commit, Filter, Limits, NewAuditEntry, NewNotice, NewToken,
+    ReadAll, Revoked, Tokens as _,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -100,4 +104,46 @@ async fn only_a_database_of_this_version_is_read() {
     refused("no such file");
     std::fs::write(&path, b"").unwrap();
     refused("no database of Fanfold");
+}
+
+#[tokio::test]
+async fn the_audit_trail_and_tokens_have_lines_of_their_own() {
+    let store = Model::new(Limits::default());
+    let entry = NewAuditEntry {
+        operation: Some(accepted(1).id),
+        target: Some("tokyo".into()),
+        subject: Some("7".into()),
+        outcome: Outcome::Refused { reason: "it has ended".into() },
+        ..audit_entry(at(1), "anna", Action::Cancel)
+    };
+    store.record_audit(entry).await.unwrap();
+    store.record_audit(audit_entry(at(2), "bert", Action::SignIn)).await.unwrap();
+    let (lines, last) = export::audit(&store, &AuditFilter::default(), None).await.unwrap();
+    assert_eq!(
+        String::from_utf8(lines.concat()).unwrap(),
+        "{\"format\":1,\"number\":1,\"at\":\"2027-01-15T08:00:01Z\",\"tenant\":\"default\",\"by\":\"anna\",\"credential\":\"token\",\
+         \"from\":\"192.0.2.7:51000\",\"action\":\"cancel\",\"operation\":\"01a3185c-53e8-7000-8000-000000000001\",\
+         \"target\":\"tokyo\",\"subject\":\"7\",\"detail\":null,\"outcome\":\"refused\",\"reason\":\"it has ended\"}\n\
+         {\"format\":1,\"number\":2,\"at\":\"2027-01-15T08:00:02Z\",\"tenant\":\"default\",\"by\":\"bert\",\"credential\":\"token\",\
+         \"from\":\"192.0.2.7:51000\",\"action\":\"sign_in\",\"operation\":null,\"target\":null,\"subject\":null,\"detail\":null,\
+         \"outcome\":\"done\"}\n"
+    );
+    assert_eq!(last, Some(AuditNumber(2)));
+    assert_eq!(export::audit(&store, &AuditFilter::default(), last).await.unwrap(), (Vec::new(), None));
+
+    let scope = Scope { targets: Some(["tokyo".into()].into()), routes: None };
+    let access = Access { scope, ..Access::full() };
+    let new = NewToken { access, expires_at: Some(at(9)), ..token(1, "deploy") };
+    store.create_token(new.clone()).await.unwrap();
+    store.revoke_token(new.id, None, Revoked { at: at(5), by: "bert".into() }).await.unwrap();
+    let (lines, last) = export::tokens(&store, Some(&TenantId::default()), None).await.unwrap();
+    assert_eq!(
+        String::from_utf8(lines.concat()).unwrap(),
+        "{\"format\":1,\"id\":\"01a3185c-53e8-7101-8101-010101010101\",\"tenant\":\"default\",\"name\":\"deploy\",\
+         \"roles\":[\"admin\"],\"targets\":[\"tokyo\"],\"created_at\":\"2027-01-15T08:00:01Z\",\"created_by\":\"anna\",\
+         \"expires_at\":\"2027-01-15T08:00:09Z\",\"revoked_at\":\"2027-01-15T08:00:05Z\",\"revoked_by\":\"bert\",\
+         \"last_used_at\":null}\n"
+    );
+    assert_eq!(last, Some(new.id));
+    assert_eq!(export::tokens(&store, Some(&"other".into()), None).await.unwrap(), (Vec::new(), None));
 }

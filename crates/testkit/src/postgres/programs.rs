@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::machine::{self, on_path};
+
 /// Where Debian has a folder for each version; they are not on the `PATH`.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
@@ -28,14 +30,7 @@ struct User {
 impl Programs {
     /// The newest version there is. Says what is missing and gives nothing if one program, or one of `more`, is not there.
     pub(super) fn found(more: &[&str]) -> Option<Self> {
-        match Self::find(more) {
-            Ok(programs) => Some(programs),
-            Err(missing) if std::env::var_os(NEED).is_some() => panic!("{missing}, and {NEED} is set"),
-            Err(missing) => {
-                skip(&missing);
-                None
-            }
-        }
+        machine::or_skipped(Self::find(more), NEED)
     }
 
     fn find(more: &[&str]) -> Result<Self, String> {
@@ -105,14 +100,4 @@ fn folder() -> Option<PathBuf> {
     let newest =
         versions.map(|entry| entry.path()).filter(|path| path.join("bin/initdb").is_file()).max_by_key(version);
     newest.map(|path| path.join("bin")).or_else(|| on_path("initdb")?.canonicalize().ok()?.parent().map(Path::to_owned))
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-#[expect(clippy::print_stderr, reason = "a test that is skipped must not look like one that passed")]
-fn skip(missing: &str) {
-    eprintln!("skipped: {missing}");
 }

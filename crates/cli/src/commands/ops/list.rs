@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 
 use fanfold_core::dialect::native::OperationSummary;
+use fanfold_core::story;
 
 use super::Which;
 use super::show::time;
 use crate::client::api::{Api, Pages};
-use crate::client::follow::status_tone;
 use crate::commands::ServerOption;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, print_line, say, word};
@@ -77,7 +77,7 @@ fn row(summary: &OperationSummary) -> [Cell; 7] {
     let consistency = summary.consistency.map(|consistency| consistency.as_str().to_owned());
     [
         Cell::plain(summary.id.to_string()),
-        Cell::toned(status_tone(summary.status), summary.status.to_string()),
+        Cell::toned(story::status(summary.status), summary.status.to_string()),
         Cell::plain(phase.or(consistency).unwrap_or_else(|| "-".to_owned())),
         Cell::plain(time(summary.accepted_at)),
         Cell::plain(summary.route.as_str()),

@@ -4,9 +4,10 @@ use std::io;
 
 use fanfold_core::dialect::native::{AnswerForm, Content, OperationDetail, RequestForm, TroubleForm, UndoForm};
 use fanfold_core::operation::WaitingFor;
+use fanfold_core::story;
 use jiff::Timestamp;
 
-use crate::client::follow::{forward_state, status_tone, undo_state};
+use crate::client::follow::{forward_state, undo_state};
 use crate::output::{Cell, Table, Tone, print_line, printable_text, word};
 
 /// How much of a body is shown, in characters; all of it is in the JSON.
@@ -36,7 +37,7 @@ fn facts(detail: &OperationDetail) -> Table {
     let mut table = Table::bare();
     let mut fact = |name: &str, cell: Cell| table.row([Cell::plain(name), cell]);
     fact("operation", Cell::plain(summary.id.to_string()));
-    fact("status", Cell::toned(status_tone(summary.status), summary.status.to_string()));
+    fact("status", Cell::toned(story::status(summary.status), summary.status.to_string()));
     if let Some(phase) = summary.phase {
         fact("phase", Cell::toned(Tone::Busy, phase.to_string()));
     }

@@ -6,7 +6,7 @@ use fanfold_core::dialect::native::LiveEntry;
 use super::time;
 use crate::client::api::Api;
 use crate::client::events::{Events, Told};
-use crate::client::follow::{self, Seen, Teller, status_tone};
+use crate::client::follow::{self, Seen, Teller};
 use crate::commands::ServerOption;
 use crate::failure::Failure;
 use crate::output::{Format, Paint, print_line, say};
@@ -36,7 +36,7 @@ async fn one(api: &Api, id: OperationId, format: Format) -> Result<(), Failure> 
         (Format::Table, seen) => teller.tell(seen),
         // JSON of a stream stands on one line already.
         (Format::Json, Seen::Event(_, json)) => Ok(print_line(json)?),
-        (Format::Json, Seen::Begun(_) | Seen::Ended(_)) => Ok(()),
+        (Format::Json, Seen::Begun(_) | Seen::Note(_) | Seen::Ended(_)) => Ok(()),
     });
     follow::verdict(&end.await?.detail)
 }
@@ -59,7 +59,7 @@ async fn all(api: &Api, format: Format) -> Result<(), Failure> {
 
 fn line(live: &LiveEntry, paint: Paint) -> Option<String> {
     let told = match live.status {
-        Some(status) => paint.apply(status_tone(status), &format!("ended {status}")),
+        Some(status) => paint.apply(fanfold_core::story::status(status), &format!("ended {status}")),
         None => story::sentence(&live.entry, paint)?,
     };
     Some(format!("{}  {}  {told}", time(live.entry.at), live.operation))

@@ -1,7 +1,7 @@
 //! Which operations a command is about: those that fit everything that is given.
 
 use fanfold_core::OperationId;
-use fanfold_core::operation::Status;
+use fanfold_core::operation::{Phase, Status};
 use fanfold_core::plan::{DialectName, Verb};
 use fanfold_engine::{Clock as _, SystemClock};
 use fanfold_store::Filter;
@@ -13,6 +13,10 @@ pub(in crate::commands) struct Which {
     /// Only those of this status; may be given several times
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Vec<Status>,
+    /// Only those that are doing this ("needs attention", canceling, "rolling back", probing, held, waiting, "backing off",
+    /// calling); may be given several times
+    #[arg(long, value_name = "PHASE", value_parser = phase)]
+    phase: Vec<Phase>,
     /// Only those that this route accepted
     #[arg(long)]
     route: Option<String>,
@@ -40,7 +44,7 @@ pub(in crate::commands) struct Which {
     /// Only the one that retries this operation
     #[arg(long, value_name = "ID")]
     retry_of: Option<OperationId>,
-    /// Only those in whose id, route or resource this text occurs
+    /// Only those in whose address, route, resource, latest errors or ids this text occurs
     #[arg(long)]
     text: Option<String>,
     /// Only those that need a person
@@ -55,6 +59,9 @@ impl Which {
         let mut add = |name: &str, value: Option<String>| query.extend(value.map(|value| (name.to_owned(), value)));
         for status in &self.status {
             add("status", Some(status.to_string()));
+        }
+        for phase in &self.phase {
+            add("phase", Some(phase.to_string()));
         }
         add("route", self.route.clone());
         add("dialect", self.dialect.map(|dialect| dialect.to_string()));
@@ -74,6 +81,7 @@ impl Which {
     pub(in crate::commands) fn filter(&self) -> Filter {
         Filter {
             statuses: self.status.iter().copied().collect(),
+            phases: self.phase.iter().copied().collect(),
             route: self.route.clone(),
             dialect: self.dialect,
             mount: self.mount.clone(),
@@ -92,6 +100,10 @@ impl Which {
 
 fn status(text: &str) -> Result<Status, String> {
     one_of(Status::ALL, Status::as_str, text)
+}
+
+fn phase(text: &str) -> Result<Phase, String> {
+    one_of(Phase::ALL, Phase::as_str, text)
 }
 
 fn dialect(text: &str) -> Result<DialectName, String> {
@@ -142,6 +154,8 @@ mod tests {
     fn what_is_not_one_of_the_known_words_is_refused_with_all_of_them() {
         assert_eq!(status("failed"), Ok(Status::Failed));
         assert!(status("done").unwrap_err().contains("unexecuted, executing, completed, failed, canceled"));
+        assert_eq!(phase("backing off"), Ok(Phase::BackingOff));
+        assert!(phase("done").unwrap_err().contains("needs attention, canceling"));
         assert!(dialect("foo").unwrap_err().contains("native, msf, plas"));
         assert!(verb("foo").unwrap_err().contains("create, update, delete, action"));
     }

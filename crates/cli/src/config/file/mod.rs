@@ -3,10 +3,14 @@
 //! Nothing is decided here. A key that may be left out is an `Option` even where it is needed (the schema says which are), so
 //! that a file with mistakes can still be read as far as it is right. Defaults are applied by [`super::settings`].
 
+mod auth;
+mod auth_issuers;
 mod choice;
+mod limits;
 mod route;
 mod server;
 mod target;
+mod telemetry;
 
 use std::collections::BTreeMap;
 
@@ -15,10 +19,14 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+pub(crate) use auth::{Auth, Role, Token};
+pub(crate) use auth_issuers::{Algorithm, Issuer, Keystone, RoleGrant, TenantFrom};
 pub(crate) use choice::OnUnknown;
+pub(crate) use limits::{Limits, Tenant};
 pub(crate) use route::{Body, Callback, Probe, Redact, RequestParts, Require, Route, Undo};
-pub(crate) use server::{Auth, Mount, MountDialect, Notices, SecretText, Server, Store};
+pub(crate) use server::{Mount, MountDialect, Notices, SecretText, Server, Store};
 pub(crate) use target::{Defaults, HeaderText, Monitor, Retry, Target, TargetTls, Timeouts};
+pub(crate) use telemetry::Telemetry;
 
 /// The configuration of Fanfold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -27,12 +35,19 @@ pub(crate) use target::{Defaults, HeaderText, Monitor, Retry, Target, TargetTls,
 pub(crate) struct File {
     /// The server itself: where it listens, and what it takes.
     pub(crate) server: Option<Server>,
-    /// Who may call. Not performed by this version.
+    /// Who may call, and what they may do. With it everybody has to show who they are, this machine included.
     pub(crate) auth: Option<Auth>,
     /// Where operations are kept, and how much of them.
     pub(crate) store: Option<Store>,
+    /// What one caller may take, whose tenant does not say otherwise.
+    pub(crate) limits: Option<Limits>,
+    /// What differs for single tenants, by name: 1 to 64 letters, digits, spaces and any of `.`, `_`, `-`, `@`.
+    #[serde(default)]
+    pub(crate) tenants: BTreeMap<String, Tenant>,
     /// How completions are told to those who asked for it.
     pub(crate) notices: Option<Notices>,
+    /// Where traces of operations are sent.
+    pub(crate) telemetry: Option<Telemetry>,
     /// At which path prefixes which wire formats are spoken.
     #[serde(default)]
     pub(crate) mounts: Vec<Mount>,

@@ -42,10 +42,10 @@ pub(crate) struct Route {
     pub(crate) on_locked: Option<OnLocked>,
     /// Template of an idempotency key for clients that cannot send one. A key that the client sends goes before it.
     pub(crate) dedupe: Option<String>,
-    /// How long after acceptance the operation starts, where the client does not say when.
+    /// How long after acceptance the operation starts, where the client does not say when. Default: at once.
     #[schemars(extend("x-range" = ["0s", "365d"]))]
     pub(crate) delay: Option<Text<Span>>,
-    /// Address that is told of every end in a signed webhook.
+    /// Who is told of every end in a signed webhook: an address, or a table with secrets of its own.
     pub(crate) callback: Option<Callback>,
     /// Parts of the forward request that are not as the client sent them.
     pub(crate) request: Option<RequestParts>,
@@ -55,9 +55,10 @@ pub(crate) struct Route {
     /// Request headers that are forwarded beside those that always are.
     #[serde(default)]
     pub(crate) forward_headers: Vec<Text<HeaderField>>,
-    /// How a step is undone: a request, or "restore" to write back what was there before.
+    /// How a step is undone: a request, or "restore" to write back what was there before. Default: not at all, and a person is
+    /// asked for where something succeeded that has to be undone.
     pub(crate) undo: Option<Undo>,
-    /// How to find out whether a request was applied. Not performed by this version.
+    /// How to find out whether a request was applied whose answer was lost.
     pub(crate) probe: Option<Probe>,
     /// Condition over the answer. Default: any 2xx.
     pub(crate) success: Option<String>,
@@ -133,7 +134,7 @@ pub(crate) struct OnTarget {
     pub(crate) request: Option<RequestParts>,
     /// How it is undone at this target.
     pub(crate) undo: Option<Undo>,
-    /// How to find out whether it was applied at this target. Not performed by this version.
+    /// How to find out whether it was applied at this target.
     pub(crate) probe: Option<Probe>,
 }
 

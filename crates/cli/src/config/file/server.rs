@@ -1,4 +1,4 @@
-//! The tables about the server itself: `[server]`, `[auth]`, `[store]`, `[notices]`, `[[mounts]]`.
+//! The tables about the server itself: `[server]`, `[store]`, `[notices]`, `[[mounts]]`.
 
 use std::net::{SocketAddr, SocketAddrV4};
 
@@ -54,27 +54,6 @@ pub(crate) struct Tls {
     pub(crate) key: Option<String>,
 }
 
-/// `[auth]`
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Auth {
-    /// The tokens that callers may show.
-    #[serde(default)]
-    pub(crate) tokens: Vec<Token>,
-}
-
-/// `[[auth.tokens]]`
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Token {
-    /// Who shows it, as it will stand in the history of operations.
-    #[schemars(required)]
-    pub(crate) name: Option<String>,
-    /// The SHA-256 of the token, in hexadecimal: the token itself stands nowhere.
-    #[schemars(required)]
-    pub(crate) sha256: Option<String>,
-}
-
 /// `[store]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +87,10 @@ pub(crate) struct Store {
     /// How long after its end an operation is kept in spite of `size_soft`. Default: 24 h.
     #[schemars(extend("x-range" = ["24h", "36500d"]))]
     pub(crate) keep_min: Option<Text<Span>>,
+    /// How long an entry of the audit trail is kept. Nodes that share a database should agree: the shortest of theirs counts.
+    /// Default: 400 d.
+    #[schemars(extend("x-range" = ["24h", "36500d"]))]
+    pub(crate) keep_audit: Option<Text<Span>>,
     /// How many operations may wait or run; from then on nothing new is accepted. Default: 1,000,000.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub(crate) waiting_max: Option<u32>,

@@ -70,6 +70,9 @@ pub(crate) struct Target {
     pub(crate) headers: BTreeMap<String, HeaderText>,
     /// How it is followed to its end when it answers 202 itself. Without it the outcome of a 202 is unknown.
     pub(crate) monitor: Option<Monitor>,
+    /// The path, from the root of its address, below which the operations that it tells of are followed, with the monitors
+    /// `location` and `plas`. Default: the path of `url`.
+    pub(crate) monitor_prefix: Option<String>,
     /// How long the parts of an attempt may take.
     pub(crate) timeouts: Option<Timeouts>,
     /// How steps are tried again.

@@ -3,7 +3,10 @@
 //! Made from [`super::file`] by [`settle`]. Each part is handed to the crate that performs it by whoever puts the program
 //! together.
 
+mod auth;
 mod defaults;
+mod issuers;
+mod limits;
 mod notices;
 mod redaction;
 mod route;
@@ -11,6 +14,7 @@ mod server;
 mod store;
 mod table;
 mod target;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -18,12 +22,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_core::TargetName;
 use fanfold_core::dialect::Mount;
 use fanfold_core::route::RouteTable;
 use fanfold_core::route::spec::{RouteSpec, TargetSpec};
+use fanfold_core::{PerTenant, TargetName};
+use fanfold_engine::identity;
 use fanfold_engine::target::{TargetConfig, Tls};
-use fanfold_engine::{AllowRule, RouteCallback, SigningSecret};
+use fanfold_engine::{AllowRule, RouteCallback, SigningSecret, Weight};
+use fanfold_server::{FixedToken, Pace};
+use http::{HeaderName, HeaderValue};
 
 use sha2::{Digest as _, Sha256};
 
@@ -40,10 +47,14 @@ pub(crate) struct Settings {
     pub(crate) server: ServerSettings,
     /// Who may call; `None`: not configured.
     pub(crate) auth: Option<AuthSettings>,
-    /// Where operations are kept.
+    /// Where operations are kept. What is bounded for each tenant is in `limits`: see [`Settings::bounded_store`].
     pub(crate) store: StoreSettings,
+    /// What one caller may take.
+    pub(crate) limits: LimitSettings,
     /// How completions are told.
     pub(crate) notices: NoticeSettings,
+    /// Where traces are sent; `None`: nowhere.
+    pub(crate) telemetry: Option<TelemetrySettings>,
     /// Where which wire format is spoken. No prefix contains another.
     pub(crate) mounts: Vec<Mount>,
     /// The back ends by name.
@@ -55,6 +66,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// The store, with what it has to know of tenants.
+    pub(crate) fn bounded_store(&self) -> StoreSettings {
+        let tenant_waiting_max = self.limits.tenants.map(|tenant| tenant.waiting_max.unwrap_or(u64::MAX));
+        let limits = fanfold_store::Limits { tenant_waiting_max, ..self.store.limits.clone() };
+        StoreSettings { limits, ..self.store.clone() }
+    }
+
     /// Tells settings apart by what they make of requests: mounts, targets and routes. All nodes of a store should have the same.
     /// No secret goes into it.
     pub(crate) fn work_hash(&self) -> String {
@@ -97,10 +115,12 @@ pub(crate) struct ServerTls {
 }
 
 /// `[auth]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AuthSettings {
-    /// The SHA-256 of each token, in lower-case hexadecimal, and the name of who shows it.
-    pub(crate) tokens: BTreeMap<String, String>,
+    /// The tokens that stand in the file.
+    pub(crate) tokens: Vec<FixedToken>,
+    /// Those whose tokens count, too.
+    pub(crate) issuers: identity::Config,
 }
 
 /// `[store]`
@@ -119,6 +139,28 @@ impl StoreSettings {
     pub(crate) fn of_file(path: PathBuf) -> Self {
         Self { url: StoreUrl::Sqlite { path }, limits: fanfold_store::Limits::default(), node: None }
     }
+}
+
+/// `[limits]` and `[tenants.NAME]`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LimitSettings {
+    /// What each tenant may take.
+    pub(crate) tenants: PerTenant<TenantLimits>,
+    /// How fast requests without good credentials may come from one address.
+    pub(crate) failures: Pace,
+}
+
+/// What one tenant may take.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TenantLimits {
+    /// Its share when others want the same.
+    pub(crate) weight: Weight,
+    /// Operations that have not ended; `None`: as many as of all.
+    pub(crate) waiting_max: Option<u64>,
+    /// Who follows operations at the same time; `None`: as many as of all.
+    pub(crate) followers_max: Option<usize>,
+    /// How fast requests may come with one token.
+    pub(crate) requests: Pace,
 }
 
 /// What a node is, and how it shares a store.
@@ -161,6 +203,21 @@ pub(crate) struct NoticeSettings {
     pub(crate) public_url: String,
 }
 
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TelemetrySettings {
+    /// Where traces are sent, whole.
+    pub(crate) url: String,
+    /// What is sent along.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The PEM of authorities beside those of the platform; may be empty.
+    pub(crate) authorities: Vec<u8>,
+    /// What this server is called.
+    pub(crate) service_name: String,
+    /// The share of operations that are traced though their clients have no trace, 0 to 1.
+    pub(crate) share: f64,
+}
+
 /// `[targets.NAME]`
 #[derive(Debug, Clone)]
 pub(crate) struct TargetSettings {
@@ -175,9 +232,13 @@ pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findi
     let mounts = server::mounts(&file, findings);
     let targets = target::targets(&file, around, findings);
     let routes = route::routes(&file, &mounts, &targets, findings);
-    let auth = file.auth.as_ref().map(|auth| server::auth(auth, findings));
+    let names: Vec<&TargetName> = targets.keys().collect();
+    let known = auth::Known { routes: &routes.names, targets: &names };
+    let auth = file.auth.as_ref().map(|auth| auth::auth(auth, &known, around, findings));
     let server = server::server(&file, routes.longest_attempt(&targets), around, findings);
     let notices = notices::notices(&file, &routes.names, around, findings);
+    let telemetry = file.telemetry.as_ref().and_then(|given| telemetry::telemetry(given, around, findings));
+    let limits = limits::limits(&file, findings);
     let store = store::store(file.store.unwrap_or_default(), around, findings);
     if file.routes.is_empty() {
         let wrong = Wrong::new("there are no routes, so that nothing would be accepted");
@@ -188,5 +249,6 @@ pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findi
     let table = table::compile(&routes, &specs, findings);
     let targets: Option<BTreeMap<_, _>> =
         targets.into_iter().map(|(name, target)| Some((name, target.complete()?))).collect();
-    Some(Settings { server, auth, store, notices, mounts, targets: targets?, routes: routes.specs, table: table? })
+    let (targets, routes, table) = (targets?, routes.specs, table?);
+    Some(Settings { server, auth, store, limits, notices, telemetry, mounts, targets, routes, table })
 }

@@ -7,7 +7,7 @@ use fanfold_engine::{RouteCallback, SigningSecret};
 
 use super::NoticeSettings;
 use super::defaults::{self, span};
-use super::target::read_pem;
+use super::target::read_file;
 use crate::config::document::Place;
 use crate::config::file::{self, SecretText};
 use crate::config::finding::{Findings, Wrong};
@@ -113,6 +113,6 @@ fn authorities(
     findings: &mut Findings<'_>,
 ) -> Option<Tls> {
     let path = around.folder.join(notices.authorities.as_ref()?);
-    let pem = read_pem(&path).map_err(|wrong| findings.bad_value(place, wrong)).ok()?;
+    let pem = read_file(&path).map_err(|wrong| findings.bad_value(place, wrong)).ok()?;
     Tls::new(&pem, None).map_err(|bad| findings.bad_value(place, Wrong::new(bad.to_string()))).ok()
 }

@@ -1,6 +1,5 @@
-//! The settings of the server itself: `[server]`, `[auth]`, `[[mounts]]`.
+//! The settings of the server itself: `[server]`, `[[mounts]]`.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use fanfold_core::dialect::{self, Mount};
 use fanfold_core::plan::DialectName;
 
 use super::defaults::{self, span};
-use super::{AuthSettings, ServerSettings, ServerTls};
+use super::{ServerSettings, ServerTls};
 use crate::config::document::Place;
 use crate::config::file::{self, MountDialect};
 use crate::config::finding::{Findings, Wrong};
@@ -57,8 +56,14 @@ pub(super) fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// Who may follow, of all tenants together.
+pub(super) fn followers_bound(server: &file::Server) -> usize {
+    let connections_max = count(server.connections_max.unwrap_or(defaults::CONNECTIONS_MAX));
+    server.followers_max.map_or(connections_max / 4 * 3, count)
+}
+
 fn followers_max(server: &file::Server, connections_max: usize, place: &Place, findings: &mut Findings<'_>) -> usize {
-    let Some(followers_max) = server.followers_max.map(count) else { return connections_max / 4 * 3 };
+    let followers_max = followers_bound(server);
     if followers_max >= connections_max {
         let wrong = Wrong::new(format!(
             "followers_max is {followers_max} of {connections_max} connections: followers could take them all, and nobody else \
@@ -100,8 +105,8 @@ fn listen(
         let wrong = Wrong::new(format!("listening on {address} would let everybody who reaches it start operations"));
         (!is_authenticated && !address.ip().is_loopback()).then(|| {
             wrong.hint(
-                "listen on \"127.0.0.1:8080\" or \"[::1]:8080\", and put a proxy that authenticates callers before it: \
-                 this version cannot authenticate them itself",
+                "add an [auth] table, so that callers have to show who they are (docs/authentication.md); or listen on \
+                 \"127.0.0.1:8080\" or \"[::1]:8080\"",
             )
         })
     };
@@ -153,21 +158,6 @@ fn shutdown_grace(
         );
     }
     configured.unwrap_or(needed)
-}
-
-/// `[auth]`
-pub(super) fn auth(auth: &file::Auth, findings: &mut Findings<'_>) -> AuthSettings {
-    let mut tokens = BTreeMap::new();
-    for (index, token) in auth.tokens.iter().enumerate() {
-        let (Some(name), Some(hash)) = (&token.name, &token.sha256) else { continue };
-        let place = Place::of(["auth", "tokens"]).index(index).key("sha256");
-        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            findings.mistake(&place, Wrong::new("sha256 is not 64 hexadecimal digits"));
-        } else if tokens.insert(hash.to_ascii_lowercase(), name.clone()).is_some() {
-            findings.mistake(&place, Wrong::new("the same token stands here twice"));
-        }
-    }
-    AuthSettings { tokens }
 }
 
 /// `[[mounts]]`

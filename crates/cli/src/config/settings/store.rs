@@ -60,10 +60,13 @@ pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mu
         limits: fanfold_store::Limits {
             inline_max: store.inline_max.map_or(built_in.inline_max, |size| to_usize(size.0)),
             waiting_max: store.waiting_max.map_or(built_in.waiting_max, u64::from),
+            tenant_waiting_max: built_in.tenant_waiting_max,
             lock_queue_max: store.lock_queue_max.map_or(built_in.lock_queue_max, u64::from),
             size_soft: soft,
             size_hard: hard,
             keep_min: span(&store.keep_min).unwrap_or(built_in.keep_min),
+            tokens_max: built_in.tokens_max,
+            audit_kept: span(&store.keep_audit).unwrap_or(built_in.audit_kept),
         },
     }
 }

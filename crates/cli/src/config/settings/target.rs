@@ -6,7 +6,7 @@ use std::time::Duration;
 use fanfold_core::TargetName;
 use fanfold_core::plan::{Limits, Monitor, PollRule};
 use fanfold_core::route::spec::TargetSpec;
-use fanfold_engine::target::{TargetConfig, Tls, is_hop_by_hop};
+use fanfold_engine::target::{TargetConfig, TargetUrl, Tls, is_hop_by_hop};
 use http::{HeaderName, HeaderValue};
 
 use super::TargetSettings;
@@ -19,7 +19,7 @@ use crate::config::secret::{Surroundings, header_value};
 use crate::config::value::is_target_name;
 
 /// The largest file with a certificate or a key, in octets.
-const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A target as far as the file is right about it.
 pub(super) struct Draft {
@@ -153,7 +153,8 @@ fn config(
         Some(files) => Some(tls(files, &place.key("tls"), around, findings)?),
         None => None,
     };
-    let mut config = TargetConfig::new(name.into(), target.url.clone()?.0);
+    let url = followed(target.url.clone()?.0, target, &place.key("monitor_prefix"), findings)?;
+    let mut config = TargetConfig::new(name.into(), url);
     if tls.is_some() && !config.url.is_secure() {
         findings.mistake(&place.key("tls"), Wrong::new("tls without https").hint("write url = \"https://...\""));
     }
@@ -170,13 +171,28 @@ fn config(
     Some(config)
 }
 
+/// The address with the path below which the target's operations are followed, where that is told.
+fn followed(url: TargetUrl, target: &file::Target, place: &Place, findings: &mut Findings<'_>) -> Option<TargetUrl> {
+    let Some(prefix) = &target.monitor_prefix else { return Some(url) };
+    match &target.monitor {
+        Some(file::Monitor::Plas | file::Monitor::Location) => {}
+        None | Some(file::Monitor::None | file::Monitor::Msf | file::Monitor::Poll(_)) => {
+            let wrong = Wrong::new("there is no monitor here that follows an address of the target's");
+            findings.mistake(place, wrong.hint("set monitor = \"location\" or \"plas\", or leave monitor_prefix out"));
+        }
+    }
+    let url = url.with_monitor_prefix(prefix);
+    let hint = "write a path from the root of the address, as in \"/operations\", or \"/\" for all of it";
+    url.map_err(|bad| findings.mistake(place, Wrong::new(bad.to_string()).hint(hint))).ok()
+}
+
 fn set(field: &mut usize, value: Option<u32>) {
     if let Some(value) = value {
         *field = usize::try_from(value).unwrap_or(usize::MAX);
     }
 }
 
-fn headers(
+pub(super) fn headers(
     headers: &BTreeMap<String, file::HeaderText>,
     place: &Place,
     around: &Surroundings<'_>,
@@ -211,7 +227,7 @@ fn tls(files: &file::TargetTls, place: &Place, around: &Surroundings<'_>, findin
     let mut read = |key: &str, path: &Option<String>| match path {
         None => Some(Vec::new()),
         Some(path) => {
-            read_pem(&around.folder.join(path)).map_err(|wrong| findings.bad_value(&place.key(key), wrong)).ok()
+            read_file(&around.folder.join(path)).map_err(|wrong| findings.bad_value(&place.key(key), wrong)).ok()
         }
     };
     let (authorities, chain, key) =
@@ -226,14 +242,14 @@ fn tls(files: &file::TargetTls, place: &Place, around: &Surroundings<'_>, findin
     Tls::new(&authorities, identity).map_err(|bad| findings.mistake(place, Wrong::new(bad.to_string()))).ok()
 }
 
-pub(super) fn read_pem(path: &std::path::Path) -> Result<Vec<u8>, Wrong> {
+pub(super) fn read_file(path: &std::path::Path) -> Result<Vec<u8>, Wrong> {
     use std::io::Read as _;
     let cannot = |why: &dyn std::fmt::Display| Wrong::new(format!("cannot read {}: {why}", path.display()));
     let mut octets = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| cannot(&error))?;
-    file.take(PEM_BYTES_MAX + 1).read_to_end(&mut octets).map_err(|error| cannot(&error))?;
-    match octets.len() as u64 > PEM_BYTES_MAX {
-        true => Err(cannot(&format!("it is longer than {PEM_BYTES_MAX} bytes"))),
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets).map_err(|error| cannot(&error))?;
+    match octets.len() as u64 > FILE_BYTES_MAX {
+        true => Err(cannot(&format!("it is longer than {FILE_BYTES_MAX} bytes"))),
         false => Ok(octets),
     }
 }

@@ -9,20 +9,26 @@ use crate::config::document::{Node, Value};
 const EXAMPLE: &str = include_str!("../../../../../fanfold.example.toml");
 
 /// The keys whose commented lines show the default.
-const DEFAULTS: [&str; 34] = [
+const DEFAULTS: [&str; 40] = [
     "shutdown_grace",
     "request_head_max",
     "request_body_max",
     "connections_max",
     "followers_max",
+    "keep_audit",
     "keep_min",
     "waiting_max",
     "lock_queue_max",
     "inline_max",
+    "requests_per_second",
+    "requests_burst",
+    "failed_authentications_per_minute",
     "attempts",
     "backoff",
     "backoff_max",
     "timeouts",
+    "service_name",
+    "share",
     "retry",
     "undo_retry",
     "settle",
@@ -68,7 +74,10 @@ fn what_the_example_shows_as_defaults_are_the_defaults() {
     let (shown, _) = good(&shown);
     assert_eq!(plain.server, shown.server);
     assert_eq!(plain.store, shown.store);
+    assert_eq!(plain.limits.tenants.otherwise, shown.limits.tenants.otherwise);
+    assert_eq!(plain.limits.failures, shown.limits.failures);
     assert_eq!(plain.notices, shown.notices);
+    assert_eq!(plain.telemetry, shown.telemetry);
     assert_eq!(plain.mounts, shown.mounts);
     for (name, target) in &plain.targets {
         assert_eq!(target.spec, shown.targets[name].spec, "{name}");
@@ -206,6 +215,7 @@ fn collect_declared(
     if let Some(each) = schema.get("additionalProperties").filter(|each| each.is_object()) {
         let name = match path {
             ".targets" => "tokyo",
+            ".tenants" => "acme",
             ".routes.on" => "osaka",
             _ => return,
         };

@@ -39,6 +39,11 @@ fn each_mistake_in_the_form_of_a_file_has_its_place() {
         ("[store]\nlisten = 3\n", "9:1: unknown key \"listen\" in [store]"),
         ("listen = \"127.0.0.1:80\"\n", "8:1: unknown key \"listen\" in [[mounts]]"),
         ("[server]\nlisten = 8080\n", "9:10: listen: expected text, found a whole number; write it in quotes"),
+        (
+            "[limits]\nrequests_per_second = 0\n",
+            "9:23: requests_per_second: 0 is out of range; 1 to 1000000 is possible",
+        ),
+        ("[tenants.\"a:b\"]\n", "8:10: \"a:b\" is not a name of a tenant; use 1 to 64 letters"),
         ("[store]\nwaiting_max = 0\n", "9:15: waiting_max: 0 is out of range; 1 to 100000000 is possible"),
         ("[store]\nwaiting_max = 99999999999999999999\n", "9:15: waiting_max: the number does not fit into 64 bits"),
         ("[server]\nconnections_max = 3\n", "9:19: connections_max: 3 is out of range; 16 to 1000000 is possible"),
@@ -75,6 +80,14 @@ fn each_mistake_in_the_form_of_a_file_has_its_place() {
             "8:10: [targets.x] has no \"url\"; write it as in url = \"http://10.0.1.1:18080\"",
         ),
         ("[targets.x]\nurl = \"10.0.0.1:80\"\n", "9:7: url: "),
+        (
+            "[targets.x]\nurl = \"http://a\"\nmonitor = \"msf\"\nmonitor_prefix = \"/ops\"\n",
+            "11:18: there is no monitor here that follows an address of the target's",
+        ),
+        (
+            "[targets.x]\nurl = \"http://a\"\nmonitor = \"plas\"\nmonitor_prefix = \"/a/../b\"\n",
+            "11:18: a target's URL has operations below a path",
+        ),
         (
             "[targets.x]\nurl = \"http://a\"\nmonitor = 3\n",
             "10:11: monitor: expected text or a table, found a whole number",
@@ -295,7 +308,7 @@ fn what_belongs_together_is_compared() {
         ("[store]\nsize_soft = \"2GiB\"\nsize_hard = \"1GiB\"\n", "10:13: size_hard is not larger than size_soft"),
         (
             "[server]\nlisten = \"0.0.0.0:80\"\n",
-            "9:10: listening on 0.0.0.0:80 would let everybody who reaches it start operations; listen on \"127.0.0.1:8080\"",
+            "9:10: listening on 0.0.0.0:80 would let everybody who reaches it start operations; add an [auth] table",
         ),
     ] {
         let found = only(text);

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use fanfold_engine::WebhookUrl;
+use fanfold_engine::identity::{BadAddress, IssuerAddress};
 use fanfold_engine::target::{BadUrl, TargetUrl};
 use http::Uri;
 
@@ -66,6 +67,23 @@ impl TextForm for TargetUrl {
         text.parse().map_err(|bad| match bad {
             BadUrl::Unparsable(_) => not_a_web_address(),
             BadUrl::Unfit(_) => Wrong::new(bad.to_string()).hint(ADDRESS_HINT),
+        })
+    }
+}
+
+impl TextForm for IssuerAddress {
+    const FORMAT: &'static str = "fanfold-issuer-address";
+    const EXAMPLE: &'static str = "https://login.example/keys";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|bad: BadAddress| {
+            let hint = match bad {
+                BadAddress::NoAddress => ADDRESS_HINT,
+                BadAddress::Fragment => "leave out the \"#\" and what follows it",
+                BadAddress::Credentials => "leave them out: everybody who sees the address would see them",
+                BadAddress::Plain => "write https; http is possible at 127.0.0.1, [::1] and localhost only",
+            };
+            Wrong::new(bad.to_string()).hint(hint)
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fanfold_engine::{AllowRule, AllowedHost};
+use fanfold_engine::{AllowRule, AllowedHost, is_host_name};
 
 use super::TextForm;
 use crate::config::finding::Wrong;
@@ -15,8 +15,8 @@ impl TextForm for AllowRule {
         let (host, port) = split_port(text).ok_or_else(|| unreadable(text))?;
         let host = match (host.split_once('/'), host.strip_prefix("*.")) {
             (Some((address, bits)), _) => network(text, address, Some(bits))?,
-            (None, Some(domain)) if is_name(domain) => AllowedHost::Below(domain.to_ascii_lowercase()),
-            (None, None) if is_name(host) => AllowedHost::Name(host.to_ascii_lowercase()),
+            (None, Some(domain)) if is_host_name(domain) => AllowedHost::Below(domain.to_ascii_lowercase()),
+            (None, None) if is_host_name(host) => AllowedHost::Name(host.to_ascii_lowercase()),
             (None, _) => network(text, host, None)?,
         };
         Ok(Self { host, port })
@@ -28,16 +28,6 @@ fn unreadable(text: &str) -> Wrong {
         "write it as in \"192.168.100.0/24\", \"10.0.0.5:65000\", \"[fd00::/8]:443\", \"hooks.example:443\" or \
          \"*.example:443\"; without a port every port is allowed",
     )
-}
-
-/// Whether it is a name that no address could be taken for.
-fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        let is_fit = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        is_fit && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
-    };
-    let last = text.rsplit('.').next().unwrap_or_default();
-    text.split('.').all(is_label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// The host part, and the port if there is one. IPv6 stands in brackets if a port follows.
@@ -68,6 +58,12 @@ fn network(text: &str, address: &str, bits: Option<&str>) -> Result<AllowedHost,
             _ => return Err(Wrong::new(format!("{text:?}: the prefix length is not one of 0 to {longest}"))),
         },
     };
+    if let (IpAddr::V6(mapped), 96..) = (address, bits)
+        && let Some(plain) = mapped.to_ipv4_mapped()
+    {
+        return Err(Wrong::new(format!("{text:?} is a network of IPv4 in the clothes of IPv6"))
+            .hint(format!("write \"{plain}/{}\": it covers both forms", bits - 96)));
+    }
     let first = first_address(address, bits);
     if first != address {
         return Err(Wrong::new(format!("{text:?} has bits set beyond its prefix"))
@@ -139,6 +135,9 @@ mod tests {
             "*.",
             "a.*.example",
             "0x7f.1",
+            "0x7f",
+            "127.0.0.1.",
+            "::ffff:10.0.0.0/104",
             "[::1",
             "-a",
         ] {

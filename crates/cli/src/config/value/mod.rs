@@ -13,6 +13,7 @@ mod time;
 use std::borrow::Cow;
 use std::fmt;
 
+use fanfold_engine::identity::IssuerAddress;
 use fanfold_engine::{AllowRule, WebhookUrl};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Deserializer};
 use super::finding::Wrong;
 
 pub(crate) use address::BaseUrl;
-pub(crate) use name::{HeaderField, Pointer, Prefix, RouteMatch, RouteName, is_target_name};
+pub(crate) use name::{HeaderField, Pointer, Prefix, RouteMatch, RouteName, is_target_name, is_tenant_name};
 pub(crate) use size::Size;
 pub(crate) use store_url::StoreUrl;
 pub(crate) use time::Span;
@@ -89,6 +90,7 @@ const READERS: &[(&str, Reader)] = &[
     reader::<AllowRule>(),
     reader::<BaseUrl>(),
     reader::<HeaderField>(),
+    reader::<IssuerAddress>(),
     reader::<Pointer>(),
     reader::<Prefix>(),
     reader::<RouteMatch>(),
@@ -98,6 +100,7 @@ const READERS: &[(&str, Reader)] = &[
     reader::<StoreUrl>(),
     reader::<WebhookUrl>(),
     reader::<fanfold_engine::target::TargetUrl>(),
+    reader::<jiff::Timestamp>(),
     reader::<jiff::tz::TimeZone>(),
     reader::<std::net::SocketAddr>(),
     reader::<std::net::SocketAddrV4>(),

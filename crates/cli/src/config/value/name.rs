@@ -40,6 +40,12 @@ pub(crate) fn is_target_name(text: &str) -> bool {
         && !text.starts_with('-')
 }
 
+/// Whether `text` can be the name of a tenant: 1 to 64 letters, digits, spaces and any of `.`, `_`, `-`, `@`.
+pub(crate) fn is_tenant_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@ ".contains(&byte);
+    text.len() <= 64 && !text.trim().is_empty() && text.bytes().all(fits)
+}
+
 impl TextForm for Prefix {
     const FORMAT: &'static str = "fanfold-path-prefix";
     const EXAMPLE: &'static str = "/v1";
@@ -156,6 +162,10 @@ mod tests {
         assert!(is_target_name("tokyo-1"));
         for bad in ["", "-a", "a.b", "a b", "é"] {
             assert!(!is_target_name(bad), "{bad}");
+        }
+        assert!(is_tenant_name("ops@acme.example"));
+        for bad in ["", " ", "a:b", "é", &"x".repeat(65)] {
+            assert!(!is_tenant_name(bad), "{bad}");
         }
     }
 }

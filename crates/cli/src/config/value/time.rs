@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::TextForm;
@@ -35,6 +36,17 @@ impl TextForm for Span {
             Some(span) if span <= LONGEST => Ok(Self(span)),
             _ => Err(Wrong::new(format!("{text:?} is longer than a hundred years"))),
         }
+    }
+}
+
+impl TextForm for Timestamp {
+    const FORMAT: &'static str = "fanfold-time";
+    const EXAMPLE: &'static str = "2027-01-31T00:00:00Z";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        text.parse().map_err(|_| {
+            Wrong::new(format!("{text:?} is not a date and time")).hint(format!("write it as in {:?}", Self::EXAMPLE))
+        })
     }
 }
 

@@ -6,13 +6,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::View;
 use crate::{Answer, Headers, Request, Slot};
 
 /// A message body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// UTF-8.
@@ -30,7 +31,8 @@ pub enum Content {
 }
 
 /// A request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Request")]
 pub struct RequestForm {
     /// The method.
     pub method: String,
@@ -43,7 +45,8 @@ pub struct RequestForm {
 }
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Answer")]
 pub struct AnswerForm {
     /// The HTTP status code.
     pub status: u16,
@@ -82,7 +85,7 @@ impl RequestForm {
         Self { body: Content::of(view.octets(slot)), ..Self::alone(request) }
     }
 
-    pub(super) fn alone(request: &Request) -> Self {
+    pub(crate) fn alone(request: &Request) -> Self {
         Self {
             method: request.method.to_string(),
             uri: request.uri.clone(),

@@ -1,6 +1,7 @@
 //! Operations in native JSON: the summary that lists show, and the detail. All times are RFC 3339 in UTC.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::content::{AnswerForm, RequestForm};
@@ -15,7 +16,7 @@ use crate::plan::{DialectName, Verb};
 use crate::{Operation, OperationId, Revision, Slot, TenantId};
 
 /// An operation as lists show it: without bodies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationSummary {
     /// Its id.
     pub id: OperationId,
@@ -52,7 +53,8 @@ pub struct OperationSummary {
 }
 
 /// An operation in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Operation")]
 pub struct OperationDetail {
     /// What lists show too.
     #[serde(flatten)]
@@ -81,9 +83,11 @@ pub struct OperationDetail {
 }
 
 /// Why an operation was not completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Cause")]
 pub struct CauseForm {
     /// `steps_failed`, `deadline_passed`, `canceled` or `requirement_met` (enough succeeded; the rest is no longer wanted).
+    #[schemars(extend("enum" = ["steps_failed", "deadline_passed", "canceled", "requirement_met"]))]
     pub kind: String,
     /// Who canceled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +95,8 @@ pub struct CauseForm {
 }
 
 /// What became of a rollback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Rollback")]
 pub struct RollbackForm {
     /// Its result.
     pub result: RollbackResult,
@@ -100,7 +105,8 @@ pub struct RollbackForm {
 }
 
 /// What was wrong with an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Trouble")]
 pub struct TroubleForm {
     /// Its kind.
     pub kind: TroubleKind,
@@ -109,7 +115,7 @@ pub struct TroubleForm {
 }
 
 /// Where to go from an operation. Only what is possible in its present status is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Links {
     /// The operation itself.
     #[serde(rename = "self")]
@@ -122,7 +128,8 @@ pub struct Links {
 }
 
 /// What an acceptance is answered with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Accepted")]
 pub struct AcceptedForm {
     /// Its id.
     pub id: OperationId,

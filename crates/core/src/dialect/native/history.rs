@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::content::{AnswerForm, Content as ContentForm, RequestForm};
@@ -13,13 +14,14 @@ use crate::operation::{
 use crate::{Answer, Content, Operation, OperationId, StepIndex};
 
 /// One entry. Members that an event has no use for are absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEntry {
     /// Its number, counted from 1 within the operation.
     pub sequence: u64,
     /// When it was recorded.
     pub at: Timestamp,
     /// What happened: `attempt_started`, for instance.
+    #[schemars(extend("enum" = Event::NAMES))]
     pub event: String,
     /// What exactly, or what it means, in one word: the reading of an answer, the verdict of a probe, the choice of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +65,8 @@ pub struct HistoryEntry {
 }
 
 /// One entry in a stream of events: as in the history, and which operation it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "EventEntry")]
 pub struct LiveEntry {
     /// Its number among all events of the server: what a stream goes on after.
     pub number: u64,

@@ -7,6 +7,7 @@ mod content;
 mod detail;
 mod event;
 mod history;
+mod plan;
 mod problem;
 mod target;
 
@@ -16,6 +17,10 @@ pub use detail::{AcceptedForm, CauseForm, Links, OperationDetail, OperationSumma
 pub use event::{CLOUD_EVENT_JSON, CloudEvent, EventData, EventTarget};
 pub use history::{HistoryEntry, LiveEntry};
 use http::StatusCode;
+pub use plan::{
+    PlanForm, PlanOutcome, PlanRequest, PlannedKey, PlannedNotice, PlannedOperation, PlannedPass, PlannedProbe,
+    PlannedTarget, PlannedUndo, SampleAnswer,
+};
 pub use problem::{OperationResult, OutcomeWord, PROBLEM_JSON, Problem, TargetResult};
 pub use target::{TargetForm, TargetPhase, UndoForm};
 

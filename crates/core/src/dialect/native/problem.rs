@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457): every error of the native API, and the final response of an operation that was not completed.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Code;
@@ -13,7 +14,7 @@ use crate::{Operation, OperationId};
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Problem details, with members of our own after the standard ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:fanfold:error:` and the code: one URI for each kind of problem.
     #[serde(rename = "type")]
@@ -25,6 +26,7 @@ pub struct Problem {
     /// This occurrence in words.
     pub detail: String,
     /// The stable code.
+    #[schemars(extend("enum" = Code::ALL.map(Code::as_str)))]
     pub code: String,
     /// What became of the operation, where the problem is that it was not completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +37,8 @@ pub struct Problem {
 }
 
 /// What became of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ProblemOperation")]
 pub struct OperationResult {
     /// Its id.
     pub id: OperationId,
@@ -48,7 +51,8 @@ pub struct OperationResult {
 }
 
 /// What became of one target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ProblemTarget")]
 pub struct TargetResult {
     /// Its name.
     pub name: String,
@@ -65,8 +69,9 @@ pub struct TargetResult {
 }
 
 /// The word for an outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Outcome")]
 pub enum OutcomeWord {
     /// The target is in the requested state.
     Succeeded,
@@ -133,8 +138,14 @@ impl From<Outcome> for OutcomeWord {
     }
 }
 
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        Self { blocked_by: refusal.blocked_by(), ..Self::new(code(refusal), refusal.to_string()) }
+    }
+}
+
 pub(super) fn of_refusal(refusal: &Refusal) -> Reply {
-    let problem = Problem { blocked_by: refusal.blocked_by(), ..Problem::new(code(refusal), refusal.to_string()) };
+    let problem = Problem::from(refusal);
     let reply = problem.reply().with_fields(refusal.fields());
     let Refusal::MethodNotAllowed { allow } = refusal else {
         return reply;

@@ -1,5 +1,6 @@
 //! One target of an operation in native JSON: its step, and the undo of that step.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::content::{AnswerForm, RequestForm};
@@ -11,7 +12,8 @@ use crate::plan::StepPlan;
 use crate::{Slot, StepIndex};
 
 /// One target of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "OperationTarget")]
 pub struct TargetForm {
     /// Its name in the configuration.
     pub name: String,
@@ -40,7 +42,8 @@ pub struct TargetForm {
 }
 
 /// How far the undo of one target is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Undo")]
 pub struct UndoForm {
     /// How it ended; null until then.
     pub outcome: Option<UndoEnd>,
@@ -57,12 +60,12 @@ pub struct UndoForm {
 }
 
 /// What is going on at one target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetPhase {
     /// Its turn has not come.
     Planned,
-    /// The resource is being read.
+    /// The resource is being read, or is to be.
     Reading,
     /// An attempt waits for a permit.
     Waiting,
@@ -126,7 +129,7 @@ impl UndoForm {
 fn step_phase(phase: &StepPhase) -> Option<TargetPhase> {
     match phase {
         StepPhase::Planned => Some(TargetPhase::Planned),
-        StepPhase::Reading { .. } => Some(TargetPhase::Reading),
+        StepPhase::Reading { gate, .. } => Some(reading_phase(*gate)),
         StepPhase::Sending(send) => Some(send_phase(send)),
         StepPhase::Probing(_) => Some(TargetPhase::Probing),
         StepPhase::AwaitingPerson { .. } => Some(TargetPhase::AwaitingPerson),
@@ -138,9 +141,18 @@ fn undo_phase(phase: &UndoPhase) -> (Option<UndoEnd>, Option<TargetPhase>) {
     match phase {
         UndoPhase::Queued => (None, Some(TargetPhase::Planned)),
         UndoPhase::Settling { .. } => (None, Some(TargetPhase::Settling)),
-        UndoPhase::Reading { .. } => (None, Some(TargetPhase::Reading)),
+        UndoPhase::Reading { gate, .. } => (None, Some(reading_phase(*gate))),
         UndoPhase::Sending(send) => (None, Some(send_phase(send))),
         UndoPhase::Ended(end) => (Some(*end), None),
+    }
+}
+
+fn reading_phase(gate: Gate) -> TargetPhase {
+    match gate {
+        Gate::Permit => TargetPhase::Reading,
+        Gate::Breaker => TargetPhase::BreakerOpen,
+        Gate::Held => TargetPhase::Held,
+        Gate::Missing => TargetPhase::Missing,
     }
 }
 

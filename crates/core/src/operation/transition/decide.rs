@@ -2,8 +2,8 @@
 //! when undos begin, and how the operation ends.
 
 use crate::operation::{
-    AttentionReason, Cause, Consistency, Deadline, Effect, End, Gate, Leg, LockState, Outcome, RollbackResult, Send,
-    Stage, Status, StepPhase, UndoEnd, UndoPhase,
+    AttentionReason, Cause, Consistency, Deadline, Effect, End, Gate, Leg, LockState, Outcome, Purpose, RollbackResult,
+    Send, Stage, Status, StepPhase, UndoEnd, UndoPhase,
 };
 use crate::plan::{OnFailure, OnUnknown, Order};
 use crate::{Answer, StepIndex};
@@ -109,12 +109,15 @@ impl Change {
         self.op.stage = Stage::Closing(cause);
         let unwanted = self.lower_unwanted();
         for index in self.indices() {
-            if self.op.steps[index.get()].phase == StepPhase::Sending(Send::Due { gate: Gate::Missing }) {
+            if let StepPhase::Sending(Send::Due { gate: Gate::Missing })
+            | StepPhase::Reading { purpose: Purpose::Before, gate: Gate::Missing, .. } =
+                self.op.steps[index.get()].phase
+            {
                 self.close_attention(Some(index), "fanfold", Some("the step is not wanted any more".to_owned()));
             }
             let step = &mut self.op.steps[index.get()];
             match &mut step.phase {
-                StepPhase::Planned | StepPhase::Reading { purpose: crate::operation::Purpose::Before, .. } => {
+                StepPhase::Planned | StepPhase::Reading { purpose: Purpose::Before, .. } => {
                     step.phase = StepPhase::Ended(Outcome::Skipped);
                 }
                 StepPhase::Sending(Send::Due { .. }) if step.course.attempts == 0 => {

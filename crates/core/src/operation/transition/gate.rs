@@ -1,4 +1,4 @@
-//! What requests and polls wait for before they may be sent. While a poll of a lower operation waits for a person, the time of
+//! What requests, reads and polls wait for before they may be sent. While a poll of a lower operation waits for a person, the time of
 //! that stands still: it could not be seen to end.
 
 use std::time::Duration;
@@ -25,7 +25,8 @@ impl Change {
                 (old, "its operation there is followed again once it is configured")
             }
             Err(Illegal) => {
-                (std::mem::replace(self.due_gate_mut(index, leg)?, new), "configure it again, or cancel the operation")
+                let old = std::mem::replace(self.due_gate_mut(index, leg)?, new);
+                (old, "configure it again, or cancel the operation")
             }
         };
         match (old, new) {
@@ -53,8 +54,15 @@ impl Change {
     }
 
     /// A request that waited for a missing target has started: the note about it is settled.
-    pub(super) fn note_target_is_back(&mut self, index: StepIndex, due: Send) {
-        if due == (Send::Due { gate: Gate::Missing }) {
+    pub(super) fn note_target_is_back(&mut self, index: StepIndex, due: &Send) {
+        if let Send::Due { gate } = due {
+            self.note_gate_is_back(index, *gate);
+        }
+    }
+
+    /// The same for what waited for this, and does not any more.
+    pub(super) fn note_gate_is_back(&mut self, index: StepIndex, gate: Gate) {
+        if gate == Gate::Missing {
             self.note_back(index);
         }
     }
@@ -70,13 +78,21 @@ impl Change {
         self.close_attention(Some(index), "fanfold", Some("the target is back".to_owned()));
     }
 
-    /// The gate before a due request.
+    /// The gate before a request or a read that is due.
     fn due_gate_mut(&mut self, index: StepIndex, leg: Leg) -> Result<&mut Gate, Illegal> {
         let step = self.step(index)?;
         match (leg, &mut step.phase, step.undo.as_mut().map(|undo| &mut undo.phase)) {
-            (Leg::Forward, StepPhase::Sending(Send::Due { gate }), _)
+            (
+                Leg::Forward,
+                StepPhase::Sending(Send::Due { gate }) | StepPhase::Reading { not_before: None, gate, .. },
+                _,
+            )
             | (Leg::Probe, StepPhase::Probing(Probing::Due { gate }), _)
-            | (Leg::Undo, _, Some(UndoPhase::Sending(Send::Due { gate }))) => Ok(gate),
+            | (
+                Leg::Undo,
+                _,
+                Some(UndoPhase::Sending(Send::Due { gate }) | UndoPhase::Reading { not_before: None, gate, .. }),
+            ) => Ok(gate),
             (Leg::Forward | Leg::Probe | Leg::Undo, ..) => Err(Illegal),
         }
     }

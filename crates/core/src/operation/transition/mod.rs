@@ -16,6 +16,8 @@ mod doubt_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod held_read_tests;
+#[cfg(test)]
 mod hold_tests;
 #[cfg(test)]
 mod restore_tests;

@@ -70,8 +70,7 @@ fn undo_phase(operation: &Operation) -> &UndoPhase {
 fn the_resource_is_compared_again_before_a_restore_is_sent_again() {
     for ended in [not_taken_on(), broke()] {
         let operation = to_be_sent_again(ended);
-        let comparing = UndoPhase::Reading { purpose: Purpose::Compare, tries: 0, not_before: None };
-        assert_eq!(*undo_phase(&operation), comparing);
+        assert_eq!(*undo_phase(&operation), UndoPhase::reading(Purpose::Compare));
         let untouched = take(&operation, read(RESTORED, Purpose::Compare, "new"), 101);
         assert!(matches!(undo_phase(&untouched), UndoPhase::Sending(_)), "{untouched:#?}");
         let changed = take(&operation, read(RESTORED, Purpose::Compare, "theirs"), 101);

@@ -28,8 +28,7 @@ impl Change {
     /// The step's turn has come.
     pub(super) fn begin_step(&mut self, index: StepIndex) {
         let restore = matches!(self.policy(index).undo, Some(UndoRule::Restore));
-        let phase =
-            if restore { StepPhase::Reading { purpose: Purpose::Before, tries: 0, not_before: None } } else { due() };
+        let phase = if restore { StepPhase::reading(Purpose::Before) } else { due() };
         self.op.steps[index.get()].phase = phase;
     }
 
@@ -42,7 +41,7 @@ impl Change {
         let StepPhase::Sending(send @ Send::Due { .. }) = &mut step.phase else { return Err(Illegal) };
         let due = std::mem::replace(send, Send::Calling { since: now });
         step.course.started(now);
-        self.note_target_is_back(index, due);
+        self.note_target_is_back(index, &due);
         Ok(())
     }
 
@@ -180,17 +179,18 @@ impl Change {
                 step.after = Some(Image::Present { etag: Some(etag), digest: None, content_type: None });
                 StepPhase::Ended(Outcome::Succeeded)
             }
-            (true, None) => StepPhase::Reading { purpose: Purpose::After, tries: 0, not_before: None },
+            (true, None) => StepPhase::reading(Purpose::After),
         };
     }
 
     pub(super) fn step_read(&mut self, index: StepIndex, asked: Purpose, found: Found) -> Result<(), Illegal> {
-        let StepPhase::Reading { purpose, tries, not_before: None } = self.step(index)?.phase else {
+        let StepPhase::Reading { purpose, tries, not_before: None, gate } = self.step(index)?.phase else {
             return Err(Illegal);
         };
         if purpose != asked {
             return Err(Illegal);
         }
+        self.note_gate_is_back(index, gate);
         let before = purpose == Purpose::Before;
         match found {
             Found::Image(image) => {
@@ -207,7 +207,8 @@ impl Change {
                 let tries = tries + 1;
                 match self.read_again(self.policy(index).step.clone(), tries, retry_after) {
                     Some(until) => {
-                        self.set_phase(index, StepPhase::Reading { purpose, tries, not_before: Some(until) });
+                        let (not_before, gate) = (Some(until), Gate::Permit);
+                        self.set_phase(index, StepPhase::Reading { purpose, tries, not_before, gate });
                     }
                     None => self.step_unread(index, before, trouble),
                 }
@@ -299,7 +300,7 @@ impl Change {
         let StepPhase::Probing(Probing::Due { gate }) = step.phase else { return Err(Illegal) };
         step.phase = StepPhase::Probing(Probing::Calling { since: now });
         step.probes += 1;
-        self.note_target_is_back(index, Send::Due { gate });
+        self.note_gate_is_back(index, gate);
         Ok(())
     }
 
@@ -372,6 +373,13 @@ impl Rules<'_> {
 
 pub(super) fn due() -> StepPhase {
     StepPhase::Sending(Send::Due { gate: Gate::Permit })
+}
+
+impl StepPhase {
+    /// The resource is to be read for the first time.
+    pub(super) fn reading(purpose: Purpose) -> Self {
+        Self::Reading { purpose, tries: 0, not_before: None, gate: Gate::Permit }
+    }
 }
 
 impl Course {

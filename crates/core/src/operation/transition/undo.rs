@@ -52,8 +52,7 @@ impl Change {
             (Some(_), _) if deletes && known => self.set_undo(index, due()),
             (Some(_), Some(Image::Present { etag: Some(_), .. })) => self.set_undo(index, due()),
             (Some(_), _) => {
-                let purpose = Purpose::Compare;
-                self.set_undo(index, UndoPhase::Reading { purpose, tries: 0, not_before: None });
+                self.set_undo(index, UndoPhase::reading(Purpose::Compare));
             }
             (None, _) => self.end_undo(index, UndoEnd::Failed),
         }
@@ -102,7 +101,7 @@ impl Change {
         let due = std::mem::replace(send, Send::Calling { since: now });
         undo.request = request.or(undo.request.take());
         undo.course.started(now);
-        self.note_target_is_back(index, due);
+        self.note_target_is_back(index, &due);
         Ok(())
     }
 
@@ -166,8 +165,7 @@ impl Change {
             Verdict::Gone if deletes => self.end_undo(index, UndoEnd::Undone),
             // Our own undo may have changed the version: only a look tells.
             Verdict::PreconditionFailed if restore && tainted => {
-                let purpose = Purpose::Settle;
-                self.set_undo(index, UndoPhase::Reading { purpose, tries: 0, not_before: None });
+                self.set_undo(index, UndoPhase::reading(Purpose::Settle));
             }
             Verdict::PreconditionFailed if restore => self.undo_conflict(index),
             Verdict::Gone | Verdict::PreconditionFailed | Verdict::NotApplied | Verdict::Spent => {
@@ -197,26 +195,28 @@ impl Change {
         let undo = self.undo(index)?;
         let UndoPhase::Sending(Send::Due { gate }) = undo.phase else { return Err(Illegal) };
         undo.course.trouble = Some(trouble);
-        self.note_target_is_back(index, Send::Due { gate });
+        self.note_gate_is_back(index, gate);
         // Once an attempt was made its request is fixed, so this one has never been sent.
         self.end_undo(index, UndoEnd::Failed);
         Ok(())
     }
 
     pub(super) fn undo_read(&mut self, index: StepIndex, asked: Purpose, found: Found) -> Result<(), Illegal> {
-        let UndoPhase::Reading { purpose, tries, not_before: None } = self.undo(index)?.phase else {
+        let UndoPhase::Reading { purpose, tries, not_before: None, gate } = self.undo(index)?.phase else {
             return Err(Illegal);
         };
         if purpose != asked {
             return Err(Illegal);
         }
+        self.note_gate_is_back(index, gate);
         match found {
             Found::Image(image) => self.undo_image(index, purpose, &image),
             Found::Failed { trouble, retry_after } => {
                 let tries = tries + 1;
                 match self.read_again(self.policy(index).undo_limits.clone(), tries, retry_after) {
                     Some(until) => {
-                        self.set_undo(index, UndoPhase::Reading { purpose, tries, not_before: Some(until) });
+                        let (not_before, gate) = (Some(until), Gate::Permit);
+                        self.set_undo(index, UndoPhase::Reading { purpose, tries, not_before, gate });
                     }
                     None => self.undo_unread(index, purpose, trouble),
                 }
@@ -286,6 +286,13 @@ impl Change {
 
 fn due() -> UndoPhase {
     UndoPhase::Sending(Send::Due { gate: Gate::Permit })
+}
+
+impl UndoPhase {
+    /// The resource is to be read for the first time.
+    pub(super) fn reading(purpose: Purpose) -> Self {
+        Self::Reading { purpose, tries: 0, not_before: None, gate: Gate::Permit }
+    }
 }
 
 impl Image {

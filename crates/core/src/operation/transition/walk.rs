@@ -99,6 +99,7 @@ fn work_events(op: &Operation, sketch: &Sketch, work: &Work, events: &mut Vec<(E
         Work::Read { step, purpose, .. } => {
             let deletes = op.plan.steps[step.get()].request.method == http::Method::DELETE;
             read_events(step, purpose, deletes, events);
+            gate_events(sketch, step, purpose.leg(), events);
         }
         Work::Follow { step, leg } => {
             let troubles = if sketch.polls { vec![None, Some(trouble())] } else { Vec::new() };
@@ -514,6 +515,16 @@ fn sketches() -> Vec<Sketch> {
             order: Order::Sequence,
             attempts: 1,
             undo_attempts: 2,
+            restored: false,
+            ..base.clone()
+        },
+        Sketch {
+            name: "restore PUT, gates",
+            method: put.clone(),
+            undo: Some(UndoRule::Restore),
+            order: Order::Sequence,
+            gates: true,
+            attempts: 1,
             restored: false,
             ..base.clone()
         },

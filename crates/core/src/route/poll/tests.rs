@@ -52,6 +52,11 @@ fn an_msf_operation_is_followed_to_its_end() {
     let completed = r#"{"status":"completed","response":{"status_code":201,"body":"{\"cp_id\":\"5\"}"}}"#;
     assert_eq!(end(poll(Monitor::Msf, 200, completed)), (SUCCEEDED, 201, "{\"cp_id\":\"5\"}".to_owned()));
     assert_eq!(end(poll(Monitor::Msf, 200, "{\"status\":\"completed\"}")), (SUCCEEDED, 200, String::new()));
+    // No response has such a status, so none can be given to a client as it is.
+    for odd in [100, 101, 199, 600, 65_535] {
+        let body = format!(r#"{{"status":"completed","response":{{"status_code":{odd},"body":"x"}}}}"#);
+        assert_eq!(end(poll(Monitor::Msf, 200, &body)), (SUCCEEDED, 200, String::new()), "{odd}");
+    }
     let canceled =
         r#"{"status":"canceled","response":{"status_code":500,"body":"{\"data_consistency\":\"rolled back\"}"}}"#;
     assert_eq!(end(poll(Monitor::Msf, 200, canceled)).0, Reading::Unknown);

@@ -6,7 +6,7 @@ use super::*;
 use crate::plan::policy::{Monitor, PollRule};
 use crate::route::fixtures::compiled_target as target;
 
-const ASKED: Asked<'static> = Asked { scheme: "http", authority: "target:80", path: "/v1/things" };
+const ASKED: Asked<'static> = Asked { scheme: "http", authority: "target:80", path: "/v1/things", below: "" };
 
 struct Sent {
     status: u16,

@@ -75,8 +75,21 @@ fn what_is_not_understood_goes_as_a_whole_if_it_mentions_a_key() {
     assert_eq!(body(&[("content-type", "application/xml")], "<user>x</user>"), None);
     assert_eq!(body(&[JSON, ("content-encoding", "gzip")], "?").as_deref(), Some(REDACTED));
     assert_eq!(body(&[JSON, ("content-encoding", "identity")], "{}"), None);
+    let twice = [("content-encoding", "identity"), ("content-encoding", "gzip")];
+    assert_eq!(body(&twice, "?").as_deref(), Some(REDACTED));
     let octets = Request { body: Body::inline(&b"\xff\xfePassword=1"[..]), ..request("/", &[], "") };
     assert_eq!(Redaction::standard().request(&octets).unwrap().body, Body::inline(REDACTED));
+}
+
+#[test]
+fn a_body_in_utf_16_hides_no_key() {
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for octets in [wide("{\"password\":1}"), [b"\xff\xfe".to_vec(), wide("{\"password\":1}")].concat()] {
+        let request = Request { body: Body::inline(octets), ..request("/", &[JSON], "") };
+        assert_eq!(Redaction::standard().request(&request).unwrap().body, Body::inline(REDACTED));
+    }
+    let plain = Request { body: Body::inline(wide("{\"user\":1}")), ..request("/", &[JSON], "") };
+    assert_eq!(Redaction::standard().request(&plain), None);
 }
 
 #[test]
@@ -136,4 +149,46 @@ fn a_step_is_not_sealed_for_what_it_does_not_pass_on() {
     assert_eq!(public.steps[0].request, same);
     let plain = plan(request("/x", &[JSON], "{}"), vec![same]);
     assert_eq!(seal(plain.clone()), (plain, Vec::new()));
+}
+
+#[test]
+fn headers_lose_what_their_names_or_addresses_give_away() {
+    let header = |name: &str, value: &str| {
+        let public = Redaction::standard().request(&request("/", &[(name, value)], ""));
+        public.map(|public| public.headers[0].1.clone())
+    };
+    for name in
+        ["x-subject-token", "x-vault-token", "x-amz-security-token", "x-csrf-token", "x-client-secret", "apikey"]
+    {
+        assert_eq!(header(name, "hush").as_deref(), Some(REDACTED), "{name}");
+    }
+    assert_eq!(header("location", "/ops/1?a=1&token=hush").as_deref(), Some("/ops/1?a=1&token=%5Bredacted%5D"));
+    assert_eq!(header("x-upstream", "Bearer hush").as_deref(), Some(REDACTED));
+    assert_eq!(header("x-next", "https://me:hush@a.example/").as_deref(), Some(REDACTED));
+    for (name, value) in [
+        ("location", "/ops/1?a=1"),
+        ("www-authenticate", "Bearer realm=\"x\", error=\"invalid_token\""),
+        ("content-type", "application/json; charset=utf-8"),
+        ("idempotency-key", "k"),
+    ] {
+        assert_eq!(header(name, value), None, "{name}");
+    }
+}
+
+#[test]
+fn bodies_without_a_name_of_a_secret_may_hold_a_credential() {
+    let public = body(&[JSON], r#"{"upstream":"https://me:hush@a.example/","via":"Bearer hush"}"#).unwrap();
+    assert_eq!(public, r#"{"upstream":"[redacted]","via":"[redacted]"}"#);
+    assert_eq!(body(&[FORM], "a=https%3A%2F%2Fme%3Ahush%40a.example&b=1").unwrap(), "a=%5Bredacted%5D&b=1");
+    assert_eq!(body(&[], "see https://me:hush@a.example/").unwrap(), REDACTED);
+}
+
+#[test]
+fn a_reference_without_its_secrets_is_one_and_known_as_such() {
+    let public = Redaction::standard().reference("/ops/1?t=1&sig_token=hush");
+    assert_eq!(public, "/ops/1?t=1&sig_token=%5Bredacted%5D");
+    assert_eq!(Redaction::standard().reference(&public), public);
+    let shown = ("x-told", "http://a/?token=[redacted]&b=1");
+    assert_eq!(Redaction::standard().request(&request(&public, &[shown], "")), None, "nothing is left to take out");
+    assert!(Redaction::is_public_reference(&public) && !Redaction::is_public_reference("/ops/1?t=1"));
 }

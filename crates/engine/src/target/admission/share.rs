@@ -40,7 +40,7 @@ impl Admission {
         let kinds: [&[PermitKind]; 2] = [&[PermitKind::Forward, PermitKind::Pass], &[PermitKind::Undo]];
         [0, 1].map(|which| {
             let count = |counts: super::Counts| kinds[which].iter().map(|kind| counts[kind.index()]).sum::<usize>();
-            let (in_flight, waiting) = (count(state.in_flight), count(state.waiting()));
+            let (in_flight, waiting) = (count(state.in_flight()), count(state.waiting()));
             let could_go = match gate {
                 Gate::Permit => waiting,
                 // One tries the target out.

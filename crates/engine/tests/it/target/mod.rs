@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::OperationId;
+use fanfold_engine::Claimant;
 use fanfold_engine::target::{
     Broke, Metrics, Outgoing, PerKind, PermitKind, Received, Target, TargetConfig, TargetState, Targets, Turn,
 };
@@ -69,6 +70,6 @@ fn operation() -> OperationId {
 }
 
 async fn send(target: &Target, outgoing: &Outgoing) -> Result<Received, Broke> {
-    let permit = target.ticket(PermitKind::Forward, operation()).permit().await;
+    let permit = target.ticket(PermitKind::Forward, &Claimant::default(), operation()).permit().await;
     target.send(permit, outgoing).await
 }

@@ -1,6 +1,7 @@
 //! Targets that come, change and go.
 
 use fanfold_core::operation::Gate;
+use fanfold_engine::Claimant;
 use fanfold_engine::target::BreakerConfig;
 use fanfold_testkit::FakeTarget;
 
@@ -13,7 +14,7 @@ async fn a_target_that_stays_keeps_its_hold_its_queue_and_its_totals() {
     let target = targets.get(&"tokyo".into());
     send(&target, &get("/x")).await.unwrap();
     target.hold("maintenance");
-    let mut ticket = target.ticket(PermitKind::Forward, operation());
+    let mut ticket = target.ticket(PermitKind::Forward, &Claimant::default(), operation());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Held)));
 
     targets.replace(vec![config("tokyo", &new.url())]).unwrap();
@@ -33,7 +34,7 @@ async fn a_target_that_is_gone_is_waited_for() {
     let targets = targets(vec![]);
     assert!(targets.status().is_empty());
     let target = targets.get(&"tokyo".into());
-    let mut ticket = target.ticket(PermitKind::Undo, operation());
+    let mut ticket = target.ticket(PermitKind::Undo, &Claimant::default(), operation());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Missing)));
     assert_eq!(targets.status()[0].state, TargetState::Missing);
 
@@ -41,7 +42,7 @@ async fn a_target_that_is_gone_is_waited_for() {
     target.send(ticket.permit().await, &get("/x")).await.unwrap();
     assert_eq!(target.status().state, TargetState::Ok);
 
-    let permit = target.ticket(PermitKind::Forward, operation()).permit().await;
+    let permit = target.ticket(PermitKind::Forward, &Claimant::default(), operation()).permit().await;
     targets.replace(vec![]).unwrap();
     assert!(target.url().is_none());
     assert!(target.send(permit, &get("/x")).await.is_err());
@@ -75,14 +76,14 @@ async fn what_happens_is_measured() {
     let target = targets.get(&"tokyo".into());
     send(&target, &get("/x")).await.unwrap();
     target.hold("maintenance");
-    let _ticket = target.ticket(PermitKind::Undo, operation());
+    let _ticket = target.ticket(PermitKind::Undo, &Claimant::default(), operation());
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     for line in [
         "fanfold_target_attempts_total{target=\"tokyo\",kind=\"forward\",result=\"answered\"} 1",
         "fanfold_target_waiting{target=\"tokyo\",kind=\"undo\"} 1",
         "fanfold_target_held{target=\"tokyo\"} 1",
-        "fanfold_target_response_seconds_count{target=\"tokyo\"} 1",
+        "fanfold_target_attempt_duration_seconds_count{target=\"tokyo\",kind=\"forward\",result=\"answered\"} 1",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fanfold_core::operation::{Gate, Sent, TroubleKind};
+use fanfold_engine::Claimant;
 use fanfold_engine::target::BreakerConfig;
 use fanfold_testkit::{Answer, FakeTarget, Latch, Reply};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -150,6 +151,21 @@ async fn a_body_that_breaks_off_is_marked_incomplete() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_end_is_in_doubt_ends_its_connection() {
+    let fake = FakeTarget::start().await;
+    let target = target(&fake.url());
+    fake.on("*", "*", Answer::text(200, "5\r\nhello\r\n0\r\n\r\n").header("transfer-encoding", "chunked"));
+    for connections in 1..=2 {
+        let received = send(&target, &outgoing(Method::PUT, "/x", "")).await.unwrap();
+        assert_eq!((&received.body[..], received.complete), (&b"hello"[..], true));
+        assert_eq!(fake.connections(), connections);
+    }
+    fake.on("*", "*", Answer::text(200, "packed").header("transfer-encoding", "gzip").closing());
+    let received = send(&target, &outgoing(Method::PUT, "/x", "")).await.unwrap();
+    assert_eq!((received.status.as_u16(), received.complete), (200, false), "what is packed is not the content");
+}
+
+#[tokio::test]
 async fn a_body_is_read_up_to_its_bound() {
     let fake = FakeTarget::start().await;
     fake.on("*", "*", Answer::text(200, "0123456789"));
@@ -223,7 +239,7 @@ async fn sending_can_be_called_off_at_the_last_moment() {
     let fake = FakeTarget::start().await;
     let target = target_with(&fake.url(), |config| config.breaker.after = 1);
     let asked = AtomicUsize::new(0);
-    let permit = target.ticket(PermitKind::Forward, operation()).permit().await;
+    let permit = target.ticket(PermitKind::Forward, &Claimant::default(), operation()).permit().await;
     let never = || {
         asked.fetch_add(1, Ordering::Relaxed);
         false
@@ -280,7 +296,7 @@ async fn a_target_that_breaks_again_and_again_is_left_alone_for_a_while() {
     fake.stop().await;
     assert_eq!(send(&target, &post("/x")).await.unwrap_err().sent, Sent::No);
     assert!(matches!(target.status().state, TargetState::BreakerOpen { .. }));
-    let mut ticket = target.ticket(PermitKind::Forward, operation());
+    let mut ticket = target.ticket(PermitKind::Forward, &Claimant::default(), operation());
     assert!(matches!(ticket.turn().await, Turn::Waits(Gate::Breaker)));
     let totals = target.status().totals;
     assert_eq!((totals.answered, totals.server_errors, totals.broke, totals.not_sent), (0, 4, 1, 1));

@@ -7,14 +7,15 @@ use fanfold_engine::Resolution;
 use fanfold_store::{AttentionId, Note, NoteFilter, Order, Page};
 use http::StatusCode;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::entity;
 use super::query::Query;
 use super::{json, read, uncached};
 use crate::http::auth::Caller;
 use crate::http::outcome::{self, Response, Stop};
-use crate::http::page::{self, CHUNK, Token};
+use crate::http::page::{self, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
@@ -38,34 +39,38 @@ struct AcknowledgeRequest {
     remark: Option<String>,
 }
 
-const KNOWN: [&str; 5] = ["limit", "operation", "page_token", "state", "target"];
+pub(super) const KNOWN: [&str; 5] = ["limit", "operation", "page_token", "state", "target"];
 
 /// Which notes a client asks for by their state.
 const STATES: [(&str, Option<bool>); 3] = [("open", Some(true)), ("closed", Some(false)), ("all", None)];
 
-#[derive(Debug, Serialize)]
-struct NoteForm {
-    id: u64,
-    operation: OperationId,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Note")]
+pub(in crate::http) struct NoteForm {
+    pub(in crate::http) id: u64,
+    pub(in crate::http) operation: OperationId,
     /// The step that it is about; null: the operation as a whole.
-    step: Option<StepIndex>,
-    target: Option<String>,
-    reason: AttentionReason,
-    detail: String,
-    opened_at: Timestamp,
+    pub(in crate::http) step: Option<StepIndex>,
+    pub(in crate::http) target: Option<String>,
+    pub(in crate::http) reason: AttentionReason,
+    pub(in crate::http) detail: String,
+    pub(in crate::http) opened_at: Timestamp,
     /// Whether the operation has ended: then an open note is acknowledged.
-    operation_ended: bool,
+    pub(in crate::http) operation_ended: bool,
     /// The answers that it takes; empty where it takes none.
-    answers: Vec<&'static str>,
+    #[serde(serialize_with = "as_words")]
+    #[schemars(schema_with = "answers")]
+    pub(in crate::http) answers: &'static [Resolution],
     /// Null while it is open.
-    closed: Option<ClosedForm>,
+    pub(in crate::http) closed: Option<ClosedForm>,
 }
 
-#[derive(Debug, Serialize)]
-struct ClosedForm {
-    at: Timestamp,
-    by: String,
-    remark: Option<String>,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Closed")]
+pub(in crate::http) struct ClosedForm {
+    pub(in crate::http) at: Timestamp,
+    pub(in crate::http) by: String,
+    pub(in crate::http) remark: Option<String>,
 }
 
 /// `GET /attention`: open notes, unless the client asks for others.
@@ -73,27 +78,43 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     let query = Query::read(visit.query(), &KNOWN)?;
     let limit = query.limit()?;
     let filter = NoteFilter {
-        tenant: visit.caller.tenant.clone(),
+        tenant: visit.caller.access.tenant.clone(),
+        scope: visit.caller.access.scope.clone(),
         open: query.word("state", &STATES)?.unwrap_or(Some(true)),
         operation: query.parsed("operation", "the id of an operation", |text| text.parse().ok())?,
         target: query.one("target")?.map(Into::into),
+        first: None,
     };
-    let mut after = page::number_key(query.one("page_token")?)?.map(AttentionId);
-    let mut notes: Vec<Note> = Vec::new();
-    // One more than is wanted tells whether there are more.
-    while notes.len() <= limit {
-        let wanted = (limit + 1 - notes.len()).min(CHUNK);
-        let read = shared.store.notes(&filter, Page { order: Order::NewestFirst, after, limit: wanted }).await?;
-        let is_last = read.len() < wanted;
-        after = read.last().map(|note| note.id).or(after);
-        notes.extend(read);
-        if is_last {
-            break;
+    let after = page::number_key(query.one("page_token")?)?.map(AttentionId);
+    let (forms, next) = notes(shared, &filter, after, limit).await?;
+    let is_cut_off = next.is_some() && forms.len() < limit;
+    Ok(entity::some(visit, &query, ("attention", &forms), next, is_cut_off))
+}
+
+/// Up to `limit` notes that follow `after`, the newest first, and where to go on if there are more. For whoever sees only a part of
+/// their tenant's a search that takes too long is cut off.
+pub(in crate::http) async fn notes(
+    shared: &Shared,
+    filter: &NoteFilter,
+    after: Option<AttentionId>,
+    limit: usize,
+) -> Result<(Vec<NoteForm>, Option<Token>), Stop> {
+    let read = |first, after: Option<u64>, limit| {
+        let filter = NoteFilter { first: Some(AttentionId(first)), ..filter.clone() };
+        let page = Page { order: Order::NewestFirst, after: after.map(AttentionId), limit };
+        async move { shared.store.notes(&filter, page).await }
+    };
+    // Those about one operation are few.
+    let newest = match filter.scope.is_all() || filter.operation.is_some() {
+        true => None,
+        false => {
+            let any = NoteFilter { tenant: filter.tenant.clone(), ..NoteFilter::default() };
+            Some(shared.store.notes(&any, Page::newest(1)).await?.first().map_or(0, |note| note.id.0))
         }
-    }
-    let next = page::cut(&mut notes, limit, |note| Token::Number(note.id.0));
-    let forms: Vec<_> = notes.into_iter().map(NoteForm::of).collect();
-    Ok(entity::page(visit, &query, "attention", &forms, next))
+    };
+    let after = after.map(|after| after.0);
+    let (found, next) = page::numbered(read, |note| note.id.0, (after, limit), newest).await?;
+    Ok((found.into_iter().map(NoteForm::of).collect(), next.map(Token::Number)))
 }
 
 /// `GET /attention/{id}`
@@ -126,7 +147,15 @@ pub(super) async fn acknowledge(shared: &Shared, visit: Visit, id: &str) -> Resu
     Ok(json(&NoteForm::of(note_of(shared, &visit.caller, id).await?)))
 }
 
-fn resolution(text: &str) -> Result<Resolution, Refusal> {
+fn answers(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "array", "items": { "$ref": "#/components/schemas/Resolution" } })
+}
+
+fn as_words<S: Serializer>(answers: &[Resolution], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(answers.iter().map(|answer| answer.as_str()))
+}
+
+pub(in crate::http) fn resolution(text: &str) -> Result<Resolution, Refusal> {
     let found = Resolution::ALL.into_iter().find(|answer| answer.as_str() == text);
     found.ok_or_else(|| {
         let known = Resolution::ALL.map(Resolution::as_str).join(", ");
@@ -135,23 +164,25 @@ fn resolution(text: &str) -> Result<Resolution, Refusal> {
 }
 
 /// Refuses a remark that is too long.
-pub(super) fn check_remark(remark: Option<&str>) -> Result<(), Refusal> {
+pub(in crate::http) fn check_remark(remark: Option<&str>) -> Result<(), Refusal> {
     if remark.is_none_or(|remark| remark.chars().count() <= REMARK_CHARACTERS_MAX) {
         return Ok(());
     }
     Err(Refusal::OutOfRange { detail: format!("`remark` is longer than {REMARK_CHARACTERS_MAX} characters") })
 }
 
-/// The note, if it is one of the caller's.
-async fn note_of(shared: &Shared, caller: &Caller, id: &str) -> Result<Note, Stop> {
+/// The note, if it is of an operation that the caller sees.
+pub(in crate::http) async fn note_of(shared: &Shared, caller: &Caller, id: &str) -> Result<Note, Stop> {
     let nothing = || Stop::not_found("note");
     let id = AttentionId(id.parse().map_err(|_| nothing())?);
-    shared.store.note(id).await?.filter(|note| note.tenant == caller.tenant).ok_or_else(nothing)
+    let note = shared.store.note(id).await?.ok_or_else(nothing)?;
+    let is_seen = note.tenant == caller.access.tenant && shared.is_seen(caller, note.operation).await?;
+    if is_seen { Ok(note) } else { Err(nothing()) }
 }
 
 impl NoteForm {
     fn of(note: Note) -> Self {
-        let answers = Resolution::taken_by(&note).iter().map(|answer| answer.as_str()).collect();
+        let answers = Resolution::taken_by(&note);
         let attention = note.attention;
         Self {
             id: note.id.0,

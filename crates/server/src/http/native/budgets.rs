@@ -3,47 +3,51 @@
 use fanfold_core::TargetName;
 use fanfold_core::plan::Limits;
 use fanfold_core::route::{Handling, RouteTable};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::millis;
 
 /// Attempts, waits and times.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Budgets {
-    retry: RetryForm,
-    undo_retry: RetryForm,
-    timeouts: TimeoutsForm,
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(in crate::http) struct Budgets {
+    pub(in crate::http) retry: RetryForm,
+    pub(in crate::http) undo_retry: RetryForm,
+    pub(in crate::http) timeouts: TimeoutsForm,
     /// The same for undos.
-    undo_timeouts: TimeoutsForm,
-    settle_ms: u64,
-    response_body_max: u64,
+    pub(in crate::http) undo_timeouts: TimeoutsForm,
+    pub(in crate::http) settle_ms: u64,
+    pub(in crate::http) response_body_max: u64,
 }
 
 /// The budgets of a target on one route.
-#[derive(Debug, Serialize)]
-pub(super) struct Override {
-    route: String,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "BudgetOverride")]
+pub(in crate::http) struct Override {
+    pub(in crate::http) route: String,
     #[serde(flatten)]
-    budgets: Budgets,
+    pub(in crate::http) budgets: Budgets,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct RetryForm {
-    attempts: u32,
-    backoff_ms: u64,
-    backoff_max_ms: u64,
-    budget_ms: u64,
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Retry")]
+pub(in crate::http) struct RetryForm {
+    pub(in crate::http) attempts: u32,
+    pub(in crate::http) backoff_ms: u64,
+    pub(in crate::http) backoff_max_ms: u64,
+    pub(in crate::http) budget_ms: u64,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct TimeoutsForm {
-    connect_ms: u64,
-    response_ms: u64,
-    lower_ms: u64,
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Timeouts")]
+pub(in crate::http) struct TimeoutsForm {
+    pub(in crate::http) connect_ms: u64,
+    pub(in crate::http) response_ms: u64,
+    pub(in crate::http) lower_ms: u64,
 }
 
 /// The budgets of a target, if it is configured, and those of the routes that differ from them.
-pub(super) fn of(routes: &RouteTable, target: &TargetName) -> (Option<Budgets>, Vec<Override>) {
+pub(in crate::http) fn of(routes: &RouteTable, target: &TargetName) -> (Option<Budgets>, Vec<Override>) {
     let Some(spec) = routes.targets().get(target) else { return (None, Vec::new()) };
     let budgets = Budgets::of(&spec.step, &spec.undo, spec.settle);
     let on_routes = routes.routes().iter().filter_map(|route| match &route.handling {

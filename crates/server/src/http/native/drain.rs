@@ -1,5 +1,6 @@
 //! Accepting nothing any more, and accepting again.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::query::Query;
@@ -8,8 +9,9 @@ use crate::http::outcome::{Response, Stop};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
-#[derive(Debug, Serialize)]
-struct DrainForm {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Draining")]
+pub(super) struct DrainForm {
     /// Whether nothing new is accepted.
     draining: bool,
     /// Whether, moreover, nothing is under way any more.

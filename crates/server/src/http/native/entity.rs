@@ -30,11 +30,25 @@ pub(super) fn page<T: Serialize>(
     entries: &[T],
     next: Option<Token>,
 ) -> Response {
+    some(visit, query, (name, entries), next, false)
+}
+
+/// The same of a search that may have been cut off: then it is said that there may be more although the page is not full.
+pub(super) fn some<T: Serialize>(
+    visit: &Visit,
+    query: &Query,
+    (name, entries): (&'static str, &[T]),
+    next: Option<Token>,
+    is_cut_off: bool,
+) -> Response {
     let token = next.map(Token::text);
     let mut body = serde_json::Map::new();
     // Our own forms have text keys only, which JSON can carry.
     body.insert(name.to_owned(), serde_json::to_value(entries).expect("forms of ours are JSON"));
     body.insert("next_page_token".to_owned(), token.clone().into());
+    if is_cut_off {
+        body.insert("cut_off".to_owned(), true.into());
+    }
     let mut reply = uncached(Reply::json(StatusCode::OK, &body));
     if let Some(token) = token {
         let base = &visit.front.native().settings.public_url;

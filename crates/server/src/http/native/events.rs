@@ -21,11 +21,14 @@ use crate::http::visit::Visit;
 /// With what a client comes again.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-const OF_ALL: [&str; 9] = ["after", "dialect", "event", "mount", "resource", "route", "status", "target", "verb"];
+pub(super) const OF_ONE: [&str; 1] = ["after"];
+
+pub(super) const OF_ALL: [&str; 9] =
+    ["after", "dialect", "event", "mount", "resource", "route", "status", "target", "verb"];
 
 /// `GET /operations/{id}/events`: everything that happened, and what happens from now on until the operation has ended.
 pub(super) async fn of_one(shared: &Shared, visit: &Visit, id: OperationId) -> Result<Response, Stop> {
-    let query = Query::read(visit.query(), &["after"])?;
+    let query = Query::read(visit.query(), &OF_ONE)?;
     let operation = shared.operation(&visit.caller, id).await?;
     let after = after(shared, visit, &query).await?;
     if let Some(after) = after.filter(|after| *after > 0)
@@ -44,8 +47,8 @@ pub(super) async fn of_one(shared: &Shared, visit: &Visit, id: OperationId) -> R
 /// `GET /events`: what happens to all operations, from now on unless it says from where.
 pub(super) async fn of_all(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
     let query = Query::read(visit.query(), &OF_ALL)?;
-    let wanted = Box::new(wanted(&query)?);
-    let feed = shared.live.feed(&visit.caller.tenant);
+    let wanted = Box::new(Wanted { scope: visit.caller.access.scope.clone(), ..wanted(&query)? });
+    let feed = shared.live.feed(&visit.caller.access.tenant);
     let after = match after(shared, visit, &query).await? {
         Some(after) => after,
         None => shared.store.latest_event().await?.0,
@@ -60,16 +63,17 @@ async fn is_told(shared: &Shared, operation: &Operation, after: u64) -> Result<b
 
 /// The number that the client goes on after. What it sends when it comes again goes before what its address says.
 async fn after(shared: &Shared, visit: &Visit, query: &Query) -> Result<Option<u64>, Stop> {
-    let mut fields = visit.head.headers.get_all(LAST_EVENT_ID).iter();
-    let (name, text) = match (fields.next(), query.one("after")?) {
-        (Some(value), _) => ("Last-Event-ID", value.to_str().unwrap_or_default()),
-        (None, Some(text)) => ("after", text),
+    let mut fields = visit.head.headers.get_all(LAST_EVENT_ID).iter().map(|value| value.to_str().unwrap_or_default());
+    // Both are read, so that what is wrong in an address is not found out only once a client comes without the field.
+    let asked = query.one("after")?.map(|text| event_number("after", text)).transpose()?;
+    let known = fields.next().map(|text| event_number("Last-Event-ID", text)).transpose()?;
+    if fields.next().is_some() {
+        return Err(not_a_number("Last-Event-ID").into());
+    }
+    let (name, number) = match (known, asked) {
+        (Some(number), _) => ("Last-Event-ID", number),
+        (None, Some(number)) => ("after", number),
         (None, None) => return Ok(None),
-    };
-    let number = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit())).map(str::parse::<u64>);
-    let Some(Ok(number)) = number.filter(|_| fields.next().is_none()) else {
-        let detail = format!("`{name}` is not the number of an event, as streams give it in `id`");
-        return Err(Refusal::BadValue { detail }.into());
     };
     let latest = shared.store.latest_event().await?.0;
     if number > latest {
@@ -77,9 +81,20 @@ async fn after(shared: &Shared, visit: &Visit, query: &Query) -> Result<Option<u
             "`{name}` is {number}, but the latest event here has the number {latest}: it is from another server, or from before \
              a backup was restored; follow anew without it"
         );
-        return Err(Refusal::BadValue { detail }.into());
+        return Err(Refusal::NotPossible { detail }.into());
     }
     Ok(Some(number))
+}
+
+fn event_number(name: &str, text: &str) -> Result<u64, Refusal> {
+    let digits = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
+    // One with more digits than any event has is later than all of them.
+    let number = |digits: &str| if digits.is_empty() { None } else { Some(digits.parse().unwrap_or(u64::MAX)) };
+    digits.and_then(number).ok_or_else(|| not_a_number(name))
+}
+
+fn not_a_number(name: &str) -> Refusal {
+    Refusal::BadValue { detail: format!("`{name}` is not the number of an event, as streams give it in `id`") }
 }
 
 fn wanted(query: &Query) -> Result<Wanted, Refusal> {
@@ -97,6 +112,7 @@ fn wanted(query: &Query) -> Result<Wanted, Refusal> {
         verb: query.word("verb", &Verb::ALL.map(|verb| (verb.as_str(), verb)))?,
         resource: text("resource")?,
         target: query.one("target")?.map(Into::into),
+        scope: fanfold_core::Scope::default(),
     })
 }
 
@@ -112,7 +128,7 @@ fn begin(shared: &Shared, visit: &Visit, scope: Scope, after: u64) -> Result<Res
         Scope::Operation(id) => (Following::Operation, Some(*id)),
         Scope::All { .. } => (Following::All, None),
     };
-    let follower = shared.live.followers.admit(kind, operation)?;
+    let follower = shared.live.followers.admit(kind, &visit.caller.access.tenant, operation)?;
     *response.body_mut() = Stream::new(&shared.live, scope, after, follower).body();
     Ok(response)
 }

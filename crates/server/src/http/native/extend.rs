@@ -28,7 +28,8 @@ struct ExtendRequest {
 /// `POST /operations/{id}/extend`
 pub(super) async fn extend(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let extension = extension(read(shared, visit.body).await?)?;
+    let ExtendRequest { until, by } = read(shared, visit.body).await?;
+    let extension = read_extension(until, by)?;
     // Whose it is comes before what can be done with it.
     shared.operation(&visit.caller, id).await?;
     let operation = shared.engine.extend(id, extension, visit.caller.name.clone()).await?;
@@ -37,9 +38,10 @@ pub(super) async fn extend(shared: &Shared, visit: Visit, id: OperationId) -> Re
     Ok(response)
 }
 
-fn extension(request: ExtendRequest) -> Result<Extension, Refusal> {
+/// A new deadline, or how much later it is than the one before.
+pub(in crate::http) fn read_extension(until: Option<String>, by: Option<String>) -> Result<Extension, Refusal> {
     let bad = |detail: &str| Refusal::BadValue { detail: detail.to_owned() };
-    match (request.until, request.by) {
+    match (until, by) {
         (Some(until), None) => until.parse::<Timestamp>().map(Extension::Until).map_err(|_| {
             bad("`until` is not a time as in RFC 3339 before the year 9999, for instance 2026-12-01T04:00:00Z")
         }),
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     fn read(until: Option<&str>, by: Option<&str>) -> Result<Extension, Refusal> {
-        extension(ExtendRequest { until: until.map(str::to_owned), by: by.map(str::to_owned) })
+        read_extension(until.map(str::to_owned), by.map(str::to_owned))
     }
 
     #[test]

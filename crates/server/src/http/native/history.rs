@@ -11,14 +11,16 @@ use crate::http::page::{self, CHUNK, Token};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
+pub(super) const KNOWN: [&str; 2] = ["limit", "page_token"];
+
 /// `GET /operations/{id}/history`
 pub(super) async fn list(shared: &Shared, visit: &Visit, id: OperationId) -> Result<Response, Stop> {
-    let query = Query::read(visit.query(), &["limit", "page_token"])?;
+    let query = Query::read(visit.query(), &KNOWN)?;
     let limit = query.limit()?;
     let operation = shared.operation(&visit.caller, id).await?;
     let after = page::key(query.one("page_token")?, |token| match token {
         Token::Event(number) => Some(number),
-        Token::Operation(_) | Token::Number(_) => None,
+        Token::Operation(_) | Token::Number(_) | Token::Credential(_) => None,
     })?;
     let mut last = EventNumber(after.unwrap_or_default());
     let mut entries = Vec::new();

@@ -3,182 +3,133 @@
 //! Its bodies are core's native forms where they are about operations, and forms of the files here where they are about the
 //! server. Every error is a problem (RFC 9457).
 
-mod attention;
-mod budgets;
+pub(in crate::http) mod attention;
+mod audit;
+pub(in crate::http) mod budgets;
+pub(in crate::http) mod bulk;
+mod caller;
 mod drain;
 mod entity;
 mod events;
-mod extend;
+pub(in crate::http) mod extend;
+mod forms;
 mod history;
-mod notices;
-mod operation;
-mod operations;
-mod query;
+pub(in crate::http) mod notices;
+pub(in crate::http) mod operation;
+pub(in crate::http) mod operations;
+pub(in crate::http) mod paths;
+pub(in crate::http) mod plan;
+pub(in crate::http) mod query;
 mod release;
 mod retry;
-mod routes;
+pub(in crate::http) mod routes;
 mod status;
-mod targets;
+pub(in crate::http) mod targets;
+mod tokens;
 
 use fanfold_core::OperationId;
 use fanfold_core::dialect::{Refusal, Reply};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::auth::rules::Needs;
 use super::body;
 use super::door::API;
 use super::outcome::{self, Response, Stop};
 use super::server::Shared;
 use super::visit::Visit;
+pub(in crate::http) use forms::describe;
+use paths::{Asked, Deed, Page, Path};
 
 /// A body that says nothing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// What a path of the API is about, and what is to be done there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked<'a> {
-    Read(Page<'a>),
-    Change(Deed<'a>),
-}
-
-/// What is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page<'a> {
-    Attention,
-    Note(&'a str),
-    Events,
-    Notices,
-    Notice(&'a str),
-    Operations,
-    Operation(&'a str),
-    EventsOfOne(&'a str),
-    History(&'a str),
-    Routes,
-    Status,
-    Targets,
-    Target(&'a str),
-}
-
-/// What is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed<'a> {
-    Acknowledge(&'a str),
-    Resolve(&'a str),
-    Drain,
-    Resume,
-    Replay(&'a str),
-    Cancel(&'a str),
-    Extend(&'a str),
-    Retry(&'a str),
-    ReleaseRestored(&'a str),
-    ReleaseAllRestored,
-    Hold(&'a str),
-    Release(&'a str),
-}
-
 /// Answers a request to the native API.
 pub(super) async fn serve(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
-    let segments = segments(&visit).ok_or_else(nothing)?;
+    let segments = segments(visit.path()).ok_or_else(no_such_path)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let asked = Asked::of(&segments).ok_or_else(nothing)?;
-    let allow = asked.methods();
+    let (path, about) = Path::find(&segments).ok_or_else(no_such_path)?;
+    let allow = path.methods();
     if !allow.contains(&visit.head.method) {
         return Err(Refusal::MethodNotAllowed { allow: allow.to_vec() }.into());
     }
-    match asked {
-        Asked::Read(page) => read_page(shared, &visit, page).await,
-        Asked::Change(deed) => Box::pin(change(shared, visit, deed)).await,
+    match path.asked {
+        Asked::Read(page) => read_page(shared, &visit, page, about).await,
+        Asked::Change(deed) => Box::pin(change(shared, visit, deed, about)).await,
     }
 }
 
-async fn read_page(shared: &Shared, visit: &Visit, page: Page<'_>) -> Result<Response, Stop> {
+async fn read_page(shared: &Shared, visit: &Visit, page: Page, about: &str) -> Result<Response, Stop> {
     match page {
+        Page::Audit => audit::list(shared, visit).await,
+        Page::Caller => caller::show(visit),
         Page::Attention => attention::list(shared, visit).await,
-        Page::Note(id) => attention::show(shared, visit, id).await,
+        Page::Note => attention::show(shared, visit, about).await,
         Page::Events => events::of_all(shared, visit).await,
         Page::Notices => notices::list(shared, visit).await,
-        Page::Notice(id) => notices::show(shared, visit, id).await,
+        Page::Notice => notices::show(shared, visit, about).await,
         Page::Operations => operations::list(shared, visit).await,
-        Page::Operation(id) => Box::pin(operation::show(shared, visit, operation_id(id)?)).await,
-        Page::EventsOfOne(id) => events::of_one(shared, visit, operation_id(id)?).await,
-        Page::History(id) => history::list(shared, visit, operation_id(id)?).await,
+        Page::Operation => Box::pin(operation::show(shared, visit, operation_id(about)?)).await,
+        Page::EventsOfOne => events::of_one(shared, visit, operation_id(about)?).await,
+        Page::History => history::list(shared, visit, operation_id(about)?).await,
         Page::Routes => routes::list(visit),
         Page::Status => status::show(shared, visit).await,
         Page::Targets => targets::list(shared, visit).await,
-        Page::Target(name) => targets::show(shared, visit, name).await,
+        Page::Target => targets::show(shared, visit, about).await,
+        Page::Tokens => tokens::list(shared, visit).await,
+        Page::Token => tokens::show(shared, visit, about).await,
     }
 }
 
-async fn change(shared: &Shared, visit: Visit, deed: Deed<'_>) -> Result<Response, Stop> {
+async fn change(shared: &Shared, visit: Visit, deed: Deed, about: &str) -> Result<Response, Stop> {
+    let Some(audited) = deed.audited(about) else { return perform(shared, visit, deed, about).await };
+    let caller = visit.caller.clone();
+    shared.audited(&caller, audited, perform(shared, visit, deed, about)).await
+}
+
+async fn perform(shared: &Shared, visit: Visit, deed: Deed, about: &str) -> Result<Response, Stop> {
     match deed {
-        Deed::Acknowledge(id) => attention::acknowledge(shared, visit, id).await,
-        Deed::Resolve(id) => attention::resolve(shared, visit, id).await,
+        Deed::Acknowledge => attention::acknowledge(shared, visit, about).await,
+        Deed::Resolve => attention::resolve(shared, visit, about).await,
         Deed::Drain => drain::set(shared, visit, true).await,
         Deed::Resume => drain::set(shared, visit, false).await,
-        Deed::Replay(id) => notices::replay(shared, visit, id).await,
-        Deed::Cancel(id) => operation::cancel(shared, visit, operation_id(id)?).await,
-        Deed::Extend(id) => extend::extend(shared, visit, operation_id(id)?).await,
-        Deed::Retry(id) => retry::retry(shared, visit, operation_id(id)?).await,
-        Deed::ReleaseRestored(id) => release::one(shared, visit, operation_id(id)?).await,
+        Deed::Plan => plan::plan(shared, visit).await,
+        Deed::Replay => notices::replay(shared, visit, about).await,
+        Deed::Cancel => operation::cancel(shared, visit, operation_id(about)?).await,
+        Deed::Extend => extend::extend(shared, visit, operation_id(about)?).await,
+        Deed::Retry => retry::retry(shared, visit, operation_id(about)?).await,
+        Deed::ReleaseRestored => release::one(shared, visit, operation_id(about)?).await,
         Deed::ReleaseAllRestored => release::all(shared, visit).await,
-        Deed::Hold(name) => targets::hold(shared, visit, name).await,
-        Deed::Release(name) => targets::release(shared, visit, name).await,
-    }
-}
-
-impl<'a> Asked<'a> {
-    fn of(segments: &[&'a str]) -> Option<Self> {
-        use Asked::{Change, Read};
-        Some(match segments {
-            ["attention"] => Read(Page::Attention),
-            ["attention", id] => Read(Page::Note(id)),
-            ["attention", id, "acknowledge"] => Change(Deed::Acknowledge(id)),
-            ["attention", id, "resolve"] => Change(Deed::Resolve(id)),
-            ["drain"] => Change(Deed::Drain),
-            ["events"] => Read(Page::Events),
-            ["notices"] => Read(Page::Notices),
-            ["notices", id] => Read(Page::Notice(id)),
-            ["notices", id, "replay"] => Change(Deed::Replay(id)),
-            ["operations"] => Read(Page::Operations),
-            ["operations", "release"] => Change(Deed::ReleaseAllRestored),
-            ["operations", id] => Read(Page::Operation(id)),
-            ["operations", id, "cancel"] => Change(Deed::Cancel(id)),
-            ["operations", id, "events"] => Read(Page::EventsOfOne(id)),
-            ["operations", id, "extend"] => Change(Deed::Extend(id)),
-            ["operations", id, "history"] => Read(Page::History(id)),
-            ["operations", id, "release"] => Change(Deed::ReleaseRestored(id)),
-            ["operations", id, "retry"] => Change(Deed::Retry(id)),
-            ["resume"] => Change(Deed::Resume),
-            ["routes"] => Read(Page::Routes),
-            ["status"] => Read(Page::Status),
-            ["targets"] => Read(Page::Targets),
-            ["targets", name] => Read(Page::Target(name)),
-            ["targets", name, "hold"] => Change(Deed::Hold(name)),
-            ["targets", name, "release"] => Change(Deed::Release(name)),
-            _ => return None,
-        })
-    }
-
-    fn methods(self) -> &'static [Method] {
-        match self {
-            Self::Read(_) => &[Method::GET, Method::HEAD],
-            Self::Change(_) => &[Method::POST],
-        }
+        Deed::CancelAll => bulk::cancel(shared, visit).await,
+        Deed::RetryAll => bulk::retry(shared, visit).await,
+        Deed::Hold => targets::hold(shared, visit, about).await,
+        Deed::Release => targets::release(shared, visit, about).await,
+        Deed::CreateToken => tokens::create(shared, visit).await,
+        Deed::RevokeToken => tokens::revoke(shared, visit, about).await,
     }
 }
 
 /// The decoded segments of the path below the API; `None` where one is not UTF-8.
-fn segments(visit: &Visit) -> Option<Vec<String>> {
-    let below = visit.path().strip_prefix(API)?.strip_prefix('/')?;
+fn segments(path: &str) -> Option<Vec<String>> {
+    let below = path.strip_prefix(API)?.strip_prefix('/')?;
     below.split('/').map(|raw| percent_decode_str(raw).decode_utf8().ok().map(Into::into)).collect()
 }
 
-fn nothing() -> Stop {
-    Refusal::NotFound { detail: "the API has no such path".to_owned() }.into()
+/// What is said of a path that is none, and of one that is not for whoever asks.
+pub(in crate::http) fn no_such_path() -> Refusal {
+    let detail = "the API has no such path, or it is not for you: /api/v1/caller tells what is";
+    Refusal::NotFound { detail: detail.to_owned() }
+}
+
+/// What a request for this path needs.
+pub(in crate::http) fn needs(path: &str) -> Needs {
+    let Some(segments) = segments(path) else { return Needs::Known };
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    Path::find(&segments).map_or(Needs::Known, |(path, _)| path.needs)
 }
 
 /// A text that cannot be an id names no operation.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fanfold_core::dialect::native::OperationDetail;
 use fanfold_core::dialect::{Refusal, Reply};
-use fanfold_core::operation::{Gate, Status, WaitingFor, waiting_for};
+use fanfold_core::operation::{Canceling, Gate, Status, WaitingFor, waiting_for};
 use fanfold_core::{Operation, OperationId};
 use fanfold_engine::CancelOutcome;
 use fanfold_store::{Filter, LockPlace, Page};
@@ -19,10 +19,12 @@ use crate::http::outcome::{self, Response, Stop};
 use crate::http::server::Shared;
 use crate::http::visit::Visit;
 
+pub(super) const KNOWN: [&str; 1] = ["wait"];
+
 /// `GET /operations/{id}`: with `If-None-Match`, 304 as long as nothing has changed; with `wait`, not before something has
 /// changed or, without a tag, before it has ended, or the time is up.
 pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Result<Response, Stop> {
-    let query = Query::read(visit.query(), &["wait"])?;
+    let query = Query::read(visit.query(), &KNOWN)?;
     let patience = query.parsed("wait", "a time such as 30s, 500ms or 5m", span)?;
     let headers = &visit.head.headers;
     let mut operation = shared.operation(&visit.caller, id).await?;
@@ -58,9 +60,7 @@ pub(super) async fn cancel(shared: &Shared, visit: Visit, id: OperationId) -> Re
     let operation = match shared.engine.cancel(id, visit.caller.name).await? {
         CancelOutcome::Accepted(operation) => operation,
         CancelOutcome::TooLate(_) => {
-            let detail =
-                "enough has succeeded already: nothing further starts, and the operation is about to be completed";
-            return Err(Refusal::NotPossible { detail: detail.to_owned() }.into());
+            return Err(Refusal::NotPossible { detail: Canceling::TooLate.to_string() }.into());
         }
     };
     let status = if operation.end().is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
@@ -96,15 +96,35 @@ async fn shown(
 ) -> Result<Reply, Stop> {
     let again = entity::ask_again(&operation, shared.clock.now());
     let tag = beside.tag(&operation);
-    let full = shared.full(operation).await?;
-    let mut form = OperationDetail::of(front.native(), full.view());
-    form.waiting_for = beside.waiting_for;
-    form.retried_by = beside.retried_by;
+    let form = form(shared, front, operation, beside).await?;
     let reply = uncached(Reply::json(status, &form)).with("etag", tag);
     Ok(match again {
         Some(seconds) => reply.with("retry-after", seconds.to_string()),
         None => reply,
     })
+}
+
+/// The form of an operation as it is now.
+pub(in crate::http) async fn show_detail(
+    shared: &Shared,
+    front: &Front,
+    operation: Arc<Operation>,
+) -> Result<OperationDetail, Stop> {
+    let beside = Beside::of(shared, &operation).await?;
+    form(shared, front, operation, beside).await
+}
+
+async fn form(
+    shared: &Shared,
+    front: &Front,
+    operation: Arc<Operation>,
+    beside: Beside,
+) -> Result<OperationDetail, Stop> {
+    let full = shared.full(operation).await?;
+    let mut form = OperationDetail::of(front.native(), full.view());
+    form.waiting_for = beside.waiting_for;
+    form.retried_by = beside.retried_by;
+    Ok(form)
 }
 
 /// What a detail shows that its record does not tell.

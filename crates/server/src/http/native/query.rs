@@ -16,20 +16,20 @@ const VALUE_CHARACTERS_MAX: usize = 1_024;
 
 /// Names and values, decoded, in the order in which they came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(in crate::http) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads a raw query.
     ///
     /// # Errors
     /// If a parameter is none of the `known` ones, empty, too long, or not UTF-8.
-    pub(super) fn read(raw: Option<&str>, known: &[&str]) -> Result<Self, Refusal> {
+    pub(in crate::http) fn read(raw: Option<&str>, known: &[&str]) -> Result<Self, Refusal> {
         let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         pairs.map(|pair| parameter(pair, known)).collect::<Result<_, _>>().map(Self)
     }
 
     /// The value of a parameter that may be given once.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(in crate::http) fn one(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut found = self.all(name);
         let first = found.next();
         if found.next().is_some() {
@@ -39,12 +39,12 @@ impl Query {
     }
 
     /// The values of a parameter that may be given several times.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(in crate::http) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter, read; `what` says what it has to be.
-    pub(super) fn parsed<T>(
+    pub(in crate::http) fn parsed<T>(
         &self,
         name: &str,
         what: &str,
@@ -55,12 +55,12 @@ impl Query {
     }
 
     /// The value of a parameter that is one of these words.
-    pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Refusal> {
+    pub(in crate::http) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Refusal> {
         self.one(name)?.map(|text| pick(name, text, words)).transpose()
     }
 
     /// How many entries the client wants on a page.
-    pub(super) fn limit(&self) -> Result<usize, Refusal> {
+    pub(in crate::http) fn limit(&self) -> Result<usize, Refusal> {
         let Some(limit) = self.parsed("limit", "a number", |text| text.parse::<usize>().ok())? else {
             return Ok(LIMIT);
         };
@@ -71,7 +71,7 @@ impl Query {
     }
 
     /// The same query for the page that begins at `token`.
-    pub(super) fn with_token(&self, token: &str) -> String {
+    pub(in crate::http) fn with_token(&self, token: &str) -> String {
         let others = self.0.iter().filter(|(name, _)| name != "page_token");
         let pairs = others.map(|(name, value)| (name.as_str(), value.as_str())).chain([("page_token", token)]);
         let encoded = pairs.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
@@ -80,7 +80,7 @@ impl Query {
 }
 
 /// The meaning of a word.
-pub(super) fn pick<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
+pub(in crate::http) fn pick<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -89,7 +89,7 @@ pub(super) fn pick<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Resu
 }
 
 /// A span of time: a whole number of seconds, or one with a unit (`500ms`, `30s`, `5m`).
-pub(super) fn span(text: &str) -> Option<Duration> {
+pub(in crate::http) fn span(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
@@ -122,7 +122,7 @@ fn parameter(pair: &str, known: &[&str]) -> Result<(String, String), Refusal> {
 }
 
 /// Decodes a name or value as HTML forms encode them, where a plus is a space.
-fn decode(raw: &str) -> Option<String> {
+pub(in crate::http) fn decode(raw: &str) -> Option<String> {
     let spaced = raw.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
 }

@@ -1,15 +1,19 @@
 //! Releasing operations that came from a backup.
 
 use fanfold_core::OperationId;
+use fanfold_core::access::audit::Action;
 use fanfold_engine::{ReleaseRequest, Released};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attention::check_remark;
+use super::bulk::RefusedForm;
 use super::operation::detail;
-use super::operations::{KNOWN, filter};
+use super::operations::{choosing, filter};
 use super::query::Query;
 use super::{json, read};
+use crate::http::audited::Audited;
 use crate::http::outcome::{self, Response, Stop};
 use crate::http::page::{self, Token};
 use crate::http::server::Shared;
@@ -31,18 +35,15 @@ struct All {
     remark: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct ReleasedForm {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Released")]
+pub(super) struct ReleasedForm {
+    /// Operations that wait to be released, among those that the query chooses.
     found: u64,
     released: u64,
     refused: Vec<RefusedForm>,
+    /// Where to go on.
     next_page_token: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct RefusedForm {
-    operation: OperationId,
-    detail: String,
 }
 
 /// `POST /operations/{id}/release`
@@ -61,8 +62,7 @@ pub(super) async fn one(shared: &Shared, visit: Visit, id: OperationId) -> Resul
 /// `POST /operations/release`: those that the query chooses, up to a bound; the answer tells where to go on. Carried to its end
 /// even if the client goes away meanwhile.
 pub(super) async fn all(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
-    let known: Vec<&str> = KNOWN.into_iter().filter(|name| *name != "limit").collect();
-    let query = Query::read(visit.query(), &known)?;
+    let query = Query::read(visit.query(), &choosing())?;
     let after = page::operation_key(query.one("page_token")?)?;
     let filter = filter(&query, &visit.caller)?;
     let by = visit.caller.name.clone();
@@ -70,8 +70,13 @@ pub(super) async fn all(shared: &Shared, visit: Visit) -> Result<Response, Stop>
     check_remark(remark.as_deref())?;
     let engine = shared.engine.clone();
     let request = ReleaseRequest { filter, after, dry_run, by, remark };
-    let releasing = async move { engine.release_all_restored(request).await };
-    let done = shared.carried(releasing).await??;
+    let releasing = async { Ok(shared.carried(async move { engine.release_all_restored(request).await }).await??) };
+    let done = if dry_run {
+        releasing.await?
+    } else {
+        let what = Audited::other(Action::ReleaseRestored, visit.head.uri.query().unwrap_or("all"));
+        shared.audited(&visit.caller, what, releasing).await?
+    };
     Ok(json(&ReleasedForm::of(done)))
 }
 

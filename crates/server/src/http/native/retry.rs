@@ -24,10 +24,10 @@ struct Wanted {
 pub(super) async fn retry(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
     let headers = head::fields(&visit.head.headers)?;
-    let Visit { caller: Caller { tenant, name: by, .. }, front, body, .. } = visit;
+    let Visit { caller: Caller { access, name: by, .. }, front, body, .. } = visit;
     let Wanted { force } = read(shared, body).await?;
     let engine = shared.engine.clone();
-    let retrying = async move { engine.retry(RetryRequest { tenant, id, force, by: &by, headers }).await };
+    let retrying = async move { engine.retry(RetryRequest { access: &access, id, force, by: &by, headers }).await };
     let accepted = shared.carried(retrying).await??.operation;
     let native = front.native();
     let mut response = outcome::reply(native.wire().accepted(native, &accepted));

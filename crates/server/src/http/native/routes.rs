@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fanfold_core::TargetName;
 use fanfold_core::plan::{DialectName, Order, Policy, UndoRule};
 use fanfold_core::route::{Handling, Route};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::query::Query;
@@ -12,38 +13,49 @@ use super::{json, millis};
 use crate::http::outcome::{Response, Stop};
 use crate::http::visit::Visit;
 
-#[derive(Debug, Serialize)]
-struct RouteForm<'a> {
-    name: &'a str,
-    dialect: DialectName,
-    mount: &'a str,
-    method: &'a str,
-    pattern: &'a str,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Route")]
+pub(in crate::http) struct RouteForm<'a> {
+    pub(in crate::http) name: &'a str,
+    pub(in crate::http) dialect: DialectName,
+    pub(in crate::http) mount: &'a str,
+    pub(in crate::http) method: &'a str,
+    pub(in crate::http) pattern: &'a str,
     /// The target that requests are passed through to; null for a route that accepts operations.
-    pass: Option<&'a str>,
+    pub(in crate::http) pass: Option<&'a str>,
     /// Null for a route that passes through.
-    operation: Option<OperationForm<'a>>,
+    pub(in crate::http) operation: Option<OperationForm<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct OperationForm<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RouteOperation")]
+pub(in crate::http) struct OperationForm<'a> {
     /// The hash of its rules: operations that were accepted under the same rules have the same.
-    policy: String,
+    pub(in crate::http) policy: String,
     /// The targets that its operations may call, in configured order.
-    targets: Vec<&'a str>,
+    pub(in crate::http) targets: Vec<&'a str>,
     /// Whether they call all of them, or what the request selects.
-    selected: &'static str,
-    order: &'a Order,
-    undo: &'static str,
-    deadline_ms: u64,
-    retention_ms: u64,
+    #[schemars(extend("enum" = ["all", "by_request"]))]
+    pub(in crate::http) selected: &'static str,
+    pub(in crate::http) order: &'a Order,
+    /// How what succeeded is undone, in one word for all targets.
+    #[schemars(extend("enum" = ["none", "request", "restore", "differs"]))]
+    pub(in crate::http) undo: &'static str,
+    pub(in crate::http) deadline_ms: u64,
+    pub(in crate::http) retention_ms: u64,
 }
 
 /// `GET /routes`
 pub(super) fn list(visit: &Visit) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let routes: Vec<_> = visit.front.routes().routes().iter().map(|route| RouteForm::of(route)).collect();
-    Ok(json(&serde_json::json!({ "routes": routes })))
+    Ok(json(&serde_json::json!({ "routes": all(visit) })))
+}
+
+/// All that are for the caller, in configured order.
+pub(in crate::http) fn all(visit: &Visit) -> Vec<RouteForm<'_>> {
+    let scope = &visit.caller.access.scope;
+    let meant = visit.front.routes().routes().iter().filter(|route| scope.has_route(&route.name));
+    meant.map(|route| RouteForm::of(route)).collect()
 }
 
 /// How what succeeded is undone, in one word for all targets.

@@ -2,10 +2,12 @@
 //! answer has to be the same, and from time to time everything that can be read. The other store is closed and opened
 //! again in the middle. A seed gives the same history each time.
 
+mod audit;
 mod generator;
 mod picture;
 mod requests;
 mod states;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,24 +15,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fanfold_core::{PerTenant, TenantId};
 
 use self::generator::Generator;
 use self::picture::Picture;
 use self::requests::{Kind, Request};
-use crate::export::Export;
+use crate::export::{self, Export};
 use crate::model::Model;
-use crate::{Filter, Limits, ReadAll, Store};
+use crate::{AuditFilter, Filter, Limits, ReadAll, Store};
 
 /// The bounds for a comparison, small enough to be met by it. A store to be compared has to be opened with them.
 pub fn limits() -> Limits {
     Limits {
         inline_max: 64,
         waiting_max: 60,
+        tenant_waiting_max: PerTenant { otherwise: u64::MAX, own: [(TenantId::from("other"), 8)].into() },
         lock_queue_max: 4,
         // Always too large, so that the oldest go beyond `keep_min` whatever the stores count.
         size_soft: Some(0),
         size_hard: None,
         keep_min: Duration::from_secs(2_000),
+        tokens_max: 12,
+        audit_kept: Duration::from_secs(3_000),
     }
 }
 
@@ -57,6 +63,24 @@ pub async fn exported(store: &dyn ReadAll) -> String {
         while let Some(line) = lines.next().await.unwrap() {
             text += std::str::from_utf8(&line).unwrap();
         }
+    }
+    let mut add = |lines: Vec<Vec<u8>>| text += std::str::from_utf8(&lines.concat()).unwrap();
+    let (mut entry, mut token) = (None, None);
+    loop {
+        let (lines, last) = export::audit(store, &AuditFilter::default(), entry).await.unwrap();
+        add(lines);
+        if last.is_none() {
+            break;
+        }
+        entry = last;
+    }
+    loop {
+        let (lines, last) = export::tokens(store, None, token).await.unwrap();
+        add(lines);
+        if last.is_none() {
+            break;
+        }
+        token = last;
     }
     text
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 
-use fanfold_core::{OperationId, Slot, StepIndex, TenantId};
+use fanfold_core::{OperationId, Scope, Slot, StepIndex, TenantId};
 
 use crate::contract::fixtures::at;
-use crate::{AttentionId, DueNotices, EventNumber, Filter, LIST_MAX, NoteFilter, NoticeFilter, Order, Page, Store};
+use crate::{
+    AttentionId, AuditFilter, DueNotices, EventNumber, Filter, LIST_MAX, NoteFilter, NoticeFilter, Order, Page, Store,
+};
 
 /// Those whose operations are in a history.
 pub(super) fn tenants() -> [TenantId; 2] {
@@ -28,6 +30,10 @@ impl Picture {
             picture.add_tenant(store, &tenant).await;
         }
         picture.add("holds", store.holds().await.unwrap());
+        picture.add("live tokens", store.live_tokens().await.unwrap());
+        let page = Page { order: Order::OldestFirst, after: None, limit: LIST_MAX };
+        picture.add("audit", store.audit(&AuditFilter::default(), page).await.unwrap());
+        picture.add("tokens", store.tokens(None, Page::newest(LIST_MAX)).await.unwrap());
         picture.add("counts", store.counts(None).await.unwrap());
         picture.add("latest event", store.latest_event().await.unwrap());
         picture.add("open", store.open_operations(None, usize::MAX).await.unwrap());
@@ -80,7 +86,15 @@ impl Picture {
         let notices = NoticeFilter { tenant: tenant.clone(), ..NoticeFilter::default() };
         let page = Page { order: Order::OldestFirst, after: Some(0), limit: LIST_MAX };
         self.add("notices", store.notices(&notices, page).await.unwrap());
-        self.add("events", store.events(tenant, EventNumber::default(), LIST_MAX).await.unwrap());
+        self.add("events", store.events(tenant, &Scope::default(), EventNumber::default(), LIST_MAX).await.unwrap());
+        let scope = Scope { routes: Some(["create".to_owned()].into()), targets: Some(["tokyo".into()].into()) };
+        let page = Page { order: Order::OldestFirst, after: None, limit: LIST_MAX };
+        let notes = NoteFilter { scope: scope.clone(), ..notes };
+        self.add("notes of a scope", store.notes(&notes, page).await.unwrap());
+        let page = Page { order: Order::OldestFirst, after: None, limit: LIST_MAX };
+        let notices = NoticeFilter { scope: scope.clone(), ..notices };
+        self.add("notices of a scope", store.notices(&notices, page).await.unwrap());
+        self.add("events of a scope", store.events(tenant, &scope, EventNumber::default(), LIST_MAX).await.unwrap());
     }
 
     /// Compares, and shows the first line that differs.

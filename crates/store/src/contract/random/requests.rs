@@ -2,13 +2,15 @@
 
 use std::fmt::Debug;
 
-use fanfold_core::operation::Status;
+use fanfold_core::operation::{Phase, Status};
 use fanfold_core::plan::{DialectName, Verb};
-use fanfold_core::{OperationId, Slot, StepIndex, TenantId};
+use fanfold_core::{OperationId, Scope, Slot, StepIndex, TenantId};
 use jiff::{SignedDuration, Timestamp};
 
+use super::audit::AuditRequest;
 use super::generator::Generator;
 use super::states::{key, random_acceptance, random_commit};
+use super::tokens::TokenRequest;
 use crate::model::Model;
 use crate::{
     Acceptance, Accepted, AttentionId, Change, Closed, Commit, DueNotices, Error, Filter, Hold, IdempotencyKey,
@@ -40,6 +42,8 @@ pub(super) enum Request {
     Sweep(Timestamp, usize),
     Counts(Option<TenantId>),
     KeyUse(TenantId, IdempotencyKey),
+    Token(TokenRequest),
+    Audit(AuditRequest),
 }
 
 /// What succeeded.
@@ -53,6 +57,7 @@ pub enum Kind {
     AcceptLocked,
     AcceptLockQueueFull,
     AcceptTooManyWaiting,
+    AcceptTooManyOfTenant,
     Commit,
     CommitGranting,
     Due,
@@ -74,10 +79,21 @@ pub enum Kind {
     Sweep,
     Counts,
     KeyUse,
+    CreateToken,
+    CreateTokenNameTaken,
+    CreateTokenTooMany,
+    RevokeToken,
+    TouchTokens,
+    ReadToken,
+    ListTokens,
+    LiveTokens,
+    SweepAccess,
+    RecordAudit,
+    Audit,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::AcceptNew,
         Self::AcceptSame,
         Self::AcceptKeyReused,
@@ -85,6 +101,7 @@ impl Kind {
         Self::AcceptLocked,
         Self::AcceptLockQueueFull,
         Self::AcceptTooManyWaiting,
+        Self::AcceptTooManyOfTenant,
         Self::Commit,
         Self::CommitGranting,
         Self::Due,
@@ -106,6 +123,17 @@ impl Kind {
         Self::Sweep,
         Self::Counts,
         Self::KeyUse,
+        Self::CreateToken,
+        Self::CreateTokenNameTaken,
+        Self::CreateTokenTooMany,
+        Self::RevokeToken,
+        Self::TouchTokens,
+        Self::ReadToken,
+        Self::ListTokens,
+        Self::LiveTokens,
+        Self::SweepAccess,
+        Self::RecordAudit,
+        Self::Audit,
     ];
 }
 
@@ -120,13 +148,15 @@ impl Request {
     /// A request that has a fair chance to succeed; the model tells what there is.
     pub(super) async fn random(generator: &mut Generator, model: &Model) -> Self {
         let known = generator.operation();
-        match generator.below(100) {
+        match generator.below(110) {
             0..30 => Self::Accept(Box::new(random_acceptance(generator))),
             30..66 => Self::commit(generator, model).await,
             66..72 => notice_request(generator, model).await,
             72..76 => attention_request(generator, model).await,
             76..78 => hold_request(generator, model).await,
             78..80 => Self::sweep(generator),
+            80..86 => Self::Token(TokenRequest::random(generator)),
+            86..90 => Self::Audit(AuditRequest::random(generator)),
             _ => Self::reading(generator, known),
         }
     }
@@ -165,7 +195,7 @@ impl Request {
             (1, _) => Self::Lanes(now),
             (2, _) => Self::NextWake(now),
             (3, _) => Self::OpenOperations(known.filter(|_| generator.once_in(2)), limit),
-            (4, _) => Self::LockHolder(generator.tenant(), format!("lock/{}", generator.below(8))),
+            (4, _) => Self::LockHolder(generator.tenant(), format!("lock/{}", generator.below(5))),
             (5, Some(id)) => Self::LockPlace(id),
             (6, Some(id)) => Self::Read(id),
             (7, Some(id)) => Self::Sealed(id, generator.one_of(&[Slot::Request, Slot::Before(step)])),
@@ -192,25 +222,45 @@ fn filter(generator: &mut Generator) -> Filter {
     };
     Filter {
         tenant: generator.tenant(),
+        scope: scope(generator),
         statuses: generator.some(2, |generator| generator.one_of(&Status::ALL)).into_iter().collect(),
-        route: generator.perhaps(5, |generator| generator.one_of(&["create", "Change"]).to_owned()),
-        dialect: generator.perhaps(5, |generator| generator.one_of(&[DialectName::Native, DialectName::Msf])),
-        mount: generator.perhaps(5, |generator| generator.one_of(&["", "/v1"]).to_owned()),
-        owner: generator.perhaps(5, |generator| generator.one_of(&["anna", "bert"]).to_owned()),
-        verb: generator.perhaps(5, |generator| generator.one_of(&[Verb::Create, Verb::Delete])),
-        resource: generator.perhaps(5, |generator| format!("/v1/things/{}", generator.below(5))),
-        target: generator.perhaps(5, |generator| generator.one_of(&["tokyo", "osaka"]).into()),
-        attention: generator.perhaps(5, |generator| generator.once_in(2)),
-        since: generator.perhaps(5, around),
-        until: generator.perhaps(5, around),
-        text: generator.perhaps(5, |generator| generator.one_of(&["change", "THINGS/3", "-", "0-7"]).to_owned()),
-        retry_of: generator.perhaps(5, Generator::operation).flatten(),
+        phases: generator
+            .perhaps(6, |generator| generator.some(3, |generator| generator.one_of(&Phase::ALL)).into_iter().collect())
+            .unwrap_or_default(),
+        route: generator.perhaps(9, |generator| generator.one_of(&["create", "Change"]).to_owned()),
+        dialect: generator.perhaps(9, |generator| generator.one_of(&[DialectName::Native, DialectName::Msf])),
+        mount: generator.perhaps(9, |generator| generator.one_of(&["", "/v1"]).to_owned()),
+        owner: generator.perhaps(9, |generator| generator.one_of(&["anna", "bert"]).to_owned()),
+        verb: generator.perhaps(9, |generator| generator.one_of(&[Verb::Create, Verb::Delete])),
+        resource: generator.perhaps(9, |generator| format!("/v1/things/{}", generator.below(5))),
+        target: generator.perhaps(9, |generator| generator.one_of(&["tokyo", "osaka"]).into()),
+        attention: generator.perhaps(9, |generator| generator.once_in(2)),
+        since: generator.perhaps(9, around),
+        until: generator.perhaps(9, around),
+        text: generator
+            .perhaps(9, |generator| generator.one_of(&["change", "THINGS/3", "-", "0-7", "QUOTA"]).to_owned()),
+        retry_of: generator.perhaps(9, Generator::operation).flatten(),
+        first: generator.perhaps(9, Generator::operation).flatten(),
+    }
+}
+
+/// Mostly everything.
+fn scope(generator: &mut Generator) -> Scope {
+    let routes = |generator: &mut Generator| {
+        generator.some(2, |generator| generator.one_of(&["create", "Change", "gone"]).to_owned())
+    };
+    let targets = |generator: &mut Generator| {
+        generator.some(3, |generator| generator.one_of(&["tokyo", "osaka", "kyoto"]).into())
+    };
+    Scope {
+        routes: generator.perhaps(5, routes).map(|names| names.into_iter().collect()),
+        targets: generator.perhaps(5, targets).map(|names| names.into_iter().collect()),
     }
 }
 
 async fn notice_request(generator: &mut Generator, model: &Model) -> Request {
     let wanted = if generator.once_in(4) { None } else { Some(NoticeState::Pending) };
-    let filter = NoticeFilter { tenant: generator.tenant(), state: wanted, operation: None };
+    let filter = NoticeFilter { tenant: generator.tenant(), state: wanted, ..NoticeFilter::default() };
     let notices = model.notices(&filter, Page::newest(50)).await.unwrap();
     let dead = NoticeFilter { state: Some(NoticeState::Dead), ..filter };
     let dead = model.notices(&dead, Page::newest(50)).await.unwrap();
@@ -249,7 +299,7 @@ async fn hold_request(generator: &mut Generator, model: &Model) -> Request {
 }
 
 /// The answer as text. Of an error only the kind counts: the words may differ between stores.
-fn reply<T: Debug>(answer: Result<T, Error>, kind: impl FnOnce(&T) -> Option<Kind>) -> Reply {
+pub(super) fn reply<T: Debug>(answer: Result<T, Error>, kind: impl FnOnce(&T) -> Option<Kind>) -> Reply {
     match answer {
         Ok(answer) => Reply { kind: kind(&answer), text: format!("{answer:?}") },
         Err(error) => {
@@ -264,15 +314,15 @@ fn reply<T: Debug>(answer: Result<T, Error>, kind: impl FnOnce(&T) -> Option<Kin
     }
 }
 
-fn if_any<T>(kind: Kind) -> impl FnOnce(&Vec<T>) -> Option<Kind> {
+pub(super) fn if_any<T>(kind: Kind) -> impl FnOnce(&Vec<T>) -> Option<Kind> {
     move |found| (!found.is_empty()).then_some(kind)
 }
 
-fn if_some<T>(kind: Kind) -> impl FnOnce(&Option<T>) -> Option<Kind> {
+pub(super) fn if_some<T>(kind: Kind) -> impl FnOnce(&Option<T>) -> Option<Kind> {
     move |found| found.is_some().then_some(kind)
 }
 
-fn if_made(kind: Kind) -> impl FnOnce(&Change) -> Option<Kind> {
+pub(super) fn if_made(kind: Kind) -> impl FnOnce(&Change) -> Option<Kind> {
     move |change| (*change == Change::Made).then_some(kind)
 }
 
@@ -314,6 +364,8 @@ impl Request {
                 reply(store.counts(tenant.as_ref()).await, |counts| (!counts.is_empty()).then_some(Kind::Counts))
             }
             Self::KeyUse(tenant, key) => reply(store.key_use(tenant, key).await, if_some(Kind::KeyUse)),
+            Self::Token(request) => request.send(store).await,
+            Self::Audit(request) => request.send(store).await,
         }
     }
 }
@@ -327,5 +379,6 @@ fn accept_kind(accepted: &Accepted) -> Kind {
         Accepted::Locked { .. } => Kind::AcceptLocked,
         Accepted::LockQueueFull { .. } => Kind::AcceptLockQueueFull,
         Accepted::TooManyWaiting => Kind::AcceptTooManyWaiting,
+        Accepted::TooManyOfTenant => Kind::AcceptTooManyOfTenant,
     }
 }

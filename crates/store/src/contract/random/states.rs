@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfold_core::operation::{Cause, Course, Leg, LockState, Reading, Stage, Status, Timer, Undo, UndoPhase};
+use fanfold_core::operation::{
+    Cause, Course, Gate, Leg, LockState, Probing, Reading, Restored, Send, Stage, Status, StepPhase, Timer, Trouble,
+    TroubleKind, Undo, UndoPhase,
+};
 use fanfold_core::plan::{DialectName, Front, Lock, OnLocked, Verb};
 use fanfold_core::{Answer, Body, Content, Effect, Event, Operation, Plan, Slot, StepIndex};
 use jiff::Timestamp;
@@ -48,7 +51,7 @@ fn random_plan(generator: &mut Generator) -> Plan {
         plan.steps.pop();
     }
     plan.lock = generator.perhaps(2, |generator| Lock {
-        key: format!("lock/{}", generator.below(8)),
+        key: format!("lock/{}", generator.below(5)),
         on_locked: generator.one_of(&[OnLocked::Reject, OnLocked::Queue, OnLocked::Queue]),
     });
     plan.start_at = generator.perhaps(5, Generator::soon);
@@ -98,6 +101,7 @@ pub(super) fn random_commit(generator: &mut Generator, operation: &Operation) ->
         next.started_at = Some(now);
     }
     change_steps(generator, &mut next);
+    next.restored = generator.perhaps(12, |_| Restored { since: now, as_of: now });
     if generator.once_in(4) {
         next = end(generator, operation, now);
     }
@@ -127,6 +131,11 @@ fn end(generator: &mut Generator, operation: &Operation, now: Timestamp) -> Oper
 
 fn change_steps(generator: &mut Generator, next: &mut Operation) {
     for step in &mut next.steps {
+        step.phase = generator.perhaps(2, step_phase).unwrap_or_default();
+        step.course.trouble = generator.perhaps(4, |generator| Trouble {
+            kind: TroubleKind::Refused,
+            detail: generator.one_of(&["quota exceeded", "No Route"]).to_owned(),
+        });
         if generator.once_in(3) {
             step.course.answer = Some(random_answer(generator));
         }
@@ -137,6 +146,18 @@ fn change_steps(generator: &mut Generator, next: &mut Operation) {
                 course: Course { answer: generator.perhaps(2, random_answer), ..Course::default() },
             });
         }
+    }
+}
+
+fn step_phase(generator: &mut Generator) -> StepPhase {
+    let at = generator.now();
+    match generator.below(6) {
+        0 => StepPhase::Sending(Send::Due { gate: generator.one_of(&[Gate::Held, Gate::Missing]) }),
+        1 => StepPhase::Sending(Send::Due { gate: generator.one_of(&[Gate::Permit, Gate::Breaker]) }),
+        2 => StepPhase::Sending(Send::BackingOff { until: at }),
+        3 => StepPhase::Sending(Send::Calling { since: at }),
+        4 => StepPhase::Probing(Probing::Calling { since: at }),
+        _ => StepPhase::AwaitingPerson { since: at },
     }
 }
 

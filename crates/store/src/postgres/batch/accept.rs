@@ -27,6 +27,7 @@ impl Write for AcceptWrite {
     fn wants(&self, wanted: &mut Wanted) {
         let operation = &self.0.split.operation;
         wanted.operations.insert(operation.id);
+        wanted.tenants.insert(operation.tenant.clone());
         wanted.keys.extend(self.key_name().map(|(name, _)| name));
         wanted.retries.extend(operation.plan.retry_of.map(|id| (operation.tenant.as_str().to_owned(), id)));
         if let Some(key) = self.0.lock_key() {
@@ -85,6 +86,11 @@ impl AcceptWrite {
         }
         if u64::try_from(picture.loaded.open).unwrap_or(0) >= picture.limits.waiting_max {
             return Ok(Some(Accepted::TooManyWaiting));
+        }
+        if let Some(bound) = picture.limits.waiting_max_of(&operation.tenant)
+            && picture.open_of(&operation.tenant) >= bound
+        {
+            return Ok(Some(Accepted::TooManyOfTenant));
         }
         if let Some(bound) = picture.limits.size_hard
             && picture.changes.counters.used >= at_most(bound)
@@ -152,6 +158,8 @@ impl AcceptWrite {
             epoch,
             revision: revision(operation.revision)?,
             status: operation.status().as_str(),
+            phase: record::phase_word(operation),
+            searched: escaped(&self.0.searched).into_owned(),
             route: plan.route.clone(),
             dialect: plan.front.dialect.as_str(),
             mount: plan.front.mount.clone(),

@@ -2,7 +2,7 @@
 
 use fanfold_core::{Effect, OperationId, Slot};
 
-use super::super::columns::{length, revision};
+use super::super::columns::{escaped, length, revision};
 use super::Write;
 use super::picture::{Known, Picture, Wanted};
 use super::rows::NextState;
@@ -134,6 +134,8 @@ impl CommitWrite {
             id: operation.id,
             revision: revision(operation.revision)?,
             status: operation.status().as_str(),
+            phase: record::phase_word(operation),
+            searched: escaped(&self.0.searched).into_owned(),
             updated_at: time::floor(operation.updated_at),
             wake_at: wake_at.map(time::ceil),
             restored: operation.restored.is_some(),

@@ -9,12 +9,15 @@ use super::super::failure::Failure;
 use super::super::session::{Query, Session};
 use super::locks::Queue;
 use super::picture::{Counters, KeyRow, Known, KnownNotice, Loaded, Name, Wanted};
-use crate::Error;
+use crate::{Error, Limits};
 
-const COUNTERS: &str = "SELECT c.events, c.notes, c.notices, c.used,
+const COUNTERS: &str = "SELECT c.events, c.notes, c.notices, c.audit, c.used,
         (SELECT coalesce(sum(number), 0)::bigint FROM counts WHERE status IN ('unexecuted', 'executing')),
         $1::bigint = 0 OR EXISTS (SELECT 1 FROM nodes WHERE epoch = $1 AND standing = 'member')
     FROM counters c";
+
+const TENANTS: &str = "SELECT tenant, sum(number)::bigint FROM counts
+    WHERE tenant = ANY($1) AND status IN ('unexecuted', 'executing') GROUP BY tenant";
 
 const OPERATIONS: &str = "SELECT id, epoch, revision, status, apart, events, octet_length(state)::bigint, claimed
     FROM operations WHERE id = ANY($1)";
@@ -47,6 +50,7 @@ const NOTES: &str =
 /// Which answer is which.
 enum Part {
     Counters,
+    Tenants,
     Operations,
     Keys,
     Retries,
@@ -57,16 +61,16 @@ enum Part {
     Notes,
 }
 
-/// Begins a transaction, and reads everything that these requests need. `lock_queue_max`: how far waiting is counted.
+/// Begins a transaction, and reads everything that these requests need. What is bounded by nothing is not counted.
 pub(in super::super) async fn load(
     session: &mut Session,
     wanted: &Wanted,
     epoch: i64,
-    lock_queue_max: u64,
+    limits: &Limits,
 ) -> Result<Loaded, Failure> {
     let mut parts = Vec::new();
     let mut queries = Vec::new();
-    for (part, query) in queries_for(wanted, epoch, lock_queue_max) {
+    for (part, query) in queries_for(wanted, epoch, limits) {
         parts.push(part);
         queries.push(query);
     }
@@ -78,9 +82,14 @@ pub(in super::super) async fn load(
     Ok(loaded)
 }
 
-fn queries_for(wanted: &Wanted, epoch: i64, lock_queue_max: u64) -> Vec<(Part, Query<'static>)> {
+fn queries_for(wanted: &Wanted, epoch: i64, limits: &Limits) -> Vec<(Part, Query<'static>)> {
     let mut all = vec![(Part::Counters, Query::new(COUNTERS).with(epoch))];
     let uuids = |ids: &mut dyn Iterator<Item = OperationId>| ids.map(uuid).collect::<Vec<Uuid>>();
+    let bounded = wanted.tenants.iter().filter(|tenant| limits.waiting_max_of(tenant).is_some());
+    let bounded: Vec<String> = bounded.map(|tenant| tenant.as_str().to_owned()).collect();
+    if !bounded.is_empty() {
+        all.push((Part::Tenants, Query::new(TENANTS).with(bounded)));
+    }
     if !wanted.operations.is_empty() {
         let ids = uuids(&mut wanted.operations.iter().copied());
         all.push((Part::Operations, Query::new(OPERATIONS).with(ids)));
@@ -98,7 +107,7 @@ fn queries_for(wanted: &Wanted, epoch: i64, lock_queue_max: u64) -> Vec<(Part, Q
         let (tenants, keys): (Vec<String>, Vec<String>) = wanted.locks.keys().cloned().unzip();
         let fronts: Vec<i64> = wanted.locks.values().copied().collect();
         // Beyond what is read of the front, and beyond the bound, a longer queue makes no difference.
-        let bound = i64::try_from(lock_queue_max).unwrap_or(i64::MAX).saturating_add(2);
+        let bound = i64::try_from(limits.lock_queue_max).unwrap_or(i64::MAX).saturating_add(2);
         let lengths: Vec<i64> = fronts.iter().map(|front| bound.max(front.saturating_add(1))).collect();
         all.push((Part::Fronts, Query::new(FRONTS).with(tenants.clone()).with(keys.clone()).with(fronts)));
         all.push((Part::Lengths, Query::new(LENGTHS).with(tenants).with(keys).with(lengths)));
@@ -118,12 +127,21 @@ fn take(loaded: &mut Loaded, part: &Part, rows: &[Row]) -> Result<(), Failure> {
     match part {
         Part::Counters => {
             let row = rows.first().ok_or_else(|| Error::corrupt("the table of counters is empty"))?;
-            if !get::<bool>(row, 5)? {
+            if !get::<bool>(row, 6)? {
                 return Err(Error::Fenced.into());
             }
-            loaded.counters =
-                Counters { events: get(row, 0)?, notes: get(row, 1)?, notices: get(row, 2)?, used: get(row, 3)? };
-            loaded.open = get(row, 4)?;
+            loaded.counters = Counters {
+                events: get(row, 0)?,
+                notes: get(row, 1)?,
+                notices: get(row, 2)?,
+                audit: get(row, 3)?,
+                used: get(row, 4)?,
+            };
+            loaded.open = get(row, 5)?;
+        }
+        Part::Tenants => {
+            let found = rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?)));
+            loaded.open_of = found.collect::<Result<_, Error>>()?;
         }
         Part::Operations => {
             let found = rows.iter().map(|row| Ok((operation_id(row, 0)?, known(row)?)));

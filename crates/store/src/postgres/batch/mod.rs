@@ -2,6 +2,7 @@
 //! ([`Picture`]), and all that changes is written in a few statements ([`write`]).
 
 mod accept;
+mod audit;
 mod commit;
 mod load;
 mod locks;
@@ -11,11 +12,12 @@ mod rows;
 mod write;
 
 pub(super) use accept::AcceptWrite;
+pub(super) use audit::AuditWrite;
 pub(super) use commit::CommitWrite;
 pub(super) use load::load;
 pub(super) use notice::NoticeWrite;
 pub(super) use picture::{Picture, Wanted};
-pub(super) use write::{BODIES, EVENTS, LOCKED, NOTES, PLANS, POLICIES, write};
+pub(super) use write::{AUDIT, BODIES, EVENTS, LOCKED, NOTES, PLANS, POLICIES, write};
 
 use crate::Error;
 

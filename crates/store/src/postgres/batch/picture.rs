@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::super::columns::{at_most, escaped, length};
 use super::locks::Queue;
 use super::rows::{
-    BodyRow, ClosedRow, HoldRow, LockRow, NewEvent, NewNote, NewOperation, NextState, NoticeRow, NoticeState, SealedRow,
+    AuditRow, BodyRow, ClosedRow, HoldRow, LockRow, NewEvent, NewNote, NewOperation, NextState, NoticeRow, NoticeState,
+    SealedRow,
 };
 use crate::prepared::SealedMessages;
 use crate::record::{EventRow, json};
@@ -25,6 +26,8 @@ pub(super) type Name = (String, String);
 pub(in super::super) struct Wanted {
     /// Also names what a request is about: no two requests about one operation are carried out together.
     pub(in super::super) operations: HashSet<OperationId>,
+    /// Whose open operations are counted, where they are bounded.
+    pub(super) tenants: BTreeSet<TenantId>,
     pub(super) keys: BTreeSet<Name>,
     pub(super) retries: Vec<(String, OperationId)>,
     /// How many places from the front of each queue.
@@ -53,6 +56,8 @@ pub(in super::super) struct Loaded {
     pub(super) counters: Counters,
     /// Operations that have not ended.
     pub(super) open: i64,
+    /// Those of the tenants that have a bound of their own.
+    pub(super) open_of: HashMap<String, i64>,
     pub(super) operations: HashMap<OperationId, Known>,
     pub(super) keys: HashMap<Name, KeyRow>,
     pub(super) retries: HashMap<(String, OperationId), OperationId>,
@@ -78,6 +83,7 @@ pub(super) struct Counters {
     pub(super) events: i64,
     pub(super) notes: i64,
     pub(super) notices: i64,
+    pub(super) audit: i64,
     pub(super) used: i64,
 }
 
@@ -123,6 +129,7 @@ pub(in super::super) struct Changes {
     pub(super) holds: Vec<HoldRow>,
     pub(super) notices: Vec<NoticeRow>,
     pub(super) notice_states: Vec<NoticeState>,
+    pub(super) audit: Vec<AuditRow>,
     pub(super) counts: BTreeMap<(String, &'static str), i64>,
     pub(super) counters: Counters,
     pub(super) counters_before: Counters,
@@ -175,11 +182,18 @@ impl<'a> Picture<'a> {
         Some((used, known.unexecuted))
     }
 
+    /// How many operations have not ended of a tenant that has a bound of its own.
+    pub(super) fn open_of(&self, tenant: &TenantId) -> u64 {
+        let open = self.loaded.open_of.get(tenant.as_str()).copied().unwrap_or(0);
+        u64::try_from(open).unwrap_or(0)
+    }
+
     /// Notes that there is one operation of this status more (1) or less (-1).
     pub(super) fn count(&mut self, tenant: &TenantId, status: Status, change: i64) {
         *self.changes.counts.entry((tenant.as_str().to_owned(), status.as_str())).or_default() += change;
         if !status.is_terminal() {
             self.loaded.open += change;
+            *self.loaded.open_of.entry(tenant.as_str().to_owned()).or_default() += change;
         }
     }
 

@@ -14,6 +14,8 @@ pub(super) struct NewOperation {
     pub(super) epoch: i64,
     pub(super) revision: i64,
     pub(super) status: &'static str,
+    pub(super) phase: Option<&'static str>,
+    pub(super) searched: String,
     pub(super) route: String,
     pub(super) dialect: &'static str,
     pub(super) mount: String,
@@ -43,6 +45,8 @@ pub(super) struct NextState {
     pub(super) id: OperationId,
     pub(super) revision: i64,
     pub(super) status: &'static str,
+    pub(super) phase: Option<&'static str>,
+    pub(super) searched: String,
     pub(super) updated_at: i64,
     pub(super) wake_at: Option<i64>,
     /// It came from a backup, and waits for a person.
@@ -142,4 +146,22 @@ pub(super) struct NoticeState {
     pub(super) due_at: Option<i64>,
     pub(super) last_error: Option<String>,
     pub(super) settled_at: Option<i64>,
+}
+
+/// An entry of the audit trail.
+#[derive(Debug)]
+pub(super) struct AuditRow {
+    pub(super) number: i64,
+    pub(super) at: i64,
+    pub(super) tenant: String,
+    pub(super) by: String,
+    pub(super) credential: String,
+    pub(super) peer: String,
+    pub(super) action: &'static str,
+    pub(super) operation: Option<OperationId>,
+    pub(super) target: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) detail: Option<String>,
+    pub(super) outcome: &'static str,
+    pub(super) reason: Option<String>,
 }

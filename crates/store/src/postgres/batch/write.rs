@@ -1,22 +1,22 @@
 //! Writing what a batch changes, in one go: one statement for each table and kind of change, which follow each other without
 //! waiting for answers.
 
+use fanfold_core::Slot;
 use uuid::Uuid;
 
 use super::super::columns::{escaped, uuid};
 use super::super::failure::Failure;
 use super::super::session::{Query, Session};
 use super::picture::{Changes, Counters};
-use super::rows::{LockRow, NewOperation, NextState};
-use crate::Error;
-use crate::time;
+use super::rows::{AuditRow, LockRow, NewOperation, NextState};
+use crate::{Error, time};
 
 const OPERATIONS: &str = "INSERT INTO operations (id, tenant, epoch, revision, status, route, dialect, mount, owner, verb,
         resource, targets, lane, lock_key, idempotency_key, fingerprint, retry_of, accepted_at, updated_at, wake_at, events,
-        used, apart, state)
+        used, apart, state, phase, searched)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::uuid[],
-        $18::bigint[], $19::bigint[], $20::bigint[], $21::int[], $22::bigint[], $23::text[], $24::text[])";
+        $18::bigint[], $19::bigint[], $20::bigint[], $21::int[], $22::bigint[], $23::text[], $24::text[], $25::text[], $26::text[])";
 
 pub(in super::super) const PLANS: &str =
     "INSERT INTO plans (operation, policy, plan) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])";
@@ -29,11 +29,13 @@ pub(in super::super) const POLICIES: &str =
 const STATES: &str = "UPDATE operations o SET revision = n.revision, status = n.status, updated_at = n.updated_at,
         wake_at = n.wake_at, ended_at = n.ended_at, expires_at = n.expires_at, attention = o.attention + n.attention,
         events = n.events, used = o.used + n.used, apart = n.apart, state = n.state,
+        phase = n.phase, searched = n.searched,
         idempotency_key = CASE WHEN n.free_key THEN NULL ELSE o.idempotency_key END,
         fingerprint = CASE WHEN n.free_key THEN NULL ELSE o.fingerprint END
     FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::int[],
-        $10::int[], $11::bigint[], $12::bool[], $13::text[], $14::text[])
-        n (id, revision, status, updated_at, wake_at, ended_at, expires_at, attention, events, used, free_key, apart, state)
+        $10::int[], $11::bigint[], $12::bool[], $13::text[], $14::text[], $15::text[], $16::text[])
+        n (id, revision, status, updated_at, wake_at, ended_at, expires_at, attention, events, used, free_key, apart, state,
+            phase, searched)
     WHERE o.id = n.id AND o.epoch = $1 AND o.revision = n.revision - 1 AND NOT (n.free_key AND o.claimed)
     RETURNING 1";
 
@@ -54,7 +56,7 @@ const SEALED: &str = "INSERT INTO sealed (operation, slot, key, box)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
     ON CONFLICT (operation, slot) DO UPDATE SET key = excluded.key, box = excluded.box";
 
-const WIPED: &str = "DELETE FROM sealed WHERE operation = ANY($1)";
+const WIPED: &str = "DELETE FROM sealed WHERE operation = ANY($1) AND slot <> ALL($2)";
 
 pub(in super::super) const EVENTS: &str = "INSERT INTO events (number, operation, sequence, at, event)
     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::bigint[], $5::text[])";
@@ -93,7 +95,12 @@ const COUNTS: &str =
     "INSERT INTO counts (tenant, status, number) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
     ON CONFLICT (tenant, status) DO UPDATE SET number = counts.number + excluded.number";
 
-const COUNTERS: &str = "UPDATE counters SET events = $1, notes = $2, notices = $3, used = $4";
+pub(in super::super) const AUDIT: &str =
+    "INSERT INTO audit (number, at, tenant, by, credential, peer, action, operation, target, subject, detail, outcome, reason)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])";
+
+const COUNTERS: &str = "UPDATE counters SET events = $1, notes = $2, notices = $3, audit = $4, used = $5";
 
 /// Writes everything; the transaction is not committed by it.
 pub(in super::super) async fn write(session: &mut Session, changes: &Changes) -> Result<(), Failure> {
@@ -181,6 +188,8 @@ fn new_operations(rows: &[NewOperation]) -> Query<'_> {
         .with(column(rows, |row| row.used))
         .with(texts(rows, |row| &row.apart))
         .with(texts(rows, |row| &row.state))
+        .with(column(rows, |row| row.phase))
+        .with(texts(rows, |row| &row.searched))
 }
 
 fn next_states(epoch: i64, rows: &[NextState]) -> Query<'_> {
@@ -199,6 +208,8 @@ fn next_states(epoch: i64, rows: &[NextState]) -> Query<'_> {
         .with(column(rows, |row| row.free_key))
         .with(texts(rows, |row| &row.apart))
         .with(texts(rows, |row| &row.state))
+        .with(column(rows, |row| row.phase))
+        .with(texts(rows, |row| &row.searched))
 }
 
 fn message_queries(changes: &Changes) -> Vec<Query<'_>> {
@@ -221,7 +232,8 @@ fn message_queries(changes: &Changes) -> Vec<Query<'_>> {
         queries.push(Query::new(SEALED).with(ids).with(slots).with(texts(rows, |row| &row.key)).with(boxes));
     }
     if !changes.ended.is_empty() {
-        queries.push(Query::new(WIPED).with(column(&changes.ended, |id| uuid(*id))));
+        let lasting = column(&Slot::LASTING, ToString::to_string);
+        queries.push(Query::new(WIPED).with(column(&changes.ended, |id| uuid(*id))).with(lasting));
     }
     if !changes.events.is_empty() {
         let rows = &changes.events;
@@ -260,6 +272,9 @@ fn other_queries(changes: &Changes) -> Vec<Query<'_>> {
         queries.push(Query::new(HOLDS).with(targets).with(column(rows, |row| row.since)).with(by).with(reasons));
     }
     queries.extend(notice_queries(changes));
+    if !changes.audit.is_empty() {
+        queries.push(new_entries(&changes.audit));
+    }
     let counts: Vec<_> = changes.counts.iter().filter(|(_, change)| **change != 0).collect();
     if !counts.is_empty() {
         let tenants: Vec<&str> = counts.iter().map(|((tenant, _), _)| tenant.as_str()).collect();
@@ -268,10 +283,27 @@ fn other_queries(changes: &Changes) -> Vec<Query<'_>> {
         queries.push(Query::new(COUNTS).with(tenants).with(statuses).with(numbers));
     }
     if changes.counters != changes.counters_before {
-        let Counters { events, notes, notices, used } = changes.counters;
-        queries.push(Query::new(COUNTERS).with(events).with(notes).with(notices).with(used));
+        let Counters { events, notes, notices, audit, used } = changes.counters;
+        queries.push(Query::new(COUNTERS).with(events).with(notes).with(notices).with(audit).with(used));
     }
     queries
+}
+
+fn new_entries(rows: &[AuditRow]) -> Query<'_> {
+    Query::new(AUDIT)
+        .with(column(rows, |row| row.number))
+        .with(column(rows, |row| row.at))
+        .with(texts(rows, |row| &row.tenant))
+        .with(texts(rows, |row| &row.by))
+        .with(texts(rows, |row| &row.credential))
+        .with(texts(rows, |row| &row.peer))
+        .with(texts(rows, |row| row.action))
+        .with(column(rows, |row| row.operation.map(uuid)))
+        .with(optional(rows, |row| row.target.as_deref()))
+        .with(optional(rows, |row| row.subject.as_deref()))
+        .with(optional(rows, |row| row.detail.as_deref()))
+        .with(texts(rows, |row| row.outcome))
+        .with(optional(rows, |row| row.reason.as_deref()))
 }
 
 fn note_queries(changes: &Changes) -> Vec<Query<'_>> {

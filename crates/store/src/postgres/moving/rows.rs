@@ -1,26 +1,29 @@
 //! The statements that write what is moved: one for each table.
 
+use fanfold_core::access::TokenId;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::super::batch::{BODIES, EVENTS, LOCKED, NOTES, PLANS, POLICIES};
-use super::super::columns::{escaped, uuid};
+use super::super::batch::{AUDIT as NEW_ENTRIES, BODIES, EVENTS, LOCKED, NOTES, PLANS, POLICIES};
+use super::super::columns::{escaped, get, id, optional_text, text as read_text, uuid};
 use super::super::session::Query;
-use crate::moving::{Batch, EventRow, NoteRow, NoticeRow, OperationRow, Rest};
+use crate::Error;
+use crate::moving::{AuditRow, Batch, EventRow, NoteRow, NoticeRow, OperationRow, Rest, TokenRow};
 use crate::sealing::SealedMessage;
 
 const OPERATIONS: &str = "INSERT INTO operations (id, tenant, epoch, revision, status, route, dialect, mount, owner, verb,
         resource, targets, lane, lock_key, idempotency_key, fingerprint, retry_of, accepted_at, updated_at, wake_at, ended_at,
-        expires_at, attention, events, used, apart, state)
+        expires_at, attention, events, used, apart, state, phase, searched)
     SELECT id, tenant, 0, revision, status, route, dialect, mount, owner, verb,
         resource, targets, lane, lock_key, idempotency_key, fingerprint, retry_of, accepted_at, updated_at, wake_at, ended_at,
-        expires_at, attention, events, used, apart, state
+        expires_at, attention, events, used, apart, state, phase, searched
     FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
         $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[], $16::uuid[], $17::bigint[],
         $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::int[], $23::int[], $24::bigint[], $25::text[],
-        $26::text[])
+        $26::text[], $27::text[], $28::text[])
         n (id, tenant, revision, status, route, dialect, mount, owner, verb, resource, targets, lane, lock_key,
             idempotency_key, fingerprint, retry_of, accepted_at, updated_at, wake_at, ended_at, expires_at, attention, events,
-            used, apart, state)";
+            used, apart, state, phase, searched)";
 
 const SEALED: &str = "INSERT INTO sealed (operation, slot, key, box)
     SELECT operation, slot, $3, box FROM unnest($1::uuid[], $2::text[], $4::bytea[]) n (operation, slot, box)";
@@ -36,6 +39,19 @@ const NOTICES: &str = "INSERT INTO notices (number, id, tenant, operation, epoch
 
 const HOLDS: &str = "INSERT INTO holds (target, since, by, reason)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[])";
+
+const NEW_TOKENS: &str = "INSERT INTO tokens (id, tenant, name, access, digest, created_at, created_by, expires_at, revoked_at,
+        revoked_by, last_used_at)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::bigint[],
+        $9::bigint[], $10::text[], $11::bigint[])";
+
+pub(super) const TOKENS: &str =
+    "SELECT id, tenant, name, access, digest, created_at, created_by, expires_at, revoked_at, revoked_by, last_used_at
+    FROM tokens ORDER BY id";
+
+pub(super) const AUDIT: &str =
+    "SELECT number, at, tenant, by, credential, peer, action, operation, target, subject, detail, outcome, reason
+    FROM audit WHERE number > $1 ORDER BY number LIMIT $2";
 
 const EVENTS_DELETED: &str =
     "INSERT INTO events_deleted (tenant, number) SELECT * FROM unnest($1::text[], $2::bigint[])";
@@ -82,7 +98,7 @@ pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: 
 
 /// What goes when all operations are there.
 pub(super) fn rest(rest: &Rest) -> Vec<Query<'_>> {
-    let Rest { policies, locks, holds, events_deleted, counters: _ } = rest;
+    let Rest { policies, locks, holds, tokens, events_deleted, counters: _ } = rest;
     vec![
         Query::new(POLICIES)
             .with(column(policies, |(hash, _)| hash.as_str()))
@@ -97,6 +113,7 @@ pub(super) fn rest(rest: &Rest) -> Vec<Query<'_>> {
             .with(column(holds, |row| row.since))
             .with(column(holds, |row| text(&row.by)))
             .with(column(holds, |row| text(&row.reason))),
+        new_tokens(tokens),
         Query::new(EVENTS_DELETED)
             .with(column(events_deleted, |(tenant, _)| tenant.as_str()))
             .with(column(events_deleted, |(_, number)| *number)),
@@ -144,6 +161,76 @@ fn new_operations(rows: &[OperationRow]) -> Query<'_> {
         .with(column(rows, |row| row.used))
         .with(column(rows, |row| row.apart.as_str()))
         .with(column(rows, |row| row.state.as_str()))
+        .with(column(rows, |row| row.phase.as_deref()))
+        .with(column(rows, |row| text(&row.searched)))
+}
+
+fn new_tokens(rows: &[TokenRow]) -> Query<'_> {
+    Query::new(NEW_TOKENS)
+        .with(column(rows, |row| Uuid::from_bytes(*row.id.as_bytes())))
+        .with(column(rows, |row| text(&row.tenant)))
+        .with(column(rows, |row| text(&row.name)))
+        .with(column(rows, |row| row.access.as_str()))
+        .with(column(rows, |row| row.digest.as_slice()))
+        .with(column(rows, |row| row.created_at))
+        .with(column(rows, |row| text(&row.created_by)))
+        .with(column(rows, |row| row.expires_at))
+        .with(column(rows, |row| row.revoked_at))
+        .with(column(rows, |row| optional(row.revoked_by.as_ref())))
+        .with(column(rows, |row| row.last_used_at))
+}
+
+/// A row of [`TOKENS`].
+pub(super) fn token(row: &Row) -> Result<TokenRow, Error> {
+    Ok(TokenRow {
+        id: TokenId::from_bytes(*get::<Uuid>(row, 0)?.as_bytes()),
+        tenant: read_text(row, 1)?,
+        name: read_text(row, 2)?,
+        access: get(row, 3)?,
+        digest: get(row, 4)?,
+        created_at: get(row, 5)?,
+        created_by: read_text(row, 6)?,
+        expires_at: get(row, 7)?,
+        revoked_at: get(row, 8)?,
+        revoked_by: optional_text(row, 9)?,
+        last_used_at: get(row, 10)?,
+    })
+}
+
+pub(super) fn new_entries(rows: &[AuditRow]) -> Query<'_> {
+    Query::new(NEW_ENTRIES)
+        .with(column(rows, |row| row.number))
+        .with(column(rows, |row| row.at))
+        .with(column(rows, |row| text(&row.tenant)))
+        .with(column(rows, |row| text(&row.by)))
+        .with(column(rows, |row| text(&row.credential)))
+        .with(column(rows, |row| text(&row.peer)))
+        .with(column(rows, |row| row.action.as_str()))
+        .with(column(rows, |row| row.operation.map(uuid)))
+        .with(column(rows, |row| optional(row.target.as_ref())))
+        .with(column(rows, |row| optional(row.subject.as_ref())))
+        .with(column(rows, |row| optional(row.detail.as_ref())))
+        .with(column(rows, |row| row.outcome.as_str()))
+        .with(column(rows, |row| optional(row.reason.as_ref())))
+}
+
+/// A row of [`AUDIT`].
+pub(super) fn entry(row: &Row) -> Result<AuditRow, Error> {
+    Ok(AuditRow {
+        number: get(row, 0)?,
+        at: get(row, 1)?,
+        tenant: read_text(row, 2)?,
+        by: read_text(row, 3)?,
+        credential: read_text(row, 4)?,
+        peer: read_text(row, 5)?,
+        action: get(row, 6)?,
+        operation: get::<Option<Uuid>>(row, 7)?.map(id),
+        target: optional_text(row, 8)?,
+        subject: optional_text(row, 9)?,
+        detail: optional_text(row, 10)?,
+        outcome: get(row, 11)?,
+        reason: optional_text(row, 12)?,
+    })
 }
 
 fn events(rows: &[EventRow]) -> Query<'_> {

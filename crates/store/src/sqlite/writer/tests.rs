@@ -31,7 +31,7 @@ fn submit<const ACCEPTS: bool>(writer: &mut Writer, names: &[&'static str]) -> V
 fn writer(directory: &tempfile::TempDir) -> Writer {
     let path = directory.path().join("fanfold.db");
     let lock = ProcessLock::take(&path).expect("nobody else has it");
-    let mut sql = schema::open_writer(&path, None).expect("an empty directory can be used");
+    let mut sql = schema::open_writer(&path).expect("an empty directory can be used");
     schema::migrate(&mut sql, &path).expect("an empty file can be used");
     Writer {
         sql,
@@ -39,6 +39,7 @@ fn writer(directory: &tempfile::TempDir) -> Writer {
         open: 0,
         policies: HashSet::new(),
         trouble: Trouble::default(),
+        metrics: Metrics::new(1, 1, 1),
         _lock: lock,
     }
 }

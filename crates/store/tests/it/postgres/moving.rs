@@ -67,7 +67,9 @@ async fn move_all(source: &Source, url: &str) -> Destination {
             return destination;
         }
         let batch = source.batch(destination.after()).expect("it can be read");
+        let entries = source.audit(destination.audit_after()).expect("it can be read");
         match batch.is_empty() {
+            true if !entries.is_empty() => destination.add_audit(entries).await.expect("it can be written"),
             true => destination.complete(source.rest().expect("it can be read")).await.expect("it can be written"),
             false => destination.add(batch).await.expect("it can be written"),
         }

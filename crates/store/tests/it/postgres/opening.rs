@@ -1,11 +1,13 @@
 //! Opening a database: what is made, and what is refused.
 
-use fanfold_store::contract::fixtures::{accept_plain, acceptance, at, plan};
+use fanfold_core::operation::Phase;
+use fanfold_store::contract::fixtures::{accept_plain, acceptance, at, begun, commit, end, plan};
 use fanfold_store::postgres::{Config, Postgres, Url};
-use fanfold_store::{Error, Limits, Operations as _, ReadOperations as _};
+use fanfold_store::{Commit, Error, Filter, Limits, Operations as _, Page, ReadOperations as _};
 use fanfold_testkit::postgres::Cluster;
+use tokio::task::JoinSet;
 
-use super::{KEY, database, open};
+use super::{KEY, database, eventually, open, other};
 
 async fn refusal(config: Config) -> Error {
     Postgres::open(config).await.expect_err("it is refused")
@@ -67,9 +69,86 @@ async fn a_migration_that_still_serves_this_version_is_none_of_its_business() {
     let Some(cluster) = Cluster::shared() else { return };
     let name = cluster.create_database();
     open(&cluster.url(&name), Limits::default()).await.close().await;
-    cluster.query(&name, "INSERT INTO migrations (version, name, serves, checksum) VALUES (3, 'later', 1, '')");
+    cluster.query(&name, "INSERT INTO migrations (version, name, serves, checksum) VALUES (999, 'later', 1, '')");
     let store = open(&cluster.url(&name), Limits::default()).await;
     accept_plain(&*store, 1).await;
+}
+
+/// What is answered by what the migrations fill in.
+fn filters() -> [Filter; 4] {
+    [
+        Filter { route: Some("create-thing".to_owned()), ..Filter::default() },
+        Filter { resource: Some("/v1/things".to_owned()), ..Filter::default() },
+        Filter { target: Some("osaka".into()), ..Filter::default() },
+        Filter { text: Some("create-t".to_owned()), ..Filter::default() },
+    ]
+}
+
+/// Takes back what later migrations have added.
+const BEFORE_PHASES: &str = "ALTER TABLE operations DROP COLUMN phase, DROP COLUMN searched;
+    DROP TRIGGER operations_filed ON operations; DROP TRIGGER operations_unfiled ON operations;
+    DROP FUNCTION file_operations, unfile_operations, facets_of, kind_of, facet_of;
+    DROP TABLE facets, kinds; DROP INDEX attention_by_target; DROP TABLE tokens, audit;
+    DROP FUNCTION refuse_change_of_audit; ALTER TABLE counters DROP COLUMN tokens, DROP COLUMN audit; DELETE FROM migrations WHERE version >= 3";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_recorded_before_there_were_phases_is_found_by_its_phase() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let name = cluster.create_database();
+    let store = open(&cluster.url(&name), Limits::default()).await;
+    let calling = begun(&accept_plain(&*store, 1).await, at(3));
+    let calling = commit(&*store, Commit::new(calling)).await.operation;
+    let ended = accept_plain(&*store, 2).await;
+    end(&*store, &ended, at(4)).await;
+    store.close().await;
+    cluster.query(&name, BEFORE_PHASES);
+
+    let store = open(&cluster.url(&name), Limits::default()).await;
+    let filter = Filter { phases: Phase::ALL.into(), ..Filter::default() };
+    assert_eq!(store.list(&filter, Page::newest(9)).await, Ok(vec![*calling.clone()]));
+    end(&*store, &calling, at(5)).await;
+    assert_eq!(store.list(&filter, Page::newest(9)).await, Ok(Vec::new()));
+    for filter in filters() {
+        assert_eq!(store.list(&filter, Page::newest(9)).await.unwrap().len(), 2, "{filter:?}");
+    }
+}
+
+/// Takes back the facets alone: the phases were there at an earlier start.
+const BEFORE_FACETS: &str = "ALTER TABLE operations DROP COLUMN searched;
+    DROP TRIGGER operations_filed ON operations; DROP TRIGGER operations_unfiled ON operations;
+    DROP FUNCTION file_operations, unfile_operations, facets_of, kind_of, facet_of;
+    DROP TABLE facets, kinds; DROP INDEX attention_by_target; DROP TABLE tokens, audit;
+    DROP FUNCTION refuse_change_of_audit; ALTER TABLE counters DROP COLUMN tokens, DROP COLUMN audit; DELETE FROM migrations WHERE version >= 4";
+
+// A node of the version before goes on accepting while another one migrates.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_while_facets_are_filled_in_is_filed_as_well() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let name = cluster.create_database();
+    let store = open(&cluster.url(&name), Limits::default()).await;
+    accept_plain(&*store, 1).await;
+    store.close().await;
+    cluster.query(&name, BEFORE_FACETS);
+    let (before, _running) = other(&cluster.url(&name)).await;
+    let accept =
+        "BEGIN; CREATE TEMPORARY TABLE another AS SELECT * FROM operations; UPDATE another SET id = gen_random_uuid();
+        INSERT INTO operations SELECT * FROM another";
+    before.batch_execute(accept).await.unwrap();
+
+    let url = cluster.url(&name);
+    let mut migrating = JoinSet::new();
+    migrating.spawn(async move { open(&url, Limits::default()).await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'operations'::regclass AND NOT granted";
+    eventually("it waits", async || cluster.query(&name, waits).trim() == "1").await;
+    before.batch_execute("COMMIT").await.unwrap();
+    migrating.join_all().await;
+    let filed = "SELECT operation, count(*) FROM facets GROUP BY 1 ORDER BY 1";
+    let expected =
+        "SELECT id, count(*) FROM operations, facets_of(tenant, route, dialect, mount, verb, resource, targets)
+        GROUP BY 1 ORDER BY 1";
+    let filed = cluster.query(&name, filed);
+    assert_eq!(filed.lines().count(), 2, "{filed}");
+    assert_eq!(filed, cluster.query(&name, expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,8 @@ use fanfold_testkit::PATIENCE;
 use fanfold_testkit::Proxy;
 use fanfold_testkit::postgres::Cluster;
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, NoTls};
 
-use super::{KEY, database};
+use super::{KEY, database, eventually, other};
 
 /// How long a statement may take here: what waits in vain is soon told.
 const SOON: Duration = Duration::from_millis(600);
@@ -26,23 +25,6 @@ fn impatient(url: &str) -> Config {
 
 async fn open(config: Config) -> Arc<Postgres> {
     Postgres::open(config).await.expect("the database is there")
-}
-
-/// Somebody else in the same database. The set runs the connection.
-async fn other(url: &str) -> (Client, JoinSet<()>) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database is there");
-    let mut running = JoinSet::new();
-    running.spawn(async move { drop(connection.await) });
-    (client, running)
-}
-
-async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
 fn a_new_one(number: u64) -> Acceptance {

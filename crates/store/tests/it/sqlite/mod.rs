@@ -1,5 +1,6 @@
 //! SQLite against the contract, and what only a store in files has to do.
 
+mod audit;
 mod backup;
 mod crash;
 mod full;
@@ -44,5 +45,7 @@ macro_rules! contract_tests {
 mod keeps_the_contract_of {
     use super::*;
 
-    contract_tests!(operations, bodies, locks, queue, list, history, attention, notices, retention);
+    contract_tests!(
+        operations, bodies, locks, queue, list, history, attention, notices, retention, tokens, audit, scope
+    );
 }

@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use fanfold_store::contract::fixtures::{accept_plain, acceptance, at, end, plan};
+use fanfold_core::operation::Phase;
+use fanfold_store::contract::fixtures::{accept_plain, acceptance, at, begun, commit, end, plan};
 use fanfold_store::sqlite::{Config, Sqlite};
-use fanfold_store::{Error, Filter, Limits, Operations as _, Page, ReadOperations as _};
+use fanfold_store::{Commit, Error, Filter, Limits, Operations as _, Page, ReadOperations as _};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -52,6 +53,68 @@ async fn what_was_recorded_is_there_after_closing_and_after_dropping() {
     let all = store.list(&Filter::default(), Page::newest(9)).await.expect("it can be read");
     assert_eq!(all.iter().map(|operation| operation.id).collect::<Vec<_>>(), [second.id, first.id]);
     assert_eq!(store.counts(None).await.expect("it can be read").values().sum::<u64>(), 2);
+}
+
+/// What is answered by what the migrations fill in.
+fn filters() -> [Filter; 4] {
+    [
+        Filter { route: Some("create-thing".to_owned()), ..Filter::default() },
+        Filter { resource: Some("/v1/things".to_owned()), ..Filter::default() },
+        Filter { target: Some("osaka".into()), ..Filter::default() },
+        Filter { text: Some("?dry=0".to_owned()), ..Filter::default() },
+    ]
+}
+
+/// Takes back what later migrations have added.
+const BEFORE_PHASES: &str = "DROP INDEX operations_by_phase; ALTER TABLE operations DROP COLUMN phase;
+    DROP INDEX operations_by_attention; DROP INDEX attention_by_target; DROP TABLE facets; DROP TABLE kinds; DROP TABLE texts;
+    DROP TABLE tokens; DROP TABLE versions; DROP TABLE audit; DELETE FROM migrations WHERE version >= 5;";
+
+#[tokio::test]
+async fn what_was_recorded_before_there_were_phases_is_found_by_its_phase() {
+    let directory = directory();
+    let store = open(&directory, Limits::default());
+    let calling = begun(&accept_plain(&*store, 1).await, at(3));
+    let calling = commit(&*store, Commit::new(calling)).await.operation;
+    let ended = accept_plain(&*store, 2).await;
+    end(&*store, &ended, at(4)).await;
+    store.close().await.expect("nothing stands in the way of closing");
+    let sql = Connection::open(database(&directory)).expect("it is a database");
+    sql.execute_batch(BEFORE_PHASES).expect("the change is possible");
+    drop(sql);
+
+    let store = open(&directory, Limits::default());
+    let filter = Filter { phases: Phase::ALL.into(), ..Filter::default() };
+    assert_eq!(store.list(&filter, Page::newest(9)).await, Ok(vec![*calling.clone()]));
+    end(&*store, &calling, at(5)).await;
+    assert_eq!(store.list(&filter, Page::newest(9)).await, Ok(Vec::new()));
+    for filter in filters() {
+        assert_eq!(store.list(&filter, Page::newest(9)).await.unwrap().len(), 2, "{filter:?}");
+    }
+}
+
+// What migrations fill in takes room; a database that has none left starts all the same, and accepts nothing.
+#[tokio::test]
+async fn a_database_at_its_bound_is_migrated() {
+    let directory = directory();
+    let store = open(&directory, Limits::default());
+    for number in 1..=50 {
+        accept_plain(&*store, number).await;
+    }
+    store.close().await.expect("nothing stands in the way of closing");
+    let sql = Connection::open(database(&directory)).expect("it is a database");
+    sql.execute_batch(BEFORE_PHASES).and_then(|()| sql.execute_batch("VACUUM")).expect("the change is possible");
+    drop(sql);
+
+    let size = fs::metadata(database(&directory)).expect("it is there").len();
+    let limits = Limits { size_hard: Some(size), ..Limits::default() };
+    let config = Config { limits, size_reserve: 0, ..Config::new(database(&directory)) };
+    let store = Sqlite::open(config).expect("it can be migrated");
+    for filter in filters() {
+        assert_eq!(store.list(&filter, Page::newest(99)).await.unwrap().len(), 50, "{filter:?}");
+    }
+    let refused = store.accept(acceptance(51, at(2), plan())).await;
+    assert!(matches!(refused, Err(Error::Full { may_have_committed: false, .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,136 @@
+//! Callers whom others vouch for: an OpenID Connect issuer and a Keystone, as the real program asks them.
+
+use fanfold_testkit::{FakeIssuer, FakeKeystone, FakeTarget, Home, Http, HttpAnswer, SigningKey};
+use serde_json::{Value, json};
+
+use crate::program::{Server, config, things};
+
+/// An issuer, a Keystone, and a server that takes their word.
+struct Rig {
+    key: SigningKey,
+    issuer: FakeIssuer,
+    keystone: FakeKeystone,
+    target: FakeTarget,
+    home: Home,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let key = SigningKey::p256("a");
+        let issuer = FakeIssuer::start(&[&key]).await;
+        let keystone = FakeKeystone::start("2099-01-01T00:00:00.000000Z").await;
+        let target = FakeTarget::start().await;
+        let home = Home::new("");
+        let rig = Self { key, issuer, keystone, target, home };
+        std::fs::write(rig.home.path().join("password"), "s3cret\n").unwrap();
+        rig.configure("{ roles = [\"submit\", \"read\"], targets = [\"tokyo\"] }");
+        rig
+    }
+
+    /// With what the role `user` of the issuer is worth.
+    fn configure(&self, user: &str) {
+        let auth = format!(
+            "[[auth.issuers]]\nname = \"idp\"\nissuer = \"{}\"\naudience = \"fanfold\"\nname_claim = \"email\"\n\
+             tenant_claim = \"org\"\nroles_claim = \"realm_access.roles\"\nroles = {{ user = {user} }}\n\
+             [auth.keystone]\nurl = \"{}/v3\"\nusername = \"fanfold\"\npassword = \"${{file:password}}\"\n\
+             project = \"service\"\ntenants = {{ id-of-ops = \"default\" }}\n\
+             roles = {{ member = [\"submit\", \"read\"], admin = [\"admin\"] }}\n",
+            self.issuer.url(),
+            self.keystone.url()
+        );
+        self.home.configure(&config(&[("tokyo", &self.target)], &format!("{auth}{}", things(&["tokyo"]))));
+    }
+
+    /// A token of the issuer for this audience.
+    fn token(&self, audience: &str) -> String {
+        // Far enough in the future for whenever this runs.
+        self.key.token(&json!({
+            "iss": self.issuer.url(), "aud": audience, "sub": "7", "email": "alice@acme.example", "org": "acme",
+            "exp": 4_000_000_000_u32, "realm_access": { "roles": ["user"] },
+        }))
+    }
+}
+
+fn bearer(server: &Server, token: &str) -> Http {
+    Http::new(&server.url).with("authorization", &format!("Bearer {token}"))
+}
+
+fn auth_token(server: &Server, token: &str) -> Http {
+    Http::new(&server.url).with("x-auth-token", token)
+}
+
+async fn caller(http: &Http) -> HttpAnswer {
+    http.get("/api/v1/caller").await
+}
+
+fn fields(caller: &Value) -> [&Value; 5] {
+    ["name", "tenant", "credential", "roles", "targets"].map(|field| &caller[field])
+}
+
+#[tokio::test]
+async fn callers_are_who_their_issuers_say_and_see_what_is_theirs() {
+    let rig = Rig::new().await;
+    rig.keystone.issue("bobs", "bob", "lab", &["member"]);
+    rig.keystone.issue("carols", "carol", "ops", &["admin"]);
+    let server = Server::start(&rig.home).await;
+    assert_eq!(server.get("/api/v1/caller").await.status, 401);
+
+    let alice = bearer(&server, &rig.token("fanfold"));
+    let said = caller(&alice).await.json();
+    let expected = json!(["alice@acme.example (idp)", "acme", "issuer", ["submit", "read"], ["tokyo"]]);
+    assert_eq!(json!(fields(&said)), expected);
+    let (bob, carol) = (auth_token(&server, "bobs"), auth_token(&server, "carols"));
+    let said = caller(&bob).await.json();
+    assert_eq!(
+        json!(fields(&said)),
+        json!(["bob@Default (keystone)", "id-of-lab", "issuer", ["submit", "read"], null])
+    );
+    assert_eq!(caller(&carol).await.json()["tenant"], "default");
+
+    let accepted = alice.put("/things/1", &json!({})).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text());
+    let path = format!("/api/v1/operations/{}?wait=10s", accepted.json()["id"].as_str().unwrap());
+    assert_eq!(alice.get(&path).await.json()["status"], "completed");
+    assert_eq!(bob.get(&path).await.status, 404, "another tenant's");
+    let sent = rig.target.wait_for(1).await;
+    assert!(sent[0].header("authorization").is_none(), "the token is for nobody else");
+
+    for bad in
+        [rig.token("another"), "x.y.z".to_owned(), SigningKey::p256("a").token(&json!({ "iss": rig.issuer.url() }))]
+    {
+        let refused = caller(&bearer(&server, &bad)).await;
+        assert_eq!(refused.status, 401, "{}", refused.text());
+    }
+    assert_eq!(caller(&auth_token(&server, "mallorys")).await.status, 401);
+    let shown = carol.get("/metrics").await.text();
+    for line in [
+        "fanfold_credentials_total{issuer=\"idp\",result=\"verified\"}",
+        "fanfold_credentials_total{issuer=\"keystone\",result=\"refused\"} 1\n",
+        "fanfold_issuer_keys_age_seconds{issuer=\"idp\"}",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let printed = server.stop().await;
+    for secret in ["s3cret", "service-token", "bobs", "carols", &rig.token("fanfold")[..40]] {
+        assert!(!printed.contains(secret), "{secret}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_changes_what_roles_are_worth_while_issuers_are_away() {
+    let mut rig = Rig::new().await;
+    let server = Server::start(&rig.home).await;
+    let alice = bearer(&server, &rig.token("fanfold"));
+    assert_eq!(caller(&alice).await.status, 200);
+    rig.issuer.target_mut().stop().await;
+    rig.keystone.target_mut().stop().await;
+    rig.configure("[\"operate\"]");
+    server.process.reload();
+    server.process.line("the configuration was reloaded").await;
+    assert_eq!(caller(&alice).await.json()["roles"], json!(["operate"]));
+
+    // Whoever is not known yet is to come again.
+    let later = caller(&auth_token(&server, "bobs")).await;
+    assert_eq!((later.status, later.header("retry-after").is_some()), (503, true), "{}", later.text());
+    server.process.line("the issuer of credentials cannot be asked").await;
+}

@@ -1,0 +1,110 @@
+//! Pages as responses: their fields, and the page of what went wrong.
+
+use askama::Template;
+use fanfold_core::dialect::native::Problem;
+use fanfold_core::dialect::{Refusal, Reply};
+use http::StatusCode;
+
+use super::shell::{Place, Shell};
+use crate::http::Front;
+use crate::http::auth::Caller;
+use crate::http::outcome::{self, Response, Stop};
+use crate::http::server::Shared;
+
+/// What a page may do: load our own files, and talk to this server. No script or style of its own, no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+#[derive(Template)]
+#[template(path = "trouble.html")]
+struct Trouble<'a> {
+    shell: Shell,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    advice: &'static str,
+}
+
+/// A page.
+pub(super) fn render(status: StatusCode, template: &impl Template) -> Result<Response, Stop> {
+    let text = template.render().map_err(|error| {
+        tracing::error!(%error, "a page of the console cannot be written");
+        Refusal::Internal
+    })?;
+    let reply = Reply { status, headers: Vec::new(), body: text.into() };
+    Ok(outcome::reply(guarded(
+        reply.with("content-type", "text/html; charset=utf-8").with("cache-control", "no-store"),
+    )))
+}
+
+/// To another page, after something was done: so that loading it again does not do it again.
+pub(super) fn go_to(path: &str) -> Response {
+    let reply = Reply { status: StatusCode::SEE_OTHER, headers: Vec::new(), body: bytes::Bytes::new() };
+    outcome::reply(guarded(reply.with("location", path).with("cache-control", "no-store")))
+}
+
+/// With the fields that keep browsers from doing more with it than they should.
+fn guarded(reply: Reply) -> Reply {
+    reply
+        .with("content-security-policy", POLICY)
+        .with("x-content-type-options", "nosniff")
+        .with("x-frame-options", "DENY")
+        .with("referrer-policy", "same-origin")
+        .with("cross-origin-opener-policy", "same-origin")
+        .with("cross-origin-resource-policy", "same-origin")
+}
+
+/// The status of a page that tells of this.
+pub(super) fn status(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Why there is no other page.
+pub(super) async fn trouble(shared: &Shared, front: &Front, caller: &Caller, stop: &Stop) -> Response {
+    let Stop::Refused(refusal) = stop else { return stop.response(front.native().wire()) };
+    let problem = Problem::from(refusal);
+    let shell = Shell::of(shared, caller, Place::Nowhere, &problem.title).await;
+    let page = Trouble {
+        shell,
+        status: problem.status,
+        title: &problem.title,
+        detail: &problem.detail,
+        advice: advice(refusal),
+    };
+    let rendered = render(self::status(&problem), &page);
+    let mut response = rendered.unwrap_or_else(|stop| stop.response(front.native().wire()));
+    if let Refusal::MethodNotAllowed { .. } = refusal {
+        // The field that says what is allowed (RFC 9110, section 15.5.6).
+        let plain = stop.response(front.native().wire());
+        if let Some(allow) = plain.headers().get(http::header::ALLOW) {
+            response.headers_mut().insert(http::header::ALLOW, allow.clone());
+        }
+    }
+    response
+}
+
+/// What to do about it.
+fn advice(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotFound { .. } => {
+            "It may have been deleted after its retention, or the address is not quite right. The list of operations has \
+             everything that is kept."
+        }
+        Refusal::NotPossible { .. } | Refusal::Locked { .. } => {
+            "Nothing was changed, because it does not fit how things are now. Somebody may have been faster: look again."
+        }
+        Refusal::StoreUnreachable { .. } | Refusal::StoreFailing { .. } => {
+            "What was accepted is safe. The log of the server says why the store does not answer; readiness says when it does again."
+        }
+        Refusal::Unavailable { .. } | Refusal::TooManyRequests { .. } => "Try again in a moment.",
+        Refusal::Internal => "This is a mistake in the program. The log of the server says more; please report it.",
+        Refusal::Unauthenticated
+        | Refusal::MethodNotAllowed { .. }
+        | Refusal::Unparsable { .. }
+        | Refusal::BadValue { .. }
+        | Refusal::OutOfRange { .. }
+        | Refusal::BodyTooLarge { .. }
+        | Refusal::HeadTooLarge { .. }
+        | Refusal::KeyReused { .. } => "Nothing was changed. Go back, and put right what is said above.",
+    }
+}
