@@ -26,6 +26,10 @@ const TROUBLE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often an answer of another node is looked for, beside being told of changes.
 const ANSWER_EVERY: Duration = Duration::from_millis(200);
 
+/// How long an answer is still awaited once the operation has ended: its owner records what it was asked before it answers, so
+/// the end may be what was asked for.
+const ANSWER_AFTER_END: Duration = Duration::from_secs(2);
+
 /// Records a fact about an operation, whichever node owns it.
 pub(crate) async fn tell(shared: &Arc<Shared>, id: OperationId, event: Event) -> Result<Arc<Operation>, Error> {
     let until = Instant::now() + patience(shared);
@@ -149,13 +153,17 @@ async fn answered(
     event: &Event,
 ) -> Result<Answer, Error> {
     let mut changes = shared.residents.follow(id);
+    let mut ended_at = None;
     loop {
         if let Some(answer) = members.nodes.answer(number).await? {
             return Ok(answer);
         }
-        // Nobody adopts an operation that has ended, so nobody would answer.
+        // Nobody adopts an operation that has ended, so nobody would answer where its owner is lost.
         let operation = shared.store.operation(id).await?.ok_or(Error::NotFound)?;
-        if operation.end().is_some() && members.nodes.take_back(number).await? {
+        if operation.end().is_some()
+            && ended_at.get_or_insert_with(Instant::now).elapsed() >= ANSWER_AFTER_END
+            && members.nodes.take_back(number).await?
+        {
             return Err(ended(&operation, event));
         }
         // Told of changes only; who has followed it to its end is not told any more.

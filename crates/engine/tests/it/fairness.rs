@@ -8,7 +8,7 @@ use fanfold_core::{OperationId, PerTenant, TenantId};
 use fanfold_engine::Weight;
 use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
-use fanfold_testkit::Latch;
+use fanfold_testkit::{Latch, PATIENCE};
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -34,6 +34,17 @@ async fn one(stage: &Stage) -> OperationId {
     stage.accept_of(&other(), "POST", "/things", "{\"one\":true}").await.unwrap().operation.id
 }
 
+/// Waits until so many stand in line at the target: being accepted is not yet that.
+async fn in_line(stage: &Stage, number: usize) {
+    let waiting = || stage.engine.targets().get(&NAMES[0].into()).status().waiting.forward;
+    let stands = async {
+        while waiting() != number {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stands).await.unwrap_or_else(|_| panic!("{} stand in line, not {number}", waiting()));
+}
+
 /// The place of the one among what reached the target, counted from 0.
 fn place_of_the_one(fake: &FakeTarget) -> usize {
     let seen = fake.seen();
@@ -54,6 +65,7 @@ async fn the_permit_of_a_target_goes_to_the_other_tenant_next() {
     let stage = Stage::of(Setting { max_in_flight: 1, ..Setting::new(&fakes[..1], spec(&NAMES[..1])) }).await;
     let ids = flood(&stage, 60).await;
     let one = one(&stage).await;
+    in_line(&stage, 60).await;
     latch.open();
     assert_eq!(stage.ended(one).await.status(), Status::Completed);
     assert!(place_of_the_one(&fakes[0]) <= 2, "{}", place_of_the_one(&fakes[0]));
@@ -73,6 +85,7 @@ async fn a_tenant_leaves_room_in_memory_for_another() {
     assert_eq!(stage.engine.running(), 8, "a fifth of the room is left");
     let one = one(&stage).await;
     assert_eq!(stage.engine.running(), 9);
+    in_line(&stage, 8).await;
     latch.open();
     assert_eq!(stage.ended(one).await.status(), Status::Completed);
     assert!(place_of_the_one(&fakes[0]) <= 2, "{}", place_of_the_one(&fakes[0]));
@@ -116,6 +129,7 @@ async fn weights_count() {
     for _ in 1..30 {
         last = one(&stage).await;
     }
+    in_line(&stage, 70).await;
     latch.open();
     stage.ended(last).await;
     let seen = fakes[0].seen();
