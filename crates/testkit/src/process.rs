@@ -92,12 +92,18 @@ impl Process {
     /// Waits for a line that contains `part`, or takes the first one that was printed before. Panics with all that was printed
     /// if it ends without.
     pub async fn line(&self, part: &str) -> String {
+        let line = self.line_if_any(part).await;
+        line.unwrap_or_else(|| panic!("it ended without {part:?}:\n{}", self.printed()))
+    }
+
+    /// The same, and nothing if it ends without.
+    pub async fn line_if_any(&self, part: &str) -> Option<String> {
         let find = |output: &Output| output.lines.iter().find(|line| line.contains(part)).cloned();
         let mut output = self.output.clone();
         let told = async { output.wait_for(|output| find(output).is_some() || output.has_ended()).await.map(|_| ()) };
         let told = patiently(told, || format!("for {part:?} in:\n{}", self.printed())).await;
         drop(told);
-        find(&self.output.borrow()).unwrap_or_else(|| panic!("it ended without {part:?}:\n{}", self.printed()))
+        find(&self.output.borrow())
     }
 
     /// All that was printed so far.

@@ -8,8 +8,8 @@ use fanfold_core::{OperationId, PerTenant, TenantId};
 use fanfold_engine::Weight;
 use fanfold_store::contract::Lossy;
 use fanfold_store::model::Model;
-use fanfold_testkit::{Latch, PATIENCE};
 use fanfold_testkit::fake::{Answer, FakeTarget, Reply};
+use fanfold_testkit::{Latch, PATIENCE};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -42,7 +42,9 @@ async fn in_line(stage: &Stage, number: usize) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, stands).await.unwrap_or_else(|_| panic!("{} stand in line, not {number}", waiting()));
+    tokio::time::timeout(PATIENCE, stands)
+        .await
+        .unwrap_or_else(|_| panic!("{} stand in line, not {number}", waiting()));
 }
 
 /// The place of the one among what reached the target, counted from 0.

@@ -12,6 +12,9 @@ use crate::process::Process;
 /// What the driver prints, followed by its port and a full stop, once it takes commands.
 const STARTED: &str = "was started successfully on port ";
 
+/// How often a driver is started that does not come to take commands.
+const STARTS_MAX: usize = 5;
+
 /// Kills a group of processes and removes a folder at the end of its input, which comes when the process that holds the other
 /// side ends, in whatever way. What is just ending may still write there, so it tries again for up to ten seconds.
 const END: &str = r#"trap '' HUP INT TERM QUIT; read -r _; kill -s KILL -- "-$0"; n=0
@@ -31,8 +34,21 @@ pub(super) struct Driver {
 struct Ender(Child);
 
 impl Driver {
-    /// Starts it on a port that is free, and waits until it takes commands.
+    /// Starts it on a port that is free, and waits until it takes commands. It looks for a port of IPv6 and wants the same one of
+    /// IPv4, which somebody else may have by then: then it ends, and another one is started.
     pub(super) async fn start(programs: &Programs) -> Self {
+        let mut printed = String::new();
+        for _ in 0..STARTS_MAX {
+            match Self::try_to_start(programs).await {
+                Ok(driver) => return driver,
+                Err(ended) => printed = ended,
+            }
+        }
+        panic!("the driver does not start:\n{printed}");
+    }
+
+    /// What it printed, if it ends instead.
+    async fn try_to_start(programs: &Programs) -> Result<Self, String> {
         let home = TempDir::with_prefix("ffbrowser-").expect("the folder for temporary files can be written").keep();
         let mut command = Command::new(&programs.driver);
         command.arg("--port=0").current_dir(&home).env("HOME", &home).env("TMPDIR", &home).stdin(Stdio::null());
@@ -40,10 +56,10 @@ impl Driver {
         command.process_group(0);
         let process = Process::spawn(command);
         let ender = Ender::of(process.id(), &home);
-        let line = process.line(STARTED).await;
+        let Some(line) = process.line_if_any(STARTED).await else { return Err(process.printed()) };
         let port = line.split(STARTED).nth(1).map(|rest| rest.trim_end_matches('.')).unwrap_or_default();
         let url = format!("http://127.0.0.1:{port}");
-        Self { _ender: ender, process, home, url }
+        Ok(Self { _ender: ender, process, home, url })
     }
 
     pub(super) fn url(&self) -> &str {
