@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use fanfold_core::OperationId;
+use http::StatusCode;
 
 use crate::exit::Exit;
 
@@ -79,6 +80,11 @@ pub(crate) enum Failure {
         /// Why.
         detail: String,
     },
+    /// The server asks who somebody is, and does not know whom it was shown.
+    #[error(
+        "the server answered 401: {0}; it wants a token: set FANFOLD_TOKEN, or name a file that holds it with --token-file"
+    )]
+    Unknown(String),
     /// The server answered, and things are not as they were asked to be.
     #[error("{0}")]
     NotAsAsked(&'static str),
@@ -192,6 +198,14 @@ fn listen_advice(error: &io::Error) -> &'static str {
 }
 
 impl Failure {
+    /// What an answer with this status means that is no success.
+    pub(crate) fn refused(status: StatusCode, detail: String) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED => Self::Unknown(detail),
+            _ => Self::Refused { status: status.as_u16(), detail },
+        }
+    }
+
     /// The exit code that goes with it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -202,7 +216,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::NoAnswer { .. } => Exit::Unreachable,
             Self::NotCompleted { .. } => Exit::NotCompleted,
             Self::NotFound(_) => Exit::NotFound,
-            Self::Refused { .. } | Self::WouldBeRefused => Exit::Refused,
+            Self::Refused { .. } | Self::Unknown(_) | Self::WouldBeRefused => Exit::Refused,
             Self::NotAll { worst, .. } => *worst,
             #[cfg(feature = "otlp")]
             Self::Telemetry(_) => Exit::Failed,

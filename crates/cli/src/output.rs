@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 pub(crate) use fanfold_core::story::{Tone, printable};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// In which form data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -146,6 +147,11 @@ pub(crate) fn printable_text(text: &str) -> String {
 /// Prints a line to standard output.
 pub(crate) fn print_line(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
+}
+
+/// JSON as one line: the text has line breaks only between its parts, where they mean nothing.
+pub(crate) fn one_line(json: &RawValue) -> String {
+    json.get().replace(['\r', '\n'], " ")
 }
 
 /// Prints octets to standard output, with a line break at their end.

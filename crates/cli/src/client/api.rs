@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Call, Client, ServerUrl};
+use super::{Answer, Call, Client};
 use crate::failure::Failure;
 use crate::output::printable;
 
@@ -68,9 +68,9 @@ enum Next {
 }
 
 impl Api {
-    /// The native API of this server.
-    pub(crate) fn new(server: ServerUrl) -> Self {
-        Self { client: Client::new(server) }
+    /// The native API of the server of this client.
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// The client underneath, for requests that are not of the native API.
@@ -180,8 +180,8 @@ impl Api {
             (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, None) => {
                 self.not_understood(answer.status.to_string())
             }
-            (status, Some(problem)) => Failure::Refused { status: status.as_u16(), detail: printable(&problem.detail) },
-            (status, None) => Failure::Refused { status: status.as_u16(), detail: status_words(status) },
+            (status, Some(problem)) => Failure::refused(status, printable(&problem.detail)),
+            (status, None) => Failure::refused(status, status_words(status)),
         })
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod events;
 pub(crate) mod follow;
+mod token;
 
 use std::error::Error as _;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -21,6 +22,8 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::failure::Failure;
 
+pub(crate) use token::{Token, VARIABLE as TOKEN_VARIABLE};
+
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest body of an answer that is read, in octets: the longest final response with its requests and answers fits in.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The fields in which a request shows who sends it.
+const SHOWN: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-auth-token")];
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fanfold/", env!("CARGO_PKG_VERSION")));
 
@@ -40,6 +46,8 @@ pub(crate) struct ServerUrl(String);
 #[derive(Debug)]
 pub(crate) struct Client {
     server: ServerUrl,
+    /// What shows who asks.
+    authorization: Option<HeaderValue>,
     http: legacy::Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -120,7 +128,12 @@ impl Client {
         // A new connection for each request: the few of them need no reuse, and none meets a connection closed meanwhile.
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         let http = builder.pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector);
-        Self { server, http }
+        Self { server, authorization: None, http }
+    }
+
+    /// Shows this token with each request that shows nothing of its own.
+    pub(crate) fn showing(self, token: Option<&Token>) -> Self {
+        Self { authorization: token.map(Token::authorization), ..self }
     }
 
     /// The server.
@@ -166,7 +179,13 @@ impl Client {
         *request.method_mut() = call.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = call.headers;
-        request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
+        let headers = request.headers_mut();
+        headers.entry(USER_AGENT).or_insert(AGENT);
+        if let Some(authorization) = &self.authorization
+            && !SHOWN.iter().any(|name| headers.contains_key(name))
+        {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         Ok(request)
     }
 

@@ -158,7 +158,7 @@ fn answer(text: &str) -> Result<Resolution, String> {
 }
 
 async fn change(id: u64, verb: &str, body: &serde_json::Value, server: ServerOption) -> Result<Option<Note>, Failure> {
-    let api = Api::new(server.url);
+    let api = server.api()?;
     let json = api.post(format!("{ATTENTION}/{id}/{verb}"), Some(body)).await?;
     match server.output {
         Format::Table => api.parse(&json).map(Some),
@@ -170,7 +170,7 @@ async fn change(id: u64, verb: &str, body: &serde_json::Value, server: ServerOpt
 }
 
 async fn show(id: u64, server: ServerOption) -> Result<(), Failure> {
-    let api = Api::new(server.url);
+    let api = server.api()?;
     let json = api.get(format!("{ATTENTION}/{id}")).await?;
     if server.output == Format::Json {
         return Ok(print_line(json.get())?);
@@ -197,7 +197,7 @@ async fn show(id: u64, server: ServerOption) -> Result<(), Failure> {
 }
 
 async fn list(options: List) -> Result<(), Failure> {
-    let api = Api::new(options.server.url);
+    let api = options.server.api()?;
     let mut query = vec![("state".to_owned(), options.state.as_str().to_owned())];
     query.extend(options.operation.map(|id| ("operation".to_owned(), id.to_string())));
     query.extend(options.target.map(|target| ("target".to_owned(), target)));

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ServerOption;
-use crate::client::api::Api;
 use crate::failure::Failure;
 use crate::output::{Format, print_line, say};
 
@@ -39,7 +38,7 @@ struct State {
 }
 
 pub(super) async fn drain(drain: Drain) -> Result<(), Failure> {
-    let api = Api::new(drain.server.url);
+    let api = drain.server.api()?;
     let mut json = api.post("/api/v1/drain", None).await?;
     let mut state: State = api.parse(&json)?;
     if drain.wait && !state.drained {
@@ -64,7 +63,7 @@ fn outcome_of_drain(state: &State) -> Result<&'static str, Failure> {
 }
 
 pub(super) async fn resume(resume: Resume) -> Result<(), Failure> {
-    let api = Api::new(resume.server.url);
+    let api = resume.server.api()?;
     let json = api.post("/api/v1/resume", None).await?;
     print(resume.server.output, &json, outcome_of_resume(&api.parse(&json)?))
 }

@@ -6,6 +6,7 @@
 //! [`crate::assemble`].
 
 mod attention;
+mod audit;
 mod backup;
 mod check;
 mod drain;
@@ -25,6 +26,7 @@ mod serve;
 mod status;
 mod targets;
 mod token;
+mod whoami;
 mod whole_file;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +37,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use each::each;
 
-use crate::client::ServerUrl;
+use crate::client::api::Api;
+use crate::client::{self, Client, ServerUrl};
 use crate::config::{self, StoreSettings, StoreUrl};
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
@@ -65,8 +68,12 @@ enum Command {
     Demo(crate::demo::Demo),
     /// Check a configuration file and show every mistake
     Check(check::Check),
-    /// Make tokens that callers show
+    /// Make, list and revoke tokens that callers show
     Token(token::Token),
+    /// Show who did what, when and from where
+    Audit(audit::Audit),
+    /// Show what a server takes you for, and what you may do
+    Whoami(whoami::Whoami),
     /// Write a first configuration file, with comments
     Init(init::Init),
     /// Print the JSON Schema of the configuration file, for editors
@@ -172,9 +179,24 @@ pub(crate) struct ServerOption {
     #[arg(default_value = "http://127.0.0.1:8080")]
     url: ServerUrl,
 
+    /// A file that holds the token that the server asks for; without it, the environment variable FANFOLD_TOKEN
+    #[arg(long, env = "FANFOLD_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
     /// How the answer is printed: a table for people, or json, unchanged, for programs
     #[arg(long, value_enum, default_value_t = Format::default(), value_name = "FORMAT", hide_possible_values = true)]
     output: Format,
+}
+
+impl ServerOption {
+    /// The native API of the server, for whoever the token is of.
+    fn api(&self) -> Result<Api, Failure> {
+        let token = match &self.token_file {
+            Some(path) => Some(client::Token::in_file(path)?),
+            None => client::Token::in_environment(std::env::var_os(client::TOKEN_VARIABLE).as_deref())?,
+        };
+        Ok(Api::new(Client::new(self.url.clone()).showing(token.as_ref())))
+    }
 }
 
 /// Reads the command line and does what it says.
@@ -222,7 +244,9 @@ impl Command {
             Self::Serve(serve) => serve::run(serve),
             Self::Demo(demo) => crate::demo::run(demo),
             Self::Check(check) => check::run(&check),
-            Self::Token(token) => token::run(&token),
+            Self::Token(token) => token::run(token),
+            Self::Audit(audit) => ask(audit::run(audit)),
+            Self::Whoami(whoami) => ask(whoami::run(whoami)),
             Self::Init(init) => init::run(&init),
             Self::Schema => Ok(output::print_line(&format!("{:#}", config::schema()))?),
             Self::Completions { shell } => print_completions(shell),

@@ -7,13 +7,12 @@ use fanfold_core::OperationId;
 use fanfold_store::NoticeState;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use super::ops::{print_json, time};
 use super::{ServerOption, each};
 use crate::client::api::{Api, NOTICES, segment};
 use crate::failure::Failure;
-use crate::output::{Cell, Format, Table, Tone, print_line, say};
+use crate::output::{Cell, Format, Table, Tone, one_line, print_line, say};
 
 /// `fanfold notices`
 #[derive(Debug, clap::Args)]
@@ -91,7 +90,7 @@ pub(super) async fn run(notices: Notices) -> Result<(), Failure> {
     match notices.command {
         Command::List(options) => list(options).await,
         Command::Show { id, server } => {
-            let api = Api::new(server.url);
+            let api = server.api()?;
             let json = api.get(format!("{NOTICES}/{}", segment(&id))).await?;
             match server.output {
                 Format::Json => print_line(json.get())?,
@@ -104,7 +103,7 @@ pub(super) async fn run(notices: Notices) -> Result<(), Failure> {
 }
 
 async fn list(list: List) -> Result<(), Failure> {
-    let api = Api::new(list.server.url);
+    let api = list.server.api()?;
     let mut pages = api.notices(query(list.state, list.operation), list.limit.get());
     if list.server.output == Format::Json {
         return print_json(&mut pages).await;
@@ -123,7 +122,7 @@ async fn list(list: List) -> Result<(), Failure> {
 }
 
 async fn replay(replay: Replay) -> Result<(), Failure> {
-    let api = Api::new(replay.server.url);
+    let api = replay.server.api()?;
     let ids = if replay.all_dead { dead(&api, replay.operation).await? } else { replay.ids };
     if ids.is_empty() {
         say("no dead letters");
@@ -212,9 +211,4 @@ fn state_word() -> impl TypedValueParser<Value = NoticeState> {
 fn read_state<'de, D: Deserializer<'de>>(from: D) -> Result<NoticeState, D::Error> {
     let word = String::deserialize(from)?;
     state_of(&word).ok_or_else(|| serde::de::Error::custom(format!("no notice is {word}")))
-}
-
-/// JSON text has line breaks only between its parts, where they mean nothing.
-fn one_line(json: &RawValue) -> String {
-    json.get().replace(['\r', '\n'], " ")
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::send::{header, method, path, read_data};
 use super::{ServerOption, serve};
 use crate::assemble;
-use crate::client::api::{Api, PLAN};
+use crate::client::api::PLAN;
 use crate::config::StoreSettings;
 use crate::failure::Failure;
 use crate::opened::OpenStore;
@@ -68,7 +68,7 @@ pub(super) async fn run(plan: Plan) -> Result<(), Failure> {
             (json!(form).to_string(), form)
         }
         None => {
-            let api = Api::new(plan.server.url.clone());
+            let api = plan.server.api()?;
             let answer = api.post(PLAN, Some(&json!(asked))).await.map_err(mistyped)?;
             (answer.get().to_owned(), api.parse::<PlanForm>(&answer)?)
         }

@@ -4,7 +4,6 @@ use fanfold_core::plan::Order;
 use serde::Deserialize;
 
 use super::ServerOption;
-use crate::client::api::Api;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, print_line};
 
@@ -59,7 +58,7 @@ impl Operation {
 }
 
 pub(super) async fn run(routes: Routes) -> Result<(), Failure> {
-    let api = Api::new(routes.server.url);
+    let api = routes.server.api()?;
     let json = api.get("/api/v1/routes").await?;
     if routes.server.output == Format::Json {
         return Ok(print_line(json.get())?);

@@ -51,7 +51,7 @@ pub(crate) struct Send {
 }
 
 pub(super) async fn run(send: Send) -> Result<(), Failure> {
-    let api = Api::new(send.server.url.clone());
+    let api = send.server.api()?;
     let answer = api.client().send(send.call()?).await?;
     if let Some(id) = ended_operation_of(&answer) {
         match api.operation(id).await {
@@ -117,9 +117,9 @@ async fn follow(api: &Api, id: OperationId, answer: &Answer, format: Format) -> 
 fn refused(answer: &Answer) -> Result<(), Failure> {
     print_octets(&answer.body)?;
     let detail = problem_of(answer);
-    Err(match (answer.status, answer.status.as_u16()) {
-        (StatusCode::NOT_FOUND, status) => Failure::NotFound(format!("the server answered {status}: {detail}")),
-        (_, status) => Failure::Refused { status, detail },
+    Err(match answer.status {
+        StatusCode::NOT_FOUND => Failure::NotFound(format!("the server answered 404: {detail}")),
+        status => Failure::refused(status, detail),
     })
 }
 

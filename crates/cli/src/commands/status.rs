@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 
 use fanfold_core::operation::Status as OperationStatus;
 use fanfold_core::story;
+use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ServerOption;
 use super::ops::time;
-use crate::client::api::Api;
+use crate::client::Call;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, Tone, print_line};
 
 /// `fanfold status`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
+    /// Only whether the process answers, for what restarts it if not: a server that asks for tokens wants none for this
+    #[arg(long)]
+    live: bool,
+
     #[command(flatten)]
     server: ServerOption,
 }
@@ -56,7 +61,11 @@ struct Store {
 }
 
 pub(super) async fn run(status: Status) -> Result<(), Failure> {
-    let api = Api::new(status.server.url.clone());
+    let api = status.server.api()?;
+    if status.live {
+        let answer = api.client().send(Call::new(Method::GET, "/healthz")).await?;
+        return if answer.status.is_success() { Ok(()) } else { Err(Failure::refused(answer.status, answer.text())) };
+    }
     let json = api.get("/api/v1/status").await?;
     match status.server.output {
         Format::Json => print_line(json.get())?,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::ServerOption;
 use super::ops::time;
-use crate::client::api::{Api, segment};
+use crate::client::api::segment;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, Tone, print_line, printable, say};
 
@@ -148,7 +148,7 @@ async fn change(
     body: Option<&serde_json::Value>,
     done: &str,
 ) -> Result<(), Failure> {
-    let json = Api::new(server.url).post(path, body).await?;
+    let json = server.api()?.post(path, body).await?;
     match server.output {
         Format::Table => say(done),
         Format::Json => print_line(json.get())?,
@@ -157,7 +157,7 @@ async fn change(
 }
 
 async fn list(server: ServerOption) -> Result<(), Failure> {
-    let api = Api::new(server.url);
+    let api = server.api()?;
     let json = api.get(TARGETS).await?;
     if server.output == Format::Json {
         return Ok(print_line(json.get())?);

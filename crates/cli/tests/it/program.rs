@@ -26,7 +26,10 @@ pub(crate) struct Server {
 
 /// Runs a command to its end in a folder.
 pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> Ended {
-    let mut command = command(folder, arguments);
+    ended(command(folder, arguments)).await
+}
+
+async fn ended(mut command: Command) -> Ended {
     let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output());
     let output = output.await.expect("nothing panics there").expect("the program can be started");
     Ended {
@@ -86,6 +89,13 @@ impl Server {
     /// Runs a command that talks to it.
     pub(crate) async fn run(&self, home: &Home, arguments: &[&str]) -> Ended {
         run(home.path(), &[arguments, &["--server", &self.url]].concat()).await
+    }
+
+    /// The same with a token in the environment.
+    pub(crate) async fn run_as(&self, home: &Home, token: &str, arguments: &[&str]) -> Ended {
+        let mut command = command(home.path(), &[arguments, &["--server", &self.url]].concat());
+        command.env("FANFOLD_TOKEN", token);
+        ended(command).await
     }
 
     /// Puts a thing, and gives the id of the operation.

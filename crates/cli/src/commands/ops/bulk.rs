@@ -12,7 +12,7 @@ use crate::client::api::{Api, encode};
 use crate::commands::{ServerOption, each};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Cell, Format, Table, print_line, printable, say};
+use crate::output::{Cell, Format, Table, one_line, print_line, printable, say};
 
 /// Which operations: those that are named, those that options choose, or all.
 #[derive(Debug, clap::Args)]
@@ -82,7 +82,7 @@ impl Chosen {
         body: Value,
         one: impl AsyncFn(&Api, OperationId, Format) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let (api, chosen) = (Api::new(self.server.url.clone()), self.which.query());
+        let (api, chosen) = (self.server.api()?, self.which.query());
         match (self.ids.is_empty(), self.all, chosen.is_empty()) {
             (false, _, false) => Err(Failure::Usage("name operations, or choose them by options, not both".to_owned())),
             (true, false, true) => Err(Failure::Usage(
@@ -116,7 +116,7 @@ impl Chosen {
             let json = api.post(format!("{OPERATIONS}/{}{}", words.verb, encode(&query)), Some(&body)).await?;
             let page: Page = api.parse(&json)?;
             match self.server.output {
-                Format::Json => print_line(&json.get().replace(['\r', '\n'], " "))?,
+                Format::Json => print_line(&one_line(&json))?,
                 Format::Table => page.print()?,
             }
             done += page.done();

@@ -5,7 +5,6 @@ use fanfold_core::dialect::native::{OperationDetail, operation_path};
 use serde_json::json;
 
 use super::show::time;
-use crate::client::api::Api;
 use crate::commands::ServerOption;
 use crate::failure::Failure;
 use crate::output::{Format, print_line, say};
@@ -31,7 +30,7 @@ pub(super) async fn run(extend: Extend) -> Result<(), Failure> {
         (Some(by), _) => json!({ "by": by }),
         (None, until) => json!({ "until": until }),
     };
-    let api = Api::new(extend.server.url);
+    let api = extend.server.api()?;
     let json = api.post(format!("{}/extend", operation_path(extend.id)), Some(&body)).await?;
     if extend.server.output == Format::Json {
         return Ok(print_line(json.get())?);

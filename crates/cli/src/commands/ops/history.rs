@@ -24,7 +24,7 @@ pub(super) struct History {
 }
 
 pub(super) async fn run(history: History) -> Result<(), Failure> {
-    let api = Api::new(history.server.url);
+    let api = history.server.api()?;
     let limit = history.limit.get();
     match history.server.output {
         Format::Json => print_json(&mut api.history(history.id, limit)).await,

@@ -10,7 +10,7 @@ use super::show::time;
 use crate::client::api::{Api, Pages};
 use crate::commands::ServerOption;
 use crate::failure::Failure;
-use crate::output::{Cell, Format, Table, print_line, say, word};
+use crate::output::{Cell, Format, Table, one_line, print_line, say, word};
 
 /// How many operations are laid out as one table; the columns of the next ones may have other widths.
 const ROWS_AT_ONCE: usize = 500;
@@ -29,7 +29,7 @@ pub(super) struct List {
 }
 
 pub(super) async fn run(list: List) -> Result<(), Failure> {
-    let api = Api::new(list.server.url.clone());
+    let api = list.server.api()?;
     let mut pages = api.operations(list.which.query(), list.limit.get());
     match list.server.output {
         Format::Json => print_json(&mut pages).await,
@@ -41,7 +41,7 @@ pub(super) async fn run(list: List) -> Result<(), Failure> {
 pub(in crate::commands) async fn print_json(pages: &mut Pages<'_>) -> Result<(), Failure> {
     let mut before = "[";
     while let Some(entry) = pages.next().await? {
-        print_line(&format!("{before}{}", entry.get().replace(['\r', '\n'], " ")))?;
+        print_line(&format!("{before}{}", one_line(&entry)))?;
         before = ",";
     }
     Ok(print_line(if before == "[" { "[]" } else { "]" })?)

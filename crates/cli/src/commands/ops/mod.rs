@@ -14,7 +14,7 @@ mod which;
 use fanfold_core::OperationId;
 
 use super::{ServerOption, attention};
-use crate::client::api::{Api, Shown};
+use crate::client::api::Shown;
 use crate::failure::Failure;
 use crate::output::{Format, print_line, printable};
 
@@ -74,7 +74,7 @@ pub(super) async fn run(ops: Ops) -> Result<(), Failure> {
 }
 
 async fn get(one: One) -> Result<(), Failure> {
-    let api = Api::new(one.server.url);
+    let api = one.server.api()?;
     let shown = api.operation(one.id).await?;
     print(&shown, one.server.output)?;
     if one.server.output == Format::Json {

@@ -23,7 +23,7 @@ pub(super) struct Watch {
 }
 
 pub(super) async fn run(watch: Watch) -> Result<(), Failure> {
-    let api = Api::new(watch.server.url);
+    let api = watch.server.api()?;
     match watch.id {
         Some(id) => one(&api, id, watch.server.output).await,
         None => all(&api, watch.server.output).await,

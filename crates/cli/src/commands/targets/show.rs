@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{TARGETS, Target, note, row};
-use crate::client::api::{Api, segment};
+use crate::client::api::segment;
 use crate::commands::ServerOption;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, print_line};
@@ -47,7 +47,7 @@ struct Timeouts {
 }
 
 pub(super) async fn show(server: ServerOption, name: &str) -> Result<(), Failure> {
-    let api = Api::new(server.url);
+    let api = server.api()?;
     let json = api.get(&format!("{TARGETS}/{}", segment(name))).await?;
     if server.output == Format::Json {
         return Ok(print_line(json.get())?);

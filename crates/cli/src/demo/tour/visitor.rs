@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::client::api::Api;
 use crate::client::follow;
-use crate::client::{Answer, Call};
+use crate::client::{Answer, Call, Client};
 use crate::failure::Failure;
 
 /// The pause between two questions how an operation is going.
@@ -37,7 +37,7 @@ pub(super) struct Told {
 
 impl Visitor {
     pub(super) fn new(url: &str) -> Result<Self, Failure> {
-        Ok(Self { url: url.to_owned(), api: Api::new(url.parse().map_err(Failure::Usage)?) })
+        Ok(Self { url: url.to_owned(), api: Api::new(Client::new(url.parse().map_err(Failure::Usage)?)) })
     }
 
     pub(super) fn api(&self) -> &Api {
