@@ -68,6 +68,10 @@ fn filled(template: &str) -> String {
 }
 
 fn lacking(responses: &mut Map<String, Value>, dialect: DialectName) {
+    // What is passed through may be answered by its target with any status, in any form.
+    if responses.contains_key("default") {
+        return;
+    }
     // Who may not do something is told that there is no such thing; `plas` has a status of its own for it.
     let not_allowed = if dialect == DialectName::Plas { 400 } else { 404 };
     for (status, response) in refusals(dialect, &[401, not_allowed]) {
