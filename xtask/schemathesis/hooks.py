@@ -12,6 +12,9 @@ import schemathesis
 # By operationId: values of parameters that exist. What is asked for by a made-up id is a 404, and nothing more is learned.
 PREPARED = json.loads(os.environ["FANFOLD_PREPARED"])
 
+# What shows the server who asks.
+AUTHORIZATION = os.environ["FANFOLD_AUTHORIZATION"]
+
 # One line for each answer; the command reads it afterwards.
 SEEN = open(os.environ["FANFOLD_SEEN"], "a", buffering=1, encoding="utf-8")
 
@@ -62,7 +65,8 @@ def after_call(context, case, response):
     SEEN.write(json.dumps([label, case.method.upper(), response.status_code]) + "\n")
     # A server that drains accepts nothing, and the other paths would not be reached any more.
     if label == "POST /api/v1/drain" and response.status_code == 200:
-        requests.post(response.request.url.split("/api/")[0] + "/api/v1/resume", timeout=10).raise_for_status()
+        resume = response.request.url.split("/api/")[0] + "/api/v1/resume"
+        requests.post(resume, headers={"Authorization": AUTHORIZATION}, timeout=10).raise_for_status()
 
 
 # What chooses operations, where all of a query does so.

@@ -1,6 +1,7 @@
 //! Developer commands, and the rules of the house that a program can check.
 
 pub mod adoption;
+mod caller;
 pub mod defects;
 pub mod failover;
 pub mod followers;

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::caller;
 pub use coverage::Report;
 use prepare::Prepared;
 
@@ -79,9 +80,11 @@ pub async fn run(program: &Path, root: &Path, bin: &Path) -> Result<Report> {
         .arg("--config-file")
         .arg(folder.join("schemathesis.toml"))
         .args(["run", &format!("{}/openapi.json", prepared.url)])
+        .args(["--header", &format!("Authorization: {}", caller::authorization())])
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .env("PYTHONPATH", &folder)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("FANFOLD_AUTHORIZATION", caller::authorization())
         .env("FANFOLD_PREPARED", prepared.known.to_string())
         .env("FANFOLD_SEEN", &seen)
         // It keeps what failed before in the folder where it runs.

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use fanfold_testkit::{Home, Http, HttpAnswer, Process};
 use serde_json::{Value, json};
 
+use crate::caller;
 use config::Targets;
 
 /// How many there are of what can be done with once only.
@@ -49,7 +50,7 @@ impl Prepared {
 async fn serve(home: &Home, program: &str) -> (Process, Http, String) {
     let server = home.start(program, &["serve", "--log", "error", "--config", "fanfold.toml"]);
     let url = server.url().await;
-    (server, Http::new(&url), url)
+    (server, caller::client(&url), url)
 }
 
 /// Operations that came from a backup.

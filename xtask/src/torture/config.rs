@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::caller;
+
 use super::plans::{LOWER, PLANS, Plan, REMOVED, SHORT};
 
 /// What webhooks are signed with: the new one, and the old one, which goes when targets are removed.
@@ -61,12 +63,13 @@ pub(super) fn config(places: &Places, node: usize, form: Form) -> String {
     let secrets = if reduced { format!("{:?}", &SECRETS[..1]) } else { format!("{SECRETS:?}") };
     let mut text = format!(
         "[server]\nlisten = \"{}\"\ncallback = \"{}\"\nshutdown_grace = \"3s\"\n\n\
-         [store]\n{}\n\
+         {}[store]\n{}\n\
          [notices]\nallow = [\"127.0.0.0/8\"]\nsecrets = {secrets}\nattempts = {NOTICE_TRIES}\nbackoff = \"50ms\"\n\
          backoff_max = \"400ms\"\ntimeouts = {{ connect = \"500ms\", response = \"400ms\" }}\n\n\
          [[mounts]]\ndialect = \"msf\"\nprefix = \"/v1\"\n\n",
         places.nodes[node],
         places.server,
+        caller::config(),
         store(places, node)
     );
     for (name, url) in places.targets.iter().filter(|(name, _)| !(reduced && REMOVED.contains(name))) {

@@ -31,11 +31,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use fanfold_testkit::FakeTarget;
 use fanfold_testkit::postgres::Cluster;
-use fanfold_testkit::{FakeTarget, Http};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::caller;
 use clients::{Book, Client};
 use config::{Form, Places};
 use fanfold_testkit::Random;
@@ -144,7 +145,7 @@ async fn torture(program: &Path, effort: Effort, folder: &Path) -> Result<Report
         targets: targets.iter().map(|(name, target)| (*name, target.url())).collect(),
         receiver: receiver.url(),
     };
-    let http = Http::new(&places.server);
+    let http = caller::client(&places.server);
     let book = Arc::new(Book::default());
     let mut server = Server::new(program, folder, http.clone(), Arc::clone(&world), places).await?;
     let (stop, stopped) = watch::channel(false);

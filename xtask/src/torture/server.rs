@@ -15,6 +15,7 @@ use super::config::{self, Form, Places};
 use super::front::Front;
 use super::oracle::{Before, Breach, Starts};
 use super::world::World;
+use crate::caller;
 
 /// How long nothing may change at all before what still runs counts as stuck.
 const STILL_MAX: Duration = Duration::from_secs(45);
@@ -65,7 +66,7 @@ impl Server {
         for (number, address) in places.nodes.iter().enumerate() {
             let folder = if several { folder.join(format!("node-{number}")) } else { folder.to_owned() };
             std::fs::create_dir_all(&folder)?;
-            nodes.push(Node { folder, http: Http::new(address), process: None });
+            nodes.push(Node { folder, http: caller::client(address), process: None });
         }
         let front = if several { Some(Front::start(&places.server, nodes.len()).await?) } else { None };
         let adopted_within = places.database.as_ref().map(|_| ADOPTED_WITHIN);

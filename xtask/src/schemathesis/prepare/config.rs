@@ -4,6 +4,8 @@ use fanfold_testkit::fake::{Controller, Ending};
 use fanfold_testkit::{Answer, FakeTarget, Reply, Resources};
 use serde_json::json;
 
+use crate::caller;
+
 pub(super) struct Targets {
     good: FakeTarget,
     /// Breaks off every change after it was read, so that its outcome is unknown.
@@ -140,6 +142,6 @@ impl Targets {
             format!("\n[targets.{name}]\nurl = \"{}\"\nmonitor = \"{monitor}\"\n", target.url())
         })
         .concat();
-        format!("{BEGINNING}\n[store]\nurl = \"sqlite:{database}\"\n{targets}{ROUTES}")
+        format!("{BEGINNING}\n{}[store]\nurl = \"sqlite:{database}\"\n{targets}{ROUTES}", caller::config())
     }
 }

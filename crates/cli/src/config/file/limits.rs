@@ -22,9 +22,9 @@ pub(crate) struct Limits {
     /// How many of them may come at once, after a pause. Default: as many as in one second.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) requests_burst: Option<u32>,
-    /// How many requests without good credentials may come from one address in each minute; then nothing that comes from there
-    /// is looked at for a while, and answered with 429. An IPv6 network of 64 bits counts as one address, and a proxy as the
-    /// address of all its clients. Default: 60.
+    /// How many requests without good credentials may come from one address in each minute; further ones are answered with 429
+    /// in place of 401. An IPv6 network of 64 bits counts as one address, and a proxy as the address of all its clients: who
+    /// shows good credentials is let in all the same. Default: 60.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) failed_authentications_per_minute: Option<u32>,
 }
