@@ -1,5 +1,7 @@
 //! `docs/configuration.md`: the reference of every key, generated from the structures of the file and from what a reload changes.
 
+mod limits;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,16 +1,28 @@
-//! The tests, commands and counters that `docs/guarantees.md` names as evidence are there.
+//! The tests, commands and counters that `docs/guarantees.md` and `docs/security.md` name as evidence are there.
+
+#[test]
+fn what_the_page_about_security_names_is_there() {
+    let page = include_str!("../../../../../docs/security.md");
+    let items = page.lines().filter(|line| line.starts_with("- **API")).count();
+    assert_eq!((items, tests_that_are_named(page).len()), (10, 10));
+}
+
+/// The lines that name tests, each of which is there.
+fn tests_that_are_named(page: &str) -> Vec<&str> {
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let sources = sources(&crates);
+    let named: Vec<&str> = page.lines().filter_map(|line| line.trim().strip_prefix("Tests: ")).collect();
+    for name in named.iter().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+    named
+}
 
 #[test]
 fn every_guarantee_names_tests_that_are_there() {
     let page = include_str!("../../../../../docs/guarantees.md");
-    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let sources = sources(&crates);
     let promises = page.lines().filter(|line| line.starts_with("- **G")).count();
-    let named: Vec<&str> = page.lines().filter_map(|line| line.trim().strip_prefix("Tests: ")).collect();
-    assert_eq!(named.len(), promises, "each promise names its tests");
-    for name in named.iter().flat_map(|line| line.split('`').skip(1).step_by(2)) {
-        assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
-    }
+    assert_eq!(tests_that_are_named(page).len(), promises, "each promise names its tests");
 }
 
 #[test]
