@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfold_core::dialect::Mount;
-use fanfold_core::{Event, IllegalEvent, Operation, OperationId, TargetName, TenantId};
+use fanfold_core::{Access, Event, IllegalEvent, Operation, OperationId, TargetName, TenantId};
 use fanfold_store::{Epoch, Error as StoreError, Hold, Node, NoticeId, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -158,6 +158,18 @@ impl Engine {
             return Ok(Some(operation));
         }
         Ok(self.shared.store.operation(id).await?.map(Arc::new))
+    }
+
+    /// The same, if it exists for whoever has this access. One that does not takes as long as one that is not there.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn operation_seen(&self, access: &Access, id: OperationId) -> Result<Option<Arc<Operation>>, Error> {
+        if let Some(operation) = self.in_memory(id).filter(|operation| access.sees(operation)) {
+            return Ok(Some(operation));
+        }
+        let found = self.shared.store.operation_of(&access.tenant, id).await?;
+        Ok(found.filter(|operation| access.sees(operation)).map(Arc::new))
     }
 
     /// A receiver that is notified of each recorded change of an operation from now on. Read the operation after this.

@@ -93,8 +93,7 @@ impl Engine {
     }
 
     async fn to_retry(&self, access: &Access, id: OperationId) -> Result<Arc<Operation>, Refusal> {
-        let operation = self.operation(id).await.map_err(|error| unreadable(id, &error))?;
-        let operation = operation.filter(|operation| access.sees(operation));
+        let operation = self.operation_seen(access, id).await.map_err(|error| unreadable(id, &error))?;
         operation.ok_or_else(|| Refusal::NotFound { detail: "there is no such operation".to_owned() })
     }
 

@@ -194,6 +194,10 @@ impl ReadOperations for Faulty {
         self.model.operation(id).await
     }
 
+    async fn operation_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, Error> {
+        self.model.operation_of(tenant, id).await
+    }
+
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
         self.model.bodies(id).await
     }

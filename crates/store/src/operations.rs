@@ -49,6 +49,10 @@ pub trait ReadOperations: Send + Sync {
     /// The operation, its plan and policy joined; large bodies stand apart ([`ReadOperations::bodies`]).
     async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error>;
 
+    /// The same, if it is of this tenant. Of one that is not, no more is read than of one that is not there, so that the time
+    /// does not tell which it is.
+    async fn operation_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, Error>;
+
     /// The bodies that stand apart from the record; nothing for an operation that is not there.
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error>;
 

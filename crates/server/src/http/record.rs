@@ -37,13 +37,12 @@ impl Shared {
     /// # Errors
     /// If there is none, or it is not the caller's: nobody is told which.
     pub(super) async fn operation(&self, caller: &Caller, id: OperationId) -> Result<Arc<Operation>, Stop> {
-        let found = self.engine.operation(id).await?;
-        found.filter(|operation| caller.access.sees(operation)).ok_or_else(|| Stop::not_found("operation"))
+        self.engine.operation_seen(&caller.access, id).await?.ok_or_else(|| Stop::not_found("operation"))
     }
 
     /// Whether an operation of the caller's tenant exists for them.
     pub(super) async fn is_seen(&self, caller: &Caller, id: OperationId) -> Result<bool, Stop> {
-        Ok(caller.sees_all() || self.engine.operation(id).await?.is_some_and(|found| caller.access.sees(&found)))
+        Ok(caller.sees_all() || self.engine.operation_seen(&caller.access, id).await?.is_some())
     }
 
     /// Joins an operation with its bodies, as far as any stand apart.

@@ -206,6 +206,10 @@ impl ReadOperations for Lossy {
         self.below.operation(id).await
     }
 
+    async fn operation_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, Error> {
+        Ok(self.operation(id).await?.filter(|operation| operation.tenant == *tenant))
+    }
+
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
         if self.reads_fail.load(Ordering::SeqCst) {
             return Err(away(false));

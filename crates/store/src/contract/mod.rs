@@ -95,6 +95,7 @@ suite! {
         one_of_many_retries_is_accepted,
         a_freed_idempotency_key_can_be_used_again,
         idempotency_keys_are_per_tenant,
+        an_operation_is_its_tenants,
         a_refusal_changes_nothing,
         waiting_operations_are_bounded,
         waiting_operations_are_bounded_for_each_tenant,

@@ -97,6 +97,15 @@ pub(super) async fn idempotency_keys_are_per_tenant(fresh: Factory<'_>) {
     accept(&*store, other).await;
 }
 
+pub(super) async fn an_operation_is_its_tenants(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    let (own, other) = (TenantId::default(), TenantId::from("other"));
+    let operation = accept_plain(&*store, 1).await;
+    assert_eq!(store.operation_of(&own, operation.id).await, Ok(Some(operation.clone())));
+    assert_eq!(store.operation_of(&other, operation.id).await, Ok(None));
+    assert_eq!(store.operation_of(&own, id(at(0), 2)).await, Ok(None));
+}
+
 pub(super) async fn an_operation_is_retried_once(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
     let first = accept_plain(&*store, 1).await;

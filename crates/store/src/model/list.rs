@@ -20,6 +20,10 @@ impl ReadOperations for Model {
         Ok(self.state().operations.get(&id).map(|row| row.operation.clone()))
     }
 
+    async fn operation_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, Error> {
+        Ok(self.operation(id).await?.filter(|operation| operation.tenant == *tenant))
+    }
+
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
         Ok(self.state().operations.get(&id).map(|row| row.bodies.clone()).unwrap_or_default())
     }

@@ -58,6 +58,13 @@ impl ReadOperations for Postgres {
         Ok(self.readers.operations(&rows).await?.pop())
     }
 
+    async fn operation_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, Error> {
+        let select = "SELECT o.id, o.state, p.policy, p.plan FROM operations o JOIN plans p ON p.operation = o.id
+                      WHERE o.id = $1 AND o.tenant = $2";
+        let rows = self.readers.query(select, &[&uuid(id), &tenant.as_str()]).await?;
+        Ok(self.readers.operations(&rows).await?.pop())
+    }
+
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {
         let select = "SELECT slot, octets FROM bodies WHERE operation = $1";
         let rows = self.readers.query(select, &[&uuid(id)]).await?;

@@ -38,7 +38,7 @@ pub(super) fn list(
     }
     let mut operations = Vec::with_capacity(found.len());
     for id in found {
-        operations.extend(snapshot.operation(id)?);
+        operations.extend(snapshot.operation(id, None)?);
     }
     Ok(operations)
 }

@@ -18,7 +18,12 @@ use crate::{Backlog, Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOp
 #[async_trait]
 impl ReadOperations for Sqlite {
     async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
-        self.read(move |snapshot| snapshot.operation(id)).await
+        self.read(move |snapshot| snapshot.operation(id, None)).await
+    }
+
+    async fn operation_of(&self, tenant: &TenantId, id: OperationId) -> Result<Option<Operation>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |snapshot| snapshot.operation(id, Some(&tenant))).await
     }
 
     async fn bodies(&self, id: OperationId) -> Result<Bodies, Error> {

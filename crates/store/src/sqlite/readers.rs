@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfold_core::plan::Policy;
-use fanfold_core::{Operation, OperationId, PolicyHash};
-use rusqlite::{Connection, OptionalExtension};
+use fanfold_core::{Operation, OperationId, PolicyHash, TenantId};
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use super::failure::Failure;
@@ -118,12 +118,12 @@ impl Drop for Lent {
 }
 
 impl Snapshot<'_> {
-    /// The operation with its plan and policy.
-    pub(super) fn operation(&self, id: OperationId) -> Result<Option<Operation>, Failure> {
-        let select =
-            "SELECT o.state, p.policy, p.plan FROM operations o JOIN plans p ON p.operation = o.serial WHERE o.id = ?1";
+    /// The operation with its plan and policy, if it is of the tenant where one is named.
+    pub(super) fn operation(&self, id: OperationId, tenant: Option<&TenantId>) -> Result<Option<Operation>, Failure> {
+        let select = "SELECT o.state, p.policy, p.plan FROM operations o JOIN plans p ON p.operation = o.serial
+                      WHERE o.id = ?1 AND (?2 IS NULL OR o.tenant = ?2)";
         let mut statement = self.sql.prepare_cached(select)?;
-        let mut rows = statement.query([id.as_bytes()])?;
+        let mut rows = statement.query(params![id.as_bytes(), tenant.map(TenantId::as_str)])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let text = |column| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
         let policy = self.policy(PolicyHash::from(text(1)?))?;
