@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 use crate::rig::Rig;
 
 /// A stream that is read block by block.
-struct Stream(RawConnection);
+pub(crate) struct Stream(RawConnection);
 
 /// A block of a stream.
 #[derive(Debug, Clone, PartialEq)]
-struct Block {
+pub(crate) struct Block {
     id: Option<u64>,
     event: Option<String>,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 impl Stream {
     /// Opens a stream, and reads its head and its first block, which is no event.
-    async fn open(http: &Http, path: &str, field: &str) -> Self {
+    pub(crate) async fn open(http: &Http, path: &str, field: &str) -> Self {
         let mut connection = http.open().await;
         // By HTTP/1.0, so that the body comes as it is and not in chunks.
         connection.send(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n{field}\r\n").as_bytes()).await;
@@ -50,7 +50,7 @@ impl Stream {
     }
 
     /// The next block that is an event.
-    async fn event(&mut self) -> Block {
+    pub(crate) async fn event(&mut self) -> Block {
         let event = async {
             loop {
                 let block = self.block().await;

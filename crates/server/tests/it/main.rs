@@ -20,3 +20,4 @@ mod release;
 mod rig;
 mod scopes;
 mod stop;
+mod tenants;
