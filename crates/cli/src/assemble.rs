@@ -77,6 +77,7 @@ pub(crate) async fn start(settings: &Settings, store: OpenStore, listener: TcpLi
         Parts { engine: engine.clone(), store: store.read(), clock, started_at, issuers: issuers.clone(), registry };
     let server = Server::new(server_config(&settings.server, &settings.limits), parts, front);
     server.replace_authentication(authentication(settings));
+    server.replace_tls(settings.server.tls.clone());
     let (shutdown, stopped) = oneshot::channel::<()>();
     let mut serving = JoinSet::new();
     serving.spawn({
@@ -151,13 +152,12 @@ impl Planner {
 type Differs = fn(&Settings, &Settings) -> bool;
 
 /// The settings that a reload cannot change, by the names they have in the file.
-pub(crate) const FIXED: [(&str, Differs); 11] = [
+pub(crate) const FIXED: [(&str, Differs); 10] = [
     ("[server] listen", |old, new| old.server.listen != new.server.listen),
     ("[server] request_head_max", |old, new| old.server.request_head_max != new.server.request_head_max),
     ("[server] request_body_max", |old, new| old.server.request_body_max != new.server.request_body_max),
     ("[server] connections_max", |old, new| old.server.connections_max != new.server.connections_max),
     ("[server] followers_max", |old, new| old.server.followers_max != new.server.followers_max),
-    ("[server] tls", |old, new| old.server.tls != new.server.tls),
     ("[server] callback", |old, new| old.server.callback != new.server.callback),
     ("[store]", |old, new| old.store != new.store),
     ("[limits]", |old, new| {
@@ -179,7 +179,7 @@ impl Running {
         self.address
     }
 
-    /// Replaces routes, mounts, targets, the rules of notices and the public address: all of them, or, where one cannot be set
+    /// Replaces routes, mounts, targets, the rules of notices, who may call, the certificate and the public address: all of them, or, where one cannot be set
     /// up, none.
     ///
     /// # Errors
@@ -194,6 +194,7 @@ impl Running {
         self.engine.replace_notice_rules(notice_rules(&settings.notices));
         self.engine.replace_configuration_hash(settings.work_hash());
         self.server.replace_authentication(authentication(settings));
+        self.server.replace_tls(settings.server.tls.clone());
         self.server.replace_front(front);
         Ok(())
     }

@@ -43,7 +43,7 @@ const SECTIONS: [(&str, &str); 28] = [
     ("issuers", "Issuer"),
     ("keystone", "Keystone"),
     ("roles of issuers and of Keystone", "NarrowedRoles"),
-    ("tls of the server", "Tls"),
+    ("tls of the server", "ServerTls"),
 ];
 
 const HEAD: &str = "\

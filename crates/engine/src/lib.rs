@@ -3,7 +3,7 @@
 //!
 //! Where to look: [`Engine`] is the handle; `accept` makes operations, `repeated` recognises requests that come again;
 //! `dispatch` takes them up, lane by lane (`lane`); `turns` are those of tenants; `execute` carries one out; [`target`] is everything towards back ends; `notify` sends notices;
-//! [`identity`] tells who somebody is that others vouch for;
+//! [`identity`] tells who somebody is that others vouch for; [`pem`] reads certificates and keys;
 //! `tell` hands an operation a fact; `members` and `membership` are about other nodes on its store; `patrol` looks for what was forgotten; `settle` cancels what was accepted without an answer; `access` writes tokens and the audit trail; `upkeep` does the chores. The
 //! engine never decides what an operation becomes (that is core's `transition`), serves no HTTP, and knows no SQL.
 
@@ -36,6 +36,7 @@ mod metrics;
 mod network;
 mod notify;
 mod patrol;
+pub mod pem;
 mod policies;
 mod receiver;
 mod repeated;

@@ -8,4 +8,6 @@
 
 mod http;
 
-pub use crate::http::{Authentication, Error, FixedToken, Front, Pace, Parts, Server, ServerConfig};
+pub use crate::http::{
+    Authentication, BadServerTls, Error, FixedToken, Front, Pace, Parts, Server, ServerConfig, Tls, Validity,
+};

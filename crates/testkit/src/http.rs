@@ -1,11 +1,18 @@
 //! A small HTTP client for tests: sends what it is told, follows nothing, keeps nothing.
 
+use std::fmt::Debug;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::patience::patiently;
 use crate::wire::{Framing, Reader, field};
@@ -15,6 +22,7 @@ use crate::wire::{Framing, Reader, field};
 pub struct Http {
     address: String,
     headers: Vec<(String, String)>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// An answer.
@@ -30,13 +38,34 @@ pub struct HttpAnswer {
 
 /// A connection on which anything may be sent.
 #[derive(Debug)]
-pub struct RawConnection(Reader<TcpStream>);
+pub struct RawConnection(Reader<Box<dyn Stream>>);
+
+/// What a connection is made of.
+trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
 
 impl Http {
-    /// A client of the server at `base`: `http://host:port`, or `host:port`.
+    /// A client of the server at `base`: `http://host:port`, or `host:port`. One of `https://host:port` has to trust somebody, too.
     pub fn new(base: &str) -> Self {
-        let address = base.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { address, headers: Vec::new() }
+        let address =
+            base.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/').to_owned();
+        Self { address, headers: Vec::new(), tls: None }
+    }
+
+    /// The same, over TLS, trusting this authority (PEM) alone.
+    #[must_use]
+    pub fn trusting(mut self, authority: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(authority.as_bytes()).expect("the authority is PEM");
+        roots.add(authority).expect("the authority is one");
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the library has both versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        self.tls = Some(Arc::new(config));
+        self
     }
 
     /// The same, with a field that every request carries.
@@ -87,8 +116,8 @@ impl Http {
         let host = &self.address;
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{fields}{length}connection: close\r\n\r\n");
         let exchange = async {
-            let mut connection = RawConnection(Reader::new(TcpStream::connect(&self.address).await?));
-            connection.0.stream.write_all(&[head.as_bytes(), body].concat()).await?;
+            let mut connection = self.connect().await?;
+            connection.try_send(&[head.as_bytes(), body].concat()).await?;
             connection.try_answer(method == "HEAD").await
         };
         patiently(exchange, || format!("for the answer to {method} {path}")).await
@@ -96,9 +125,33 @@ impl Http {
 
     /// Opens a connection on which anything may be sent. Panics if it is refused.
     pub async fn open(&self) -> RawConnection {
-        let connecting = TcpStream::connect(&self.address);
-        let stream = patiently(connecting, || format!("for a connection to {}", self.address)).await;
-        RawConnection(Reader::new(stream.unwrap_or_else(|error| panic!("no connection to {}: {error}", self.address))))
+        let connection = patiently(self.connect(), || format!("for a connection to {}", self.address)).await;
+        connection.unwrap_or_else(|error| panic!("no connection to {}: {error}", self.address))
+    }
+
+    /// The certificate that the server shows, in DER.
+    ///
+    /// # Errors
+    /// If it shows none that is trusted.
+    pub async fn certificate(&self) -> io::Result<Vec<u8>> {
+        let config = self.tls.as_ref().expect("certificates are shown to clients that speak TLS");
+        let stream = patiently(self.encrypted(config), || format!("for a connection to {}", self.address)).await?;
+        let (_, session) = stream.get_ref();
+        Ok(session.peer_certificates().expect("servers show one")[0].to_vec())
+    }
+
+    async fn connect(&self) -> io::Result<RawConnection> {
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(TcpStream::connect(&self.address).await?),
+            Some(config) => Box::new(self.encrypted(config).await?),
+        };
+        Ok(RawConnection(Reader::new(stream)))
+    }
+
+    async fn encrypted(&self, config: &Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+        let (host, _) = self.address.rsplit_once(':').expect("the address has a port");
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(config)).connect(name, TcpStream::connect(&self.address).await?).await
     }
 
     /// Sends these octets on a connection of its own and gives everything that comes back until it is closed.
@@ -129,7 +182,17 @@ impl HttpAnswer {
 impl RawConnection {
     /// Sends octets. Panics if the connection is closed.
     pub async fn send(&mut self, octets: &[u8]) {
-        self.0.stream.write_all(octets).await.expect("the connection is open");
+        self.try_send(octets).await.expect("the connection is open");
+    }
+
+    /// Sends octets.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn try_send(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.0.stream.write_all(octets).await?;
+        // Within TLS what was written may wait here.
+        self.0.stream.flush().await
     }
 
     /// Reads an answer. Panics if there is none.

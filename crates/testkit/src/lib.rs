@@ -1,6 +1,6 @@
 //! What Fanfold's own tests need of the world around it: targets that answer as told, or rudely ([`fake`]), those who issue
 //! credentials ([`FakeIssuer`], [`FakeKeystone`]), the real program
-//! as a process ([`process`]), a PostgreSQL of their own ([`postgres`]) and a network that breaks ([`Proxy`]), a small HTTP client
+//! as a process ([`process`]), certificates ([`certificates`]), a PostgreSQL of their own ([`postgres`]) and a network that breaks ([`Proxy`]), a small HTTP client
 //! ([`http`]), a browser (`browser`, with the feature of that name), numbers drawn from a seed ([`Random`]), and schemas that answers are
 //! held against ([`Schemas`]).
 //!
@@ -9,6 +9,7 @@
 
 #[cfg(feature = "browser")]
 pub mod browser;
+pub mod certificates;
 pub mod fake;
 pub mod http;
 mod issuer;

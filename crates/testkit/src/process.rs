@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::patience::patiently;
 
-/// What the program prints, followed by its address, once it takes requests.
-const LISTENING: &str = "listening on http://";
+/// What the program prints once it takes requests; its URL begins with the last word.
+const LISTENING: &str = "listening on http";
 
 /// The name of the configuration file in a [`Home`].
 const CONFIG: &str = "fanfold.toml";
@@ -85,8 +85,8 @@ impl Process {
     /// Waits until it takes requests, and gives its URL.
     pub async fn url(&self) -> String {
         let line = self.line(LISTENING).await;
-        let address = line.split(LISTENING).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
-        format!("http://{address}")
+        let rest = line.split(LISTENING).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+        format!("http{rest}")
     }
 
     /// Waits for a line that contains `part`, or takes the first one that was printed before. Panics with all that was printed

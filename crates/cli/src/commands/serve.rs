@@ -22,8 +22,8 @@ const THREADS_END: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Signals:
-  SIGHUP           read the configuration again: [[routes]], [[mounts]], [targets], [defaults], [notices], and public_url
-                   and shutdown_grace of [server] change at once, or not at all
+  SIGHUP           read the configuration again: [[routes]], [[mounts]], [targets], [defaults], [notices], [auth], and tls
+                   (with the files that it names), public_url and shutdown_grace of [server] change at once, or not at all
   SIGTERM, SIGINT  stop: accept nothing more, wait for answers on the wire for up to shutdown_grace, record them
                    and end; a second signal ends at once")]
 pub(crate) struct Serve {
@@ -111,7 +111,8 @@ async fn serve_until_stopped(file: &Path, settings: Settings) -> Result<(), Fail
     let address = settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| Failure::Listen { address, error })?;
     let mut running = assemble::start(&settings, store, listener).await?;
-    say(&format!("listening on http://{}", running.address()));
+    let scheme = if settings.server.tls.is_some() { "https" } else { "http" };
+    say(&format!("listening on {scheme}://{}", running.address()));
     let mut grace = settings.server.shutdown_grace;
     let name = loop {
         let asked = tokio::select! {

@@ -8,7 +8,6 @@ use serde_json::{Map, Value as Json};
 
 use super::document::{Node, Place, Value};
 use super::finding::{Findings, Wrong};
-use super::not_yet;
 use super::spelling;
 use super::value::{check_text, magnitude};
 
@@ -162,14 +161,13 @@ impl<'s> Check<'s, '_, '_> {
             schema.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(key, _)| key.as_str())
         };
         let (_, here) = self.around.last()?;
-        let performed = |key: &&str| !not_yet::is_refused(&place.key(key));
-        let meant = spelling::nearest(key, keys(here).filter(performed));
+        let meant = spelling::nearest(key, keys(here));
         let wrong = match place.parts().is_empty() {
             true => Wrong::new(format!("unknown key {key:?} at the top of the file")),
             false => Wrong::new(format!("unknown key {key:?} in {place}")),
         };
         let outer = self.around.iter().rev().skip(1).find(|(_, schema)| keys(schema).any(|known| known == key));
-        let inner = keys(here).filter(performed).find(|table| self.has_key(here, table, key));
+        let inner = keys(here).find(|table| self.has_key(here, table, key));
         let wrong = match (meant, outer, inner) {
             (Some(meant), _, _) => wrong.hint(format!("did you mean {meant:?}?")),
             (None, Some((outer, _)), _) => wrong.hint(format!("{key:?} belongs to {outer}: write it above {place}")),

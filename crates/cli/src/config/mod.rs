@@ -14,7 +14,6 @@ mod check;
 mod document;
 mod file;
 mod finding;
-mod not_yet;
 mod secret;
 mod settings;
 mod spelling;
@@ -24,6 +23,7 @@ use std::fs::File as Handle;
 use std::io::Read as _;
 use std::path::Path;
 
+use fanfold_engine::{Clock as _, SystemClock};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
@@ -53,7 +53,7 @@ pub(crate) fn load(path: &Path) -> Result<(Settings, Vec<Warning>), Vec<Mistake>
     #[expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    load_text(&name, text, &Surroundings { folder, variable: &variable })
+    load_text(&name, text, &Surroundings { folder, variable: &variable, now: SystemClock.now() })
 }
 
 /// The JSON Schema (draft 2020-12) of the file, for editors.
@@ -82,7 +82,6 @@ fn load_text(name: &str, text: String, around: &Surroundings<'_>) -> Result<(Set
         .map_err(|error| vec![Mistake::outside(name, error.position, Wrong::new(error.message))])?;
     let mut findings = Findings::new(name, &document);
     let right = check::check(&file::schema(), &mut findings);
-    not_yet::refuse(&mut findings);
     let settings = match file::File::deserialize(right) {
         Ok(file) => settings::settle(file, around, &mut findings),
         // The schema and the structures would have to disagree. If they ever do, the file is refused all the same.

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfold_engine::SigningSecret;
 use http::HeaderValue;
+use jiff::Timestamp;
 
 use super::finding::Wrong;
 
@@ -20,6 +21,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) folder: PathBuf,
     /// Looks up a variable of the environment.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The time, by which certificates are in date or not.
+    pub(crate) now: Timestamp,
 }
 
 /// The text with everything put in. Whatever goes wrong, the message tells names only.
@@ -118,7 +121,7 @@ mod tests {
             "BROKEN" => Some("s3cret\n".to_owned()),
             _ => None,
         };
-        header_value(text, &Surroundings { folder: folder.to_owned(), variable: &variable })
+        header_value(text, &Surroundings { folder: folder.to_owned(), variable: &variable, now: Timestamp::UNIX_EPOCH })
     }
 
     #[test]

@@ -19,10 +19,14 @@ mod notices;
 mod schema;
 mod secrets;
 mod telemetry;
+mod tls;
 
 /// Two targets and a mount, for tests to add to: what is added begins in line 8, and has its first key in line 9.
 const BASE: &str = "[targets.tokyo]\nurl = \"http://10.0.0.1\"\n[targets.osaka]\nurl = \"http://10.0.0.2\"\n[[mounts]]\n\
                     dialect = \"msf\"\nprefix = \"/v1\"\n";
+
+/// The time of the tests.
+const NOW: &str = "2026-07-01T00:00:00Z";
 
 fn variable(name: &str) -> Option<String> {
     (name == "TOKYO_TOKEN").then(|| "s3cret".to_owned())
@@ -33,7 +37,11 @@ const ROUTE: &str = "\n[targets.last]\nurl = \"http://l\"\n[[routes]]\nmatch = \
 
 fn load_with(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<(Settings, Vec<Warning>), Vec<Mistake>> {
     let route = if text.contains("[[routes]]") { "" } else { ROUTE };
-    load_text("f.toml", format!("{text}{route}"), &Surroundings { folder: "etc".into(), variable })
+    load_text(
+        "f.toml",
+        format!("{text}{route}"),
+        &Surroundings { folder: "etc".into(), variable, now: NOW.parse().unwrap() },
+    )
 }
 
 #[track_caller]

@@ -39,6 +39,7 @@ mod send;
 mod serve;
 mod stop;
 mod targets;
+mod tls;
 mod tokens;
 #[cfg(feature = "otlp")]
 mod traces;

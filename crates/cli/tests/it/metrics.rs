@@ -100,11 +100,12 @@ async fn what_is_shown_is_what_is_documented() {
         let family = family.unwrap_or(&name);
         assert_eq!(documented[family].labels, labels, "{line}");
     }
-    // All of them but those that need a credential of an issuer, a request that is turned away, a receiver, a collector that loses
+    // All of them but those that need a credential of an issuer, a request that is turned away, a certificate, a receiver, a collector that loses
     // patience, or a bound.
     let absent: Vec<_> = documented.keys().filter(|name| !helps.contains_key(*name)).collect();
     let expected = [
         "fanfold_credentials_total",
+        "fanfold_http_certificate_end_seconds",
         "fanfold_http_rejected_total",
         "fanfold_issuer_requests_total",
         "fanfold_notice_tries_total",

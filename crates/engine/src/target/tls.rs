@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+
+use crate::pem::{self, BadPem};
 
 /// TLS settings, shared by all connections to a target.
 #[derive(Clone)]
@@ -16,13 +16,8 @@ pub struct Tls(Arc<ClientConfig>);
 #[derive(Debug, thiserror::Error)]
 pub enum BadTls {
     /// The text is not PEM, or not what it should be.
-    #[error("cannot read {what} from PEM: {why}")]
-    Pem {
-        /// What was looked for.
-        what: &'static str,
-        /// What is wrong.
-        why: String,
-    },
+    #[error(transparent)]
+    Pem(#[from] BadPem),
     /// The TLS library refuses it.
     #[error("TLS cannot be set up: {0}")]
     Refused(#[from] rustls::Error),
@@ -36,7 +31,7 @@ impl Tls {
     /// If the PEM text is not as it should be, the key does not fit, or there is no authority at all.
     pub fn new(authorities: &[u8], identity: Option<(&[u8], &[u8])>) -> Result<Self, BadTls> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = Verifier::new_with_extra_roots(certificates(authorities)?, Arc::clone(&provider))?;
+        let verifier = Verifier::new_with_extra_roots(pem::certificates(authorities)?, Arc::clone(&provider))?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             // Not dangerous in fact: this is how the platform's own verifier is put in.
@@ -44,10 +39,7 @@ impl Tls {
             .with_custom_certificate_verifier(Arc::new(verifier));
         let config = match identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => {
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| pem("a private key", &error))?;
-                builder.with_client_auth_cert(certificates(chain)?, key)?
-            }
+            Some((chain, key)) => builder.with_client_auth_cert(pem::certificates(chain)?, pem::private_key(key)?)?,
         };
         Ok(Self(Arc::new(config)))
     }
@@ -81,17 +73,4 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
     }
-}
-
-fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadTls> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    let found = found.map_err(|error| pem("certificates", &error))?;
-    if found.is_empty() && !text.trim_ascii().is_empty() {
-        return Err(BadTls::Pem { what: "certificates", why: "there are none".to_owned() });
-    }
-    Ok(found)
-}
-
-fn pem(what: &'static str, error: &rustls::pki_types::pem::Error) -> BadTls {
-    BadTls::Pem { what, why: error.to_string() }
 }

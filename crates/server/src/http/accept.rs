@@ -32,7 +32,7 @@ pub(super) async fn accept(
     let wait = prefer::wait(&visit.head.headers, config.prefer_wait_max);
     let headers = head::fields(&visit.head.headers)?;
     let (path, query) = (visit.path().to_owned(), visit.query().map(str::to_owned));
-    let Visit { caller, front, head, body } = visit;
+    let Visit { caller, front, head, body, .. } = visit;
     let incoming = Incoming {
         method: head.method,
         path,

@@ -16,6 +16,8 @@ pub struct ServerConfig {
     pub header_fields_max: usize,
     /// Octets of a request body. Bodies that are passed through are not counted: they are never in memory as a whole.
     pub body_bytes_max: u64,
+    /// For a client to come to an end with the handshake of TLS, where that is spoken. The time for its first head begins after it.
+    pub handshake_time_max: Duration,
     /// For a client to send the next head on its connection, the time without any request included.
     pub head_time_max: Duration,
     /// For a client to send a whole request body.
@@ -55,6 +57,7 @@ impl Default for ServerConfig {
             head_bytes_max: 32 * 1024,
             header_fields_max: 100,
             body_bytes_max: 1024 * 1024,
+            handshake_time_max: Duration::from_secs(10),
             head_time_max: Duration::from_secs(30),
             body_time_max: Duration::from_secs(60),
             upload_idle_max: Duration::from_secs(10),

@@ -15,12 +15,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::ServerConfig;
 use super::metrics::Rejected;
-use super::outcome;
-use super::patient::Patient;
 use super::server::Server;
 use super::watched::Watched;
+use super::wire::{Peer, Wire};
+use super::{ServerConfig, handshake, outcome};
 
 /// What the parser takes beyond the configured size of a head, so that heads which are a little too large are refused in the
 /// words of the dialect.
@@ -37,17 +36,19 @@ const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Answers the requests of one connection until it ends or the server stops.
-pub(super) async fn serve(server: Server, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(server: Server, stream: TcpStream, address: SocketAddr) {
     let _connected = server.shared().metrics.connected();
     // Answers are written whole, and waiting to fill a packet helps nobody.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(http.peer = %peer, %error, "the connection broke before its first request");
+        tracing::debug!(http.peer = %address, %error, "the connection broke before its first request");
         return;
     }
-    let (stream, doubts) = Watched::new(Patient::new(stream, server.shared().config.write_idle_max));
+    let Some(wire) = handshake::open(&server, stream, address).await else { return };
+    let peer = Peer { address, is_encrypted: wire.is_encrypted() };
+    let (stream, doubts) = Watched::new(wire);
     let answering = server.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let server = answering.clone();
+        let (server, peer) = (answering.clone(), peer.clone());
         let doubt = doubts.of_next();
         if let Some(doubt) = doubt {
             server.shared().metrics.rejected(Rejected::Malformed);
@@ -74,17 +75,22 @@ pub(super) async fn serve(server: Server, stream: TcpStream, peer: SocketAddr) {
         }
     };
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner().into_inner().into_stream();
+    let stream = parts.io.into_inner().into_inner();
     if let Err(error) = ended {
-        tracing::debug!(http.peer = %peer, %error, "a connection ended before its time");
+        tracing::debug!(http.peer = %address, %error, "a connection ended before its time");
         count(&server, &error);
         // One that merely was idle has nothing to be told.
         if error.is_timeout() && !parts.read_buf.is_empty() {
-            // Whether it hears it is its own business.
-            let _ = timeout(LINGER, stream.write_all(TOO_SLOW)).await;
+            return say_last(stream, TOO_SLOW).await;
         }
     }
-    linger(&mut stream).await;
+    linger(stream).await;
+}
+
+/// Says this on a connection that is closed then. Whether the client hears it is its own business.
+pub(super) async fn say_last(mut stream: Wire, words: &[u8]) {
+    let _ = timeout(LINGER, stream.write_all(words)).await;
+    linger(stream).await;
 }
 
 fn builder(config: &ServerConfig) -> http1::Builder {
@@ -109,11 +115,12 @@ fn count(server: &Server, error: &hyper::Error) {
 }
 
 /// Closes our side, and waits a little for the other one.
-async fn linger(stream: &mut TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
+async fn linger(mut stream: Wire) {
     let drain = async {
+        // Within TLS this writes, for which the client has to read.
+        if stream.shutdown().await.is_err() {
+            return;
+        }
         let mut thrown_away = [0; 8 * 1024];
         let mut left = LINGER_BYTES_MAX;
         while let Ok(read @ 1..) = stream.read(&mut thrown_away).await {

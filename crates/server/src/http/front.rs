@@ -11,10 +11,9 @@ use fanfold_core::plan::DialectName;
 use fanfold_core::route::RouteTable;
 use fanfold_engine::RouteCallback;
 use fanfold_engine::target::PassLimits;
-use http::Uri;
-use http::uri::Authority;
 
 use super::Error;
+use super::origin::Origin;
 
 /// The limits of a target for which none are given.
 const PASS_LIMITS: PassLimits =
@@ -28,7 +27,7 @@ pub struct Front {
     native: Arc<Mount>,
     routes: Arc<RouteTable>,
     pass_limits: BTreeMap<TargetName, PassLimits>,
-    public: Option<Authority>,
+    public: Option<Origin>,
     callbacks: BTreeMap<String, RouteCallback>,
 }
 
@@ -44,7 +43,7 @@ impl Front {
         pass_limits: BTreeMap<TargetName, PassLimits>,
         public_url: Option<String>,
     ) -> Result<Self, Error> {
-        let public = public_url.as_deref().map(authority).transpose()?;
+        let public = public_url.as_deref().map(origin).transpose()?;
         let settings = Settings { public_url: public_url.unwrap_or_default(), ..Settings::default() };
         let native = Mount { settings, ..Mount::new(DialectName::Native, "") };
         let mut mounts: Vec<_> = mounts.into_iter().map(Arc::new).collect();
@@ -96,16 +95,14 @@ impl Front {
         self.pass_limits.get(target).copied().unwrap_or(PASS_LIMITS)
     }
 
-    /// Host and port of the configured address of this server.
-    pub(super) fn public(&self) -> Option<&Authority> {
+    /// Where the pages of this server come from, by its configured address.
+    pub(super) fn public(&self) -> Option<&Origin> {
         self.public.as_ref()
     }
 }
 
-fn authority(url: &str) -> Result<Authority, Error> {
-    let bad = || Error::BadPublicUrl(url.to_owned());
-    let uri: Uri = url.parse().map_err(|_| bad())?;
-    uri.into_parts().authority.ok_or_else(bad)
+fn origin(url: &str) -> Result<Origin, Error> {
+    Origin::of(url).ok_or_else(|| Error::BadPublicUrl(url.to_owned()))
 }
 
 #[cfg(test)]

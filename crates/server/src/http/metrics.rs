@@ -88,6 +88,8 @@ pub(super) enum Rejected {
     TooSlow,
     /// Not HTTP.
     Malformed,
+    /// No handshake of TLS, where that is spoken.
+    NoHandshake,
     /// Too many follow already.
     TooManyFollowers,
     /// Too many requests with one token.
@@ -123,7 +125,7 @@ const CLASS: Label =
     Label { name: "class", bound: "`success` (below 300), `redirection`, `client_error`, `server_error`" };
 const WHY: Label = Label {
     name: "reason",
-    bound: "`unauthenticated`, `foreign`, `head_too_large`, `body_too_large`, `too_slow`, `malformed`, `too_many_followers`, `too_many_requests` (of one token), `too_many_failures` (without good credentials, from one address)",
+    bound: "`unauthenticated`, `foreign`, `head_too_large`, `body_too_large`, `too_slow`, `malformed`, `no_handshake` (a connection without one of TLS, where that is spoken), `too_many_followers`, `too_many_requests` (of one token), `too_many_failures` (without good credentials, from one address)",
 };
 const FOLLOWING: Label =
     Label { name: "kind", bound: "`all` and `operation` (streams), `wait` (`?wait=` and `Prefer`)" };
@@ -266,6 +268,7 @@ impl Rejected {
             Self::BodyTooLarge => "body_too_large",
             Self::TooSlow => "too_slow",
             Self::Malformed => "malformed",
+            Self::NoHandshake => "no_handshake",
             Self::TooManyFollowers => "too_many_followers",
             Self::TooManyRequests => "too_many_requests",
             Self::TooManyFailures => "too_many_failures",

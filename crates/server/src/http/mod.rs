@@ -1,6 +1,7 @@
 //! The HTTP server.
 //!
-//! A request comes in through a connection (`listen`, `connection`) that is watched for octets which could be read in two ways
+//! A request comes in through a connection (`listen`, `connection`), within TLS where that is configured (`handshake`, `tls`,
+//! `wire`), that is watched for octets which could be read in two ways
 //! (`watched`, `framing`), and is judged and led to its door by `service`: who it is from (`auth`, `origin`), how often they come
 //! (`pace`), how large it is (`head`, `body`), and which rule answers it (`door`). Behind the doors are
 //! `accept` (operations), `own` (a dialect's operations), `pass` (passing through), `native` (the API of Fanfold itself), `ui`
@@ -25,6 +26,7 @@ mod feed;
 mod followers;
 mod framing;
 mod front;
+mod handshake;
 mod head;
 mod listen;
 mod listing;
@@ -47,9 +49,11 @@ mod service;
 mod sse;
 mod standing;
 mod system;
+mod tls;
 mod ui;
 mod visit;
 mod watched;
+mod wire;
 
 pub use auth::{Authentication, FixedToken};
 pub use config::ServerConfig;
@@ -57,3 +61,4 @@ pub use error::Error;
 pub use front::Front;
 pub use pace::Pace;
 pub use server::{Parts, Server};
+pub use tls::{BadServerTls, Tls, Validity};

@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use fanfold_core::dialect::Refusal;
 use http::header::{HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
-use http::uri::Authority;
-use http::{Method, Version};
+use http::uri::{Authority, Scheme};
+use http::{Method, Uri, Version};
 
 use super::auth::is_loopback;
+use super::wire::Peer;
 
 /// Methods that change nothing, so that a page of another origin cannot do harm with them; it cannot read the answers.
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
@@ -23,13 +24,28 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// A browser asks for the script of a service worker.
 const SERVICE_WORKER: &str = "service-worker";
 
+/// Scheme, host and port (RFC 6454): what tells the pages of one server from those of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl Origin {
+    /// That of an absolute address, whatever its path is.
+    pub(super) fn of(address: &str) -> Option<Self> {
+        let parts = address.parse::<Uri>().ok()?.into_parts();
+        Some(Self { scheme: parts.scheme?, authority: parts.authority? })
+    }
+}
+
 /// Refuses a request for a host that is not ours, and a changing one that a page of another origin makes. `public` is the
 /// configured address of this server.
-pub(super) fn check(head: &Parts, public: Option<&Authority>) -> Result<(), Refusal> {
+pub(super) fn check(head: &Parts, peer: &Peer, public: Option<&Origin>) -> Result<(), Refusal> {
     let host = host(head)?;
     let asked = head.uri.authority().or(host.as_ref());
     for authority in host.iter().chain(head.uri.authority()) {
-        if !is_ours(authority, public) {
+        if !is_ours(authority, public.map(|public| &public.authority)) {
             let detail = "`Host` names neither this machine nor the public address of this server".to_owned();
             return Err(Refusal::BadValue { detail });
         }
@@ -37,14 +53,14 @@ pub(super) fn check(head: &Parts, public: Option<&Authority>) -> Result<(), Refu
     if SAFE.contains(&head.method) {
         return Ok(());
     }
-    refuse_others(head, asked, public)
+    refuse_others(head, peer, asked, public)
 }
 
 /// Refuses a request that is passed through for a page of another origin, whatever its method: the target may let any page read
 /// its answers, and is shown credentials that no page has.
-pub(super) fn check_passed(head: &Parts, public: Option<&Authority>) -> Result<(), Refusal> {
+pub(super) fn check_passed(head: &Parts, peer: &Peer, public: Option<&Origin>) -> Result<(), Refusal> {
     let host = host(head)?;
-    refuse_others(head, head.uri.authority().or(host.as_ref()), public)?;
+    refuse_others(head, peer, head.uri.authority().or(host.as_ref()), public)?;
     // What a worker of a target's says would stand in front of every page of ours.
     if head.headers.contains_key(SERVICE_WORKER) {
         let detail = "scripts of service workers are not passed through".to_owned();
@@ -53,7 +69,7 @@ pub(super) fn check_passed(head: &Parts, public: Option<&Authority>) -> Result<(
     Ok(())
 }
 
-fn refuse_others(head: &Parts, asked: Option<&Authority>, public: Option<&Authority>) -> Result<(), Refusal> {
+fn refuse_others(head: &Parts, peer: &Peer, asked: Option<&Authority>, public: Option<&Origin>) -> Result<(), Refusal> {
     let detail = "requests that a page of another `Origin` makes are refused".to_owned();
     // Browsers say so where they name no origin too (Fetch Metadata); nobody else sends it.
     let site = head.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
@@ -61,9 +77,13 @@ fn refuse_others(head: &Parts, asked: Option<&Authority>, public: Option<&Author
         return Err(Refusal::BadValue { detail });
     }
     for origin in head.headers.get_all(ORIGIN) {
-        let origin = origin_authority(origin);
-        let is_same = |ours: Option<&Authority>| ours.is_some_and(|ours| origin.as_ref() == Some(ours));
-        if !is_same(asked) && !is_same(public) {
+        // `null`, for instance, is none.
+        let is_ours = origin.to_str().ok().and_then(Origin::of).is_some_and(|origin| {
+            // Without TLS here, a proxy in front may speak it: the scheme that the browser used is not known.
+            let may_be_asked = !peer.is_encrypted || origin.scheme == Scheme::HTTPS;
+            public == Some(&origin) || may_be_asked && asked == Some(&origin.authority)
+        });
+        if !is_ours {
             return Err(Refusal::BadValue { detail });
         }
     }
@@ -91,12 +111,6 @@ fn authority(value: &HeaderValue) -> Option<Authority> {
     (!authority.as_str().contains('@')).then_some(authority)
 }
 
-/// Host and port of an origin; `None` for `null` and anything else that is not one.
-fn origin_authority(origin: &HeaderValue) -> Option<Authority> {
-    let (_, authority) = origin.to_str().ok()?.split_once("://")?;
-    authority.parse().ok()
-}
-
 /// Whether a host is this machine by a name that nobody else controls, or the configured one.
 fn is_ours(authority: &Authority, public: Option<&Authority>) -> bool {
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
@@ -112,12 +126,21 @@ mod tests {
     use super::*;
 
     fn passes(method: &str, fields: &[(&str, &str)]) -> bool {
+        passes_from(false, method, fields)
+    }
+
+    fn passes_from(is_encrypted: bool, method: &str, fields: &[(&str, &str)]) -> bool {
+        let peer = peer(is_encrypted);
         let mut request = http::Request::builder().method(method).uri("/x");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        let public = Authority::from_static("fanfold.example");
-        check(&request.body(()).unwrap().into_parts().0, Some(&public)).is_ok()
+        let public = Origin::of("https://fanfold.example/below").unwrap();
+        check(&request.body(()).unwrap().into_parts().0, &peer, Some(&public)).is_ok()
+    }
+
+    fn peer(is_encrypted: bool) -> Peer {
+        Peer { address: "127.0.0.1:5000".parse().unwrap(), is_encrypted }
     }
 
     #[test]
@@ -157,6 +180,7 @@ mod tests {
             ("PUT", "null", false),
             ("PUT", "", false),
             ("GET", "https://evil.example", true),
+            ("POST", "http://fanfold.example", false),
         ] {
             let fields = [("host", "localhost:8080"), ("origin", origin)];
             assert_eq!(passes(method, &fields), good, "{method} {origin}");
@@ -164,8 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_came_without_tls_is_not_of_a_server_that_speaks_it() {
+        for (is_encrypted, origin, good) in [
+            (true, "https://localhost:8443", true),
+            (true, "http://localhost:8443", false),
+            (true, "https://fanfold.example", true),
+            (true, "http://fanfold.example", false),
+            (false, "https://localhost:8443", true),
+            (false, "http://localhost:8443", true),
+        ] {
+            let fields = [("host", "localhost:8443"), ("origin", origin)];
+            assert_eq!(passes_from(is_encrypted, "POST", &fields), good, "{is_encrypted} {origin}");
+        }
+    }
+
+    #[test]
     fn an_absolute_target_is_judged_too() {
         let request = http::Request::get("http://evil.example/x").header("host", "localhost");
-        assert!(check(&request.body(()).unwrap().into_parts().0, None).is_err());
+        assert!(check(&request.body(()).unwrap().into_parts().0, &peer(false), None).is_err());
     }
 }

@@ -19,7 +19,7 @@ const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Passes a request through, and gives the target's answer as it comes.
 pub(super) async fn pass(shared: &Shared, visit: Visit, mount: &Mount, target: &TargetName) -> Result<Response, Stop> {
-    origin::check_passed(&visit.head, visit.front.public())
+    origin::check_passed(&visit.head, &visit.peer, visit.front.public())
         .inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
     let limits = visit.front.pass_limits(target);
     let Visit { caller, head, body, .. } = visit;

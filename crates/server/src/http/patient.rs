@@ -24,11 +24,6 @@ impl Patient {
         Self { stream, idle, patience: Box::pin(tokio::time::sleep(idle)), waits: false }
     }
 
-    /// The bare stream.
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
-    }
-
     fn bounded<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.waits = false;

@@ -27,7 +27,8 @@ use super::outcome::Stop;
 use super::pace::Paces;
 use super::rates::{self, Rates};
 use super::standing::Standing;
-use super::{Front, ServerConfig, listen};
+use super::tls::Tls;
+use super::{Front, ServerConfig, handshake, listen};
 
 /// What the server is built on.
 pub struct Parts {
@@ -67,6 +68,8 @@ pub(super) struct Shared {
     pub(super) started_at: Timestamp,
     pub(super) rates: Rates,
     front: ArcSwap<Front>,
+    tls: ArcSwap<Option<Tls>>,
+    pub(super) handshakes: handshake::Troubles,
     stopping: watch::Sender<bool>,
     /// What is carried to its end whatever becomes of the connection that it was begun for.
     tasks: Mutex<JoinSet<()>>,
@@ -115,6 +118,8 @@ impl Server {
             paces,
             rates: Rates::default(),
             front: ArcSwap::from_pointee(front),
+            tls: ArcSwap::default(),
+            handshakes: handshake::Troubles::default(),
             stopping,
             tasks: Mutex::default(),
         }))
@@ -123,6 +128,11 @@ impl Server {
     /// Puts a reloaded front in place, as a whole: a request that has begun goes on with the one it began with.
     pub fn replace_front(&self, front: Front) {
         self.0.front.store(Arc::new(front));
+    }
+
+    /// Speaks TLS like this on connections that come from now on, or none. Those that are open go on as they are.
+    pub fn replace_tls(&self, tls: Option<Tls>) {
+        self.0.tls.store(Arc::new(tls));
     }
 
     /// Puts another way to tell callers apart in place, from the next request on. Until the first call whoever is on this machine is
@@ -174,6 +184,10 @@ impl Shared {
 
     pub(super) fn authenticator(&self) -> Arc<Authenticator> {
         self.authenticator.load_full()
+    }
+
+    pub(super) fn tls(&self) -> Option<Tls> {
+        self.tls.load().as_ref().clone()
     }
 
     pub(super) fn is_stopping(&self) -> bool {

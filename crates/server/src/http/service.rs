@@ -2,7 +2,6 @@
 //! of the handlers, so none of them can be reached without having passed here.
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -22,11 +21,12 @@ use super::metrics::{DoorLabels, Rejected};
 use super::outcome::{Response, Stop};
 use super::server::{Server, Shared};
 use super::visit::Visit;
+use super::wire::Peer;
 use super::{Front, accept, auth, head, native, origin, own, pass, system, ui};
 
 impl Server {
     /// Answers one request.
-    pub(super) async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+    pub(super) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response {
         let shared = self.shared();
         let began = Instant::now();
         let in_flight = shared.metrics.begun();
@@ -34,7 +34,7 @@ impl Server {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (door, mount) = Door::find(&front, &method, &path, request.uri().query());
         let labels = DoorLabels::of(&door, mount.dialect);
-        let answering = answer(self, peer, request, front, door, Arc::clone(&mount));
+        let answering = answer(self, peer.clone(), request, front, door, Arc::clone(&mount));
         let outcome = match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(outcome) => outcome,
             Err(panic) => {
@@ -54,7 +54,7 @@ impl Server {
             http.path = path,
             http.status = status.as_u16(),
             http.dialect = %mount.dialect,
-            http.peer = %peer,
+            http.peer = %peer.address,
             operation.id = response.extensions().get::<OperationId>().map(tracing::field::display),
             duration_ms = took.as_millis(),
             "answered"
@@ -66,7 +66,7 @@ impl Server {
 /// Lets a request in, or not, for as long as its caller may be in.
 async fn answer(
     server: &Server,
-    peer: SocketAddr,
+    peer: Peer,
     request: Request<Incoming>,
     front: Arc<Front>,
     door: Door,
@@ -75,14 +75,14 @@ async fn answer(
     let shared = server.shared();
     let (mut head, body) = request.into_parts();
     head::check(&head, &shared.config)?;
-    origin::check(&head, front.public()).inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
-    let caller = shared.let_in(&door, peer, &mut head).await?;
+    origin::check(&head, &peer, front.public()).inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
+    let caller = shared.let_in(&door, &peer, &mut head).await?;
     // Whoever watches the server is not shut out by what makes it worth watching.
     if !matches!(door, Door::System(_)) {
         shared.paces.request(&caller, Instant::now())?;
     }
     let known = caller.clone();
-    let visit = Visit { caller, front, head, body };
+    let visit = Visit { caller, peer, front, head, body };
     let response = tokio::select! {
         biased;
         response = led(shared, visit, door, mount) => response?,
@@ -110,17 +110,17 @@ async fn led(shared: &Shared, visit: Visit, door: Door, mount: Arc<Mount>) -> Re
 
 impl Shared {
     /// Who makes a request, if they may go through this door. What they showed is taken out of it: nobody else gets to see it.
-    async fn let_in(&self, door: &Door, peer: SocketAddr, head: &mut Parts) -> Result<Caller, Refusal> {
+    async fn let_in(&self, door: &Door, peer: &Peer, head: &mut Parts) -> Result<Caller, Refusal> {
         let needs = Needs::of(door, &head.method, head.uri.path());
         if needs == Needs::Nothing {
-            return Ok(Caller::anybody(peer));
+            return Ok(Caller::anybody(peer.address));
         }
         let now = Instant::now();
         let known = (&self.keyring, &self.issuers);
-        let caller = self.authenticator().authenticate(known, peer, &head.headers, self.clock.now()).await;
+        let caller = self.authenticator().authenticate(known, peer.address, &head.headers, self.clock.now()).await;
         if matches!(caller, Err(Refusal::Unauthenticated)) {
-            self.paces.may_fail(peer.ip(), now)?;
-            self.paces.failed(peer.ip(), now);
+            self.paces.may_fail(peer.address.ip(), now)?;
+            self.paces.failed(peer.address.ip(), now);
         }
         let caller = caller?;
         rules::check(needs, door, &caller)?;

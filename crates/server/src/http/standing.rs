@@ -19,6 +19,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::time::{Instant, timeout};
 
+use super::tls::Tls;
+
 /// For so long what the store told last is told again.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,12 @@ const HARD: Metric =
     Metric::gauge("fanfold_store_hard_bound", "From here on nothing is accepted; left out where there is no bound")
         .in_unit(Unit::Bytes);
 
+const CERTIFICATE_END: Metric = Metric::gauge(
+    "fanfold_http_certificate_end",
+    "When the certificate that clients are shown ends, or one that vouches for it, since the beginning of 1970; left out without `[server.tls]`",
+)
+.in_unit(Unit::Seconds);
+
 /// How things stood when they were looked up last, for whoever asks for the metrics then. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Standing {
@@ -90,6 +98,7 @@ struct Picture {
     is_draining: bool,
     has_lease: bool,
     is_in_trouble: bool,
+    certificate_end: Option<Timestamp>,
     /// Values that were right once are worse than none, so there are none while the store does not answer.
     store: Option<(Backlog, Size)>,
     at: Timestamp,
@@ -98,7 +107,20 @@ struct Picture {
 impl Standing {
     /// All that is looked up when the metrics are asked for.
     pub(super) const DESCRIBED: &[Metric] = &[
-        OPERATIONS, OLDEST, ATTENTION, IN_MEMORY, DRAINING, LEASE_HELD, ANSWERS, TROUBLE, USED, FREE, LOG, SOFT, HARD,
+        OPERATIONS,
+        OLDEST,
+        ATTENTION,
+        IN_MEMORY,
+        DRAINING,
+        LEASE_HELD,
+        ANSWERS,
+        TROUBLE,
+        USED,
+        FREE,
+        LOG,
+        SOFT,
+        HARD,
+        CERTIFICATE_END,
     ];
 
     /// Adds what was looked up last to a registry.
@@ -107,7 +129,7 @@ impl Standing {
     }
 
     /// Looks how things stand.
-    pub(super) async fn look(&self, store: &dyn Read, engine: &Engine, now: Timestamp) {
+    pub(super) async fn look(&self, store: &dyn Read, engine: &Engine, tls: Option<Tls>, now: Timestamp) {
         let mut asked = self.asked.lock().await;
         if asked.is_none_or(|asked| asked.elapsed() >= FRESH) {
             let answer = ask(store).await;
@@ -121,6 +143,7 @@ impl Standing {
         picture.is_draining = engine.is_draining();
         picture.has_lease = engine.has_lease();
         picture.is_in_trouble = store.trouble().is_some();
+        picture.certificate_end = tls.map(|tls| tls.validity().ends_at);
     }
 
     fn picture(&self) -> MutexGuard<'_, Picture> {
@@ -144,6 +167,9 @@ impl Collector for Standing {
         LEASE_HELD.encode(&mut encoder, &yes(picture.has_lease))?;
         TROUBLE.encode(&mut encoder, &yes(picture.is_in_trouble))?;
         ANSWERS.encode(&mut encoder, &yes(picture.store.is_some()))?;
+        if let Some(end) = picture.certificate_end {
+            CERTIFICATE_END.encode(&mut encoder, &ConstGauge::new(end.as_second()))?;
+        }
         let Some((backlog, size)) = &picture.store else { return Ok(()) };
         encode_backlog(&mut encoder, backlog, picture.at)?;
         encode_size(&mut encoder, size)

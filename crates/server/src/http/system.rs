@@ -95,7 +95,7 @@ pub(super) fn trouble_in_words(trouble: &StoreError) -> &'static str {
 }
 
 async fn metrics(shared: &Shared, headers: &HeaderMap) -> Result<Reply, Refusal> {
-    shared.standing.look(&*shared.store, &shared.engine, shared.clock.now()).await;
+    shared.standing.look(&*shared.store, &shared.engine, shared.tls(), shared.clock.now()).await;
     let mut page = String::new();
     prometheus_client::encoding::text::encode(&mut page, &shared.registry).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");

@@ -7,11 +7,14 @@ use hyper::body::Incoming;
 
 use super::Front;
 use super::auth::Caller;
+use super::wire::Peer;
 
 /// A request, and who makes it. There is none without a caller, so no handler can forget to ask.
 #[derive(Debug)]
 pub(super) struct Visit {
     pub(super) caller: Caller,
+    /// Where it comes from.
+    pub(super) peer: Peer,
     /// The front as it was when the request came.
     pub(super) front: Arc<Front>,
     pub(super) head: Parts,

@@ -21,3 +21,4 @@ mod rig;
 mod scopes;
 mod stop;
 mod tenants;
+mod tls;

@@ -24,7 +24,7 @@ pub(crate) use auth_issuers::{Algorithm, Issuer, Keystone, RoleGrant, TenantFrom
 pub(crate) use choice::OnUnknown;
 pub(crate) use limits::{Limits, Tenant};
 pub(crate) use route::{Body, Callback, Probe, Redact, RequestParts, Require, Route, Undo};
-pub(crate) use server::{Mount, MountDialect, Notices, SecretText, Server, Store};
+pub(crate) use server::{Mount, MountDialect, Notices, SecretText, Server, ServerTls, Store};
 pub(crate) use target::{Defaults, HeaderText, Monitor, Retry, Target, TargetTls, Timeouts};
 pub(crate) use telemetry::Telemetry;
 

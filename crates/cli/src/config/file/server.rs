@@ -38,18 +38,18 @@ pub(crate) struct Server {
     /// Default: three quarters of `connections_max`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) followers_max: Option<u32>,
-    /// Certificate and key to serve HTTPS with. Not performed by this version.
-    pub(crate) tls: Option<Tls>,
+    /// The certificate that HTTPS is served with. Without it HTTP is served.
+    pub(crate) tls: Option<ServerTls>,
 }
 
-/// `[server] tls`
+/// `[server] tls`: files in PEM form. Relative paths count from the folder of the configuration file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Tls {
-    /// File with the certificate chain in PEM form. Relative paths count from the folder of the configuration file.
+pub(crate) struct ServerTls {
+    /// The certificate chain that is shown to clients, the own certificate first.
     #[schemars(required)]
     pub(crate) certificate: Option<String>,
-    /// File with the private key in PEM form.
+    /// The private key of `certificate`.
     #[schemars(required)]
     pub(crate) key: Option<String>,
 }

@@ -15,6 +15,7 @@ mod store;
 mod table;
 mod target;
 mod telemetry;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -102,16 +103,7 @@ pub(crate) struct ServerSettings {
     /// Who may follow operations at the same time.
     pub(crate) followers_max: usize,
     /// What HTTPS is served with; `None`: HTTP is.
-    pub(crate) tls: Option<ServerTls>,
-}
-
-/// `[server] tls`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerTls {
-    /// File with the certificate chain in PEM form.
-    pub(crate) certificate: PathBuf,
-    /// File with the private key in PEM form.
-    pub(crate) key: PathBuf,
+    pub(crate) tls: Option<fanfold_server::Tls>,
 }
 
 /// `[auth]`

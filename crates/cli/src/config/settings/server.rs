@@ -7,7 +7,7 @@ use fanfold_core::dialect::{self, Mount};
 use fanfold_core::plan::DialectName;
 
 use super::defaults::{self, span};
-use super::{ServerSettings, ServerTls};
+use super::{ServerSettings, tls};
 use crate::config::document::Place;
 use crate::config::file::{self, MountDialect};
 use crate::config::finding::{Findings, Wrong};
@@ -45,10 +45,7 @@ pub(super) fn server(
         request_body_max: server.request_body_max.map_or(defaults::REQUEST_BODY_MAX, |size| size.0),
         connections_max,
         followers_max: followers_max(server, connections_max, &place, findings),
-        tls: server.tls.as_ref().and_then(|tls| {
-            let (certificate, key) = (tls.certificate.as_ref()?, tls.key.as_ref()?);
-            Some(ServerTls { certificate: around.folder.join(certificate), key: around.folder.join(key) })
-        }),
+        tls: server.tls.as_ref().and_then(|tls| tls::tls(tls, server, around, findings)),
     }
 }
 
@@ -117,8 +114,13 @@ fn listen(
         return address;
     }
     let address = server.listen.as_ref().map_or(local, |text| text.0);
+    let place = Place::of(["server", "listen"]);
     if let Some(wrong) = exposed(&address) {
-        findings.mistake(&Place::of(["server", "listen"]), wrong);
+        findings.mistake(&place, wrong);
+    } else if server.tls.is_none() && !address.ip().is_loopback() {
+        let wrong = Wrong::new("what callers show of who they are crosses the network in clear");
+        let hint = "add [server.tls]; or listen on a loopback address, behind a proxy on this machine that speaks TLS";
+        findings.warning(&place, wrong.hint(hint));
     }
     address
 }

@@ -52,9 +52,6 @@ const DEFAULTS: [&str; 40] = [
     "on_undo_failure",
 ];
 
-/// What marks a line that is refused.
-const MARK: &str = "# (not yet) ";
-
 #[test]
 fn the_example_is_valid_and_says_what_the_design_says() {
     let (settings, warnings) = good(EXAMPLE);
@@ -69,8 +66,7 @@ fn the_example_is_valid_and_says_what_the_design_says() {
 #[test]
 fn what_the_example_shows_as_defaults_are_the_defaults() {
     let (plain, _) = good(EXAMPLE);
-    let unmarked: Vec<&str> = EXAMPLE.lines().filter(|line| !line.starts_with(MARK)).collect();
-    let shown = uncommented(&unmarked, |key| DEFAULTS.contains(&key)).remove(0);
+    let shown = uncommented(&EXAMPLE.lines().collect::<Vec<_>>(), |key| DEFAULTS.contains(&key)).remove(0);
     let (shown, _) = good(&shown);
     assert_eq!(plain.server, shown.server);
     assert_eq!(plain.store, shown.store);
@@ -112,21 +108,6 @@ fn the_example_names_every_key() {
 }
 
 #[test]
-fn what_is_not_performed_is_marked_in_the_example_and_nothing_else_is() {
-    let refused = |lines: &[&str]| -> BTreeSet<String> {
-        uncommented(lines, |_| true)
-            .iter()
-            .flat_map(|text| load_with(text, &variable).err().unwrap_or_default())
-            .map(|mistake| mistake.message.clone())
-            .filter(|message| message.contains("does not perform"))
-            .collect()
-    };
-    assert_eq!(refused(&EXAMPLE.lines().collect::<Vec<_>>()), not_yet::messages());
-    let unmarked: Vec<&str> = EXAMPLE.lines().filter(|line| !line.starts_with(MARK)).collect();
-    assert_eq!(refused(&unmarked), BTreeSet::new());
-}
-
-#[test]
 fn the_starter_has_no_mistakes() {
     let (settings, warnings) = good(STARTER);
     assert_eq!(warnings, Vec::<String>::new());
@@ -141,7 +122,7 @@ type Table<'a> = (&'a str, Vec<(&'a str, Vec<&'a str>)>);
 fn uncommented(lines: &[&str], wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut tables: Vec<Table<'_>> = vec![("", Vec::new())];
     for line in lines {
-        let bare = line.strip_prefix(MARK).or_else(|| line.strip_prefix("# "));
+        let bare = line.strip_prefix("# ");
         let Some(text) = (if line.starts_with('#') { bare.filter(|text| is_setting(text)) } else { Some(*line) })
         else {
             continue;

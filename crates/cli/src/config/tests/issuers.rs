@@ -22,7 +22,7 @@ const USER: &str = "username = \"fanfold\"\npassword = \"${env:TOKYO_TOKEN}\"\np
 
 /// What stands behind [`BASE`].
 fn load(text: &str, folder: &Path) -> Result<(Config, Vec<String>), Vec<String>> {
-    let around = Surroundings { folder: folder.to_owned(), variable: &variable };
+    let around = Surroundings { folder: folder.to_owned(), variable: &variable, now: NOW.parse().unwrap() };
     match load_text("f.toml", format!("{BASE}{text}{ROUTE}"), &around) {
         Ok((settings, warnings)) => {
             Ok((settings.auth.unwrap().issuers, warnings.iter().map(ToString::to_string).collect()))

@@ -319,7 +319,7 @@ fn what_belongs_together_is_compared() {
 #[test]
 fn a_file_without_routes_is_a_mistake() {
     for text in ["", "routes = []\n", "[targets.a]\nurl = \"http://a\"\n"] {
-        let around = Surroundings { folder: "etc".into(), variable: &variable };
+        let around = Surroundings { folder: "etc".into(), variable: &variable, now: NOW.parse().unwrap() };
         let mistakes = load_text("f.toml", text.to_owned(), &around).unwrap_err();
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
         let (message, hint) = (&mistakes[0].message, mistakes[0].hint.as_deref().unwrap_or_default());
@@ -414,14 +414,6 @@ fn notifications_need_a_mount_that_hears_them() {
         let mistakes = bad(&format!("[server]\ncallback = \"10.0.0.5:80\"\n{mounts}"));
         assert!(mistakes[0].contains("2:12: callback without a mount that hears notifications"), "{mistakes:#?}");
     }
-}
-
-#[test]
-fn no_hint_proposes_what_this_version_refuses() {
-    let found = only("[server]\ntsl = \"on\"\n");
-    assert!(!found.contains("\"tls\""), "{found}");
-    let found = only("[server]\npublic_ur = \"https://a.example\"\n");
-    assert!(found.contains("public_url"), "{found}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! made whole; what is marked as `wrong` has to be refused.
 
 use fanfold_testkit::Home;
+use fanfold_testkit::certificates::Authority;
 use toml::{Table, Value};
 
 use super::markdown::{Block, Document, all};
@@ -50,6 +51,9 @@ async fn check(config: &str) -> Ended {
         let path = home.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, if file.ends_with("key") { KEY } else { SECRET }).unwrap();
+    }
+    if config.contains("server.pem") {
+        Authority::new().server().write(home.path(), "server");
     }
     let mut command = std::process::Command::new(PROGRAM);
     command.arg("check").current_dir(home.path()).env_clear().envs(environment(config));

@@ -1,0 +1,62 @@
+//! The real program with TLS in front.
+
+use fanfold_testkit::certificates::Authority;
+use fanfold_testkit::{FakeTarget, Home, Http};
+
+use crate::program::{Server, config, run, things};
+
+const TLS: &str = "[server.tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n";
+
+/// A server that speaks TLS with a certificate of this authority.
+async fn start(authority: &Authority, target: &FakeTarget) -> (Home, Server) {
+    let home = Home::new(&config(&[("tokyo", target)], &format!("{TLS}{}", things(&["tokyo"]))));
+    authority.server().write(home.path(), "server");
+    let mut server = Server::start(&home).await;
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    server.http = Http::new(&server.url).trusting(authority.pem());
+    (home, server)
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_after_a_reload_and_open_connections_go_on() {
+    let (authority, tokyo) = (Authority::new(), FakeTarget::start().await);
+    let (home, server) = start(&authority, &tokyo).await;
+    let id = server.put("/things/1").await;
+    assert_eq!(server.end_of(&id).await["status"], "completed");
+    let mut open = server.http.open().await;
+    let first = server.http.certificate().await.unwrap();
+
+    let renewed = authority.server();
+    renewed.write(home.path(), "server");
+    assert_eq!(server.http.certificate().await.unwrap(), first, "nobody said that there is a new one");
+    server.process.reload();
+    server.process.line("the configuration was reloaded").await;
+    let second = server.http.certificate().await.unwrap();
+    assert_ne!(second, first);
+    open.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(open.answer().await.status, 200);
+
+    std::fs::write(home.path().join("server.key"), authority.server().key).unwrap();
+    server.process.reload();
+    server.process.line("the key is not that of the certificate").await;
+    server.process.line("nothing has changed").await;
+    assert_eq!(server.http.certificate().await.unwrap(), second);
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_is_told_of_and_stops_nothing_that_was_accepted() {
+    let (authority, tokyo) = (Authority::new(), FakeTarget::start().await);
+    let (home, server) = start(&authority, &tokyo).await;
+    let id = server.put("/things/1").await;
+    server.end_of(&id).await;
+    server.stop().await;
+    authority.server_between(2001, 2002).write(home.path(), "server");
+    let checked = run(home.path(), &["check"]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(checked.stdout.contains("the certificate was good until 2002-01-01T00:00:00Z"), "{}", checked.stdout);
+    let server = Server::start(&home).await;
+    let refused = Http::new(&server.url).trusting(authority.pem()).certificate().await.unwrap_err();
+    assert!(refused.to_string().contains("expired"), "{refused}");
+    server.process.line("handshakes do not succeed").await;
+    server.stop().await;
+}

@@ -1,0 +1,71 @@
+//! Certificates of an authority of one's own, made as they are needed.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+
+/// An authority that nobody trusts who was not told of it.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate with its key, in PEM.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The certificate, without the authority's.
+    pub chain: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl Authority {
+    /// Another one than all others.
+    #[expect(clippy::new_without_default, reason = "no two are the same")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        let key = KeyPair::generate().expect("there is randomness");
+        let pem = params.self_signed(&key).expect("an authority may sign itself").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Its own certificate, in PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for a server on this machine, by name and by address.
+    pub fn server(&self) -> Identity {
+        self.server_between(2000, 2100)
+    }
+
+    /// The same, good from the beginning of one year to the beginning of another.
+    pub fn server_between(&self, first: i32, last: i32) -> Identity {
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let mut params = CertificateParams::new(names).expect("both are good names");
+        params.not_before = date_time_ymd(first, 1, 1);
+        params.not_after = date_time_ymd(last, 1, 1);
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Identity {
+        let key = KeyPair::generate().expect("there is randomness");
+        let chain = params.signed_by(&key, &self.issuer).expect("the authority may sign").pem();
+        Identity { chain, key: key.serialize_pem() }
+    }
+}
+
+impl Identity {
+    /// Writes `NAME.pem` and `NAME.key` into a folder.
+    pub fn write(&self, folder: &Path, name: &str) {
+        std::fs::write(folder.join(format!("{name}.pem")), &self.chain).expect("the folder is ours");
+        let key = folder.join(format!("{name}.key"));
+        std::fs::write(&key, &self.key).expect("the folder is ours");
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("the file is ours");
+    }
+}
