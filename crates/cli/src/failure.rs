@@ -45,6 +45,14 @@ pub(crate) enum Failure {
     /// What was typed cannot be used, beyond what the command line's own grammar finds.
     #[error("{0}")]
     Usage(String),
+    /// The server's certificate is not one to rely on.
+    #[error("cannot trust {server}: {cause}; an authority of your own is named with --ca-file")]
+    Untrusted {
+        /// Its URL.
+        server: String,
+        /// Why.
+        cause: String,
+    },
     /// There is no connection to the server.
     #[error("cannot reach {server}: {cause}; is the server running?")]
     Unreachable {
@@ -148,6 +156,9 @@ pub(crate) enum Failure {
     /// Somebody whose word is to count about callers cannot be set up as configured.
     #[error(transparent)]
     Issuer(#[from] fanfold_engine::identity::BadIssuer),
+    /// TLS cannot be spoken as asked for.
+    #[error("{0}")]
+    Tls(#[from] fanfold_engine::target::BadTls),
     /// Traces cannot be sent as configured.
     #[cfg(feature = "otlp")]
     #[error("cannot send traces: {0}")]
@@ -213,7 +224,7 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Configuration { .. } => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } | Self::NoAnswer { .. } => Exit::Unreachable,
+            Self::Untrusted { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => Exit::Unreachable,
             Self::NotCompleted { .. } => Exit::NotCompleted,
             Self::NotFound(_) => Exit::NotFound,
             Self::Refused { .. } | Self::Unknown(_) | Self::WouldBeRefused => Exit::Refused,
@@ -224,6 +235,7 @@ impl Failure {
             | Self::Taken(_)
             | Self::Body { .. }
             | Self::File { .. }
+            | Self::Tls(_)
             | Self::NotUnderstood { .. }
             | Self::NotAsAsked(_)
             | Self::Store(_)

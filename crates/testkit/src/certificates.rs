@@ -28,8 +28,10 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
         let key = KeyPair::generate().expect("there is randomness");
+        // Authorities are told apart by their names first.
+        let number: String = key.public_key_raw().iter().skip(1).take(8).map(|octet| format!("{octet:02x}")).collect();
+        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
         let pem = params.self_signed(&key).expect("an authority may sign itself").pem();
         Self { issuer: Issuer::new(params, key), pem }
     }

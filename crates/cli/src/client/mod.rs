@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod events;
 pub(crate) mod follow;
+mod tls;
 mod token;
 
 use std::error::Error as _;
@@ -12,16 +13,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfold_engine::target::Tls;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::failure::Failure;
 
+pub(crate) use tls::TlsOption;
 pub(crate) use token::{Token, VARIABLE as TOKEN_VARIABLE};
 
 /// How long connecting may take.
@@ -38,7 +42,7 @@ const SHOWN: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-auth-t
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fanfold/", env!("CARGO_PKG_VERSION")));
 
-/// The URL of a server: `http://host:port`, perhaps with a path below which it lies.
+/// The URL of a server: `http://host:port` or `https://host:port`, perhaps with a path below which it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerUrl(String);
 
@@ -48,7 +52,7 @@ pub(crate) struct Client {
     server: ServerUrl,
     /// What shows who asks.
     authorization: Option<HeaderValue>,
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// A request to be sent.
@@ -83,14 +87,21 @@ impl FromStr for ServerUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err("this version of the program talks to servers over http:// only".to_owned()),
+            Some("http" | "https") => {}
             Some(_) | None => return Err("write it as in http://127.0.0.1:8080".to_owned()),
         }
         if uri.query().is_some() {
             return Err("the address of a server has no query".to_owned());
         }
         Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl ServerUrl {
+    /// Whether it is talked to over TLS.
+    fn is_secure(&self) -> bool {
+        // How it is written is the user's business.
+        self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }
 }
 
@@ -121,13 +132,17 @@ impl Answer {
 
 impl Client {
     /// A client of this server. Nothing is connected yet.
-    pub(crate) fn new(server: ServerUrl) -> Self {
+    pub(crate) fn new(server: ServerUrl, tls: &Tls) -> Self {
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
         // A new connection for each request: the few of them need no reuse, and none meets a connection closed meanwhile.
         let mut builder = legacy::Client::builder(TokioExecutor::new());
-        let http = builder.pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector);
+        let http = builder
+            .pool_max_idle_per_host(0)
+            .retry_canceled_requests(false)
+            .build(HttpsConnector::from((connector, tls.config())));
         Self { server, authorization: None, http }
     }
 
@@ -192,7 +207,9 @@ impl Client {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         self.http.request(request).await.map_err(|error| {
             let cause = cause(&error);
-            if error.is_connect() {
+            if cause.starts_with("invalid peer certificate") {
+                Failure::Untrusted { server: self.server.to_string(), cause }
+            } else if error.is_connect() {
                 Failure::Unreachable { server: self.server.to_string(), cause }
             } else {
                 self.no_answer(cause)
@@ -234,8 +251,8 @@ mod tests {
         let read = |text: &str| text.parse::<ServerUrl>();
         assert_eq!(read("http://127.0.0.1:8080/").unwrap().to_string(), "http://127.0.0.1:8080");
         assert_eq!(read("http://h/fanfold/").unwrap().to_string(), "http://h/fanfold");
+        assert!(read("HTTPS://h").unwrap().is_secure() && !read("http://h").unwrap().is_secure());
         for (text, part) in [
-            ("https://h", "over http:// only"),
             ("127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("/x", "http://127.0.0.1:8080"),
             ("http://h/?a=b", "no query"),

@@ -183,6 +183,9 @@ pub(crate) struct ServerOption {
     #[arg(long, env = "FANFOLD_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    tls: client::TlsOption,
+
     /// How the answer is printed: a table for people, or json, unchanged, for programs
     #[arg(long, value_enum, default_value_t = Format::default(), value_name = "FORMAT", hide_possible_values = true)]
     output: Format,
@@ -195,7 +198,7 @@ impl ServerOption {
             Some(path) => Some(client::Token::in_file(path)?),
             None => client::Token::in_environment(std::env::var_os(client::TOKEN_VARIABLE).as_deref())?,
         };
-        Ok(Api::new(Client::new(self.url.clone()).showing(token.as_ref())))
+        Ok(Api::new(Client::new(self.url.clone(), &self.tls.of(&self.url)?).showing(token.as_ref())))
     }
 }
 

@@ -60,3 +60,30 @@ async fn a_certificate_that_has_ended_is_told_of_and_stops_nothing_that_was_acce
     server.process.line("handshakes do not succeed").await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn commands_talk_to_a_server_whose_authority_they_know() {
+    let (authority, tokyo) = (Authority::new(), FakeTarget::start().await);
+    let (home, server) = start(&authority, &tokyo).await;
+    std::fs::write(home.path().join("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(home.path().join("other.pem"), Authority::new().pem()).unwrap();
+    let sent = server.run(&home, &["send", "PUT", "/things/1", "--data", "{}", "--ca-file", "ca.pem"]).await;
+    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let status = server.run(&home, &["status", "--ca-file", "ca.pem"]).await;
+    assert_eq!(status.code, Some(0), "{}", status.stderr);
+
+    let stranger = server.run(&home, &["status", "--ca-file", "other.pem"]).await;
+    assert_eq!(stranger.code, Some(4), "{}", stranger.stderr);
+    assert!(
+        stranger.stderr.contains("UnknownIssuer; an authority of your own is named with --ca-file"),
+        "{}",
+        stranger.stderr
+    );
+    let missing = server.run(&home, &["status", "--ca-file", "none.pem"]).await;
+    assert_eq!(missing.code, Some(1), "{}", missing.stderr);
+    let nonsense = server.run(&home, &["status", "--ca-file", "server.key"]).await;
+    assert!(nonsense.stderr.contains("cannot read certificates from PEM: there are none"), "{}", nonsense.stderr);
+    let in_clear = run(home.path(), &["status", "--server", &server.url.replace("https", "http")]).await;
+    assert_eq!(in_clear.code, Some(7), "{}", in_clear.stderr);
+    assert!(in_clear.stderr.contains("400: this port speaks HTTPS only"), "{}", in_clear.stderr);
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fanfold_core::OperationId;
 use fanfold_core::dialect::native::OperationDetail;
+use fanfold_engine::target::Tls;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -37,7 +38,8 @@ pub(super) struct Told {
 
 impl Visitor {
     pub(super) fn new(url: &str) -> Result<Self, Failure> {
-        Ok(Self { url: url.to_owned(), api: Api::new(Client::new(url.parse().map_err(Failure::Usage)?)) })
+        let server = url.parse().map_err(Failure::Usage)?;
+        Ok(Self { url: url.to_owned(), api: Api::new(Client::new(server, &Tls::unused()?)) })
     }
 
     pub(super) fn api(&self) -> &Api {
