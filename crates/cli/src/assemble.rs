@@ -271,7 +271,9 @@ fn vouching(settings: &Settings) -> identity::Config {
 fn authentication(settings: &Settings) -> Authentication {
     match &settings.auth {
         None => Authentication::Loopback,
-        Some(auth) => Authentication::Credentials { tokens: auth.tokens.clone() },
+        Some(auth) => {
+            Authentication::Credentials { tokens: auth.tokens.clone(), certificates: auth.certificates.clone() }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::schema;
 const EXAMPLE: &str = include_str!("../../../fanfold.example.toml");
 
 /// The sections of the reference: the heading, and the structure that is explained there.
-const SECTIONS: [(&str, &str); 28] = [
+const SECTIONS: [(&str, &str); 29] = [
     ("[server]", "Server"),
     ("[store]", "Store"),
     ("[limits]", "Limits"),
@@ -40,6 +40,7 @@ const SECTIONS: [(&str, &str); 28] = [
     ("tls of a target", "TargetTls"),
     ("[auth]", "Auth"),
     ("tokens", "Token"),
+    ("certificates", "Certificate"),
     ("issuers", "Issuer"),
     ("keystone", "Keystone"),
     ("roles of issuers and of Keystone", "NarrowedRoles"),

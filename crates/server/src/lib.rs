@@ -9,5 +9,6 @@
 mod http;
 
 pub use crate::http::{
-    Authentication, BadServerTls, Error, FixedToken, Front, Pace, Parts, Server, ServerConfig, Tls, Validity,
+    Authentication, BadServerTls, CertificateName, ClientCertificates, Error, FixedCertificate, FixedToken, Front,
+    Pace, Parts, Server, ServerConfig, Tls, Validity,
 };

@@ -4,7 +4,10 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType, date_time_ymd,
+};
 
 /// An authority that nobody trusts who was not told of it.
 #[derive(Debug)]
@@ -20,6 +23,17 @@ pub struct Identity {
     pub chain: String,
     /// Its private key.
     pub key: String,
+}
+
+/// What stands in the certificate of a client.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// The common name of its subject.
+    pub common_name: Option<&'a str>,
+    /// Names of hosts.
+    pub dns: &'a [&'a str],
+    /// URIs.
+    pub uris: &'a [&'a str],
 }
 
 impl Authority {
@@ -52,6 +66,21 @@ impl Authority {
         let mut params = CertificateParams::new(names).expect("both are good names");
         params.not_before = date_time_ymd(first, 1, 1);
         params.not_after = date_time_ymd(last, 1, 1);
+        self.sign(&params)
+    }
+
+    /// A certificate for a client.
+    pub fn client(&self, names: &Names<'_>) -> Identity {
+        let mut params = CertificateParams::default();
+        params.not_after = date_time_ymd(2100, 1, 1);
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = names.common_name {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+        let ia5 = |name: &&str| name.to_string().try_into().expect("a name is ASCII");
+        params.subject_alt_names.extend(names.dns.iter().map(ia5).map(SanType::DnsName));
+        params.subject_alt_names.extend(names.uris.iter().map(ia5).map(SanType::URI));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::certificates::Identity;
 use crate::patience::patiently;
 use crate::wire::{Framing, Reader, field};
 
@@ -55,15 +56,33 @@ impl Http {
 
     /// The same, over TLS, trusting this authority (PEM) alone.
     #[must_use]
-    pub fn trusting(mut self, authority: &str) -> Self {
+    pub fn trusting(self, authority: &str) -> Self {
+        self.encrypting(authority, None)
+    }
+
+    /// The same, and showing a certificate to servers that ask for one.
+    #[must_use]
+    pub fn trusting_as(self, authority: &str, identity: &Identity) -> Self {
+        self.encrypting(authority, Some(identity))
+    }
+
+    fn encrypting(mut self, authority: &str, identity: Option<&Identity>) -> Self {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(authority.as_bytes()).expect("the authority is PEM");
         roots.add(authority).expect("the authority is one");
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the library has both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes());
+                let chain = chain.map(|one| one.expect("the certificate is PEM")).collect();
+                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("the key is PEM");
+                config.with_client_auth_cert(chain, key).expect("they belong together")
+            }
+        };
         self.tls = Some(Arc::new(config));
         self
     }

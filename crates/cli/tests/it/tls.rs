@@ -1,6 +1,6 @@
 //! The real program with TLS in front.
 
-use fanfold_testkit::certificates::Authority;
+use fanfold_testkit::certificates::{Authority, Names};
 use fanfold_testkit::{FakeTarget, Home, Http};
 
 use crate::program::{Server, config, run, things};
@@ -86,4 +86,45 @@ async fn commands_talk_to_a_server_whose_authority_they_know() {
     let in_clear = run(home.path(), &["status", "--server", &server.url.replace("https", "http")]).await;
     assert_eq!(in_clear.code, Some(7), "{}", in_clear.stderr);
     assert!(in_clear.stderr.contains("400: this port speaks HTTPS only"), "{}", in_clear.stderr);
+}
+
+#[tokio::test]
+async fn a_command_is_known_by_its_certificate_until_a_reload_takes_that_back() {
+    let (servers, clients, tokyo) = (Authority::new(), Authority::new(), FakeTarget::start().await);
+    let home = Home::new("");
+    let configure = |name: &str| {
+        let tls = format!("{TLS}client_authorities = \"clients.pem\"\nrequire_client_certificate = true\n");
+        let known =
+            format!("[[auth.certificates]]\nname = \"{name}\"\ncommon_name = \"{name}\"\nroles = [\"admin\"]\n");
+        home.configure(&config(&[("tokyo", &tokyo)], &format!("{tls}{known}{}", things(&["tokyo"]))));
+    };
+    configure("ann");
+    servers.server().write(home.path(), "server");
+    std::fs::write(home.path().join("ca.pem"), servers.pem()).unwrap();
+    std::fs::write(home.path().join("clients.pem"), clients.pem()).unwrap();
+    for name in ["ann", "bert"] {
+        clients.client(&Names { common_name: Some(name), ..Names::default() }).write(home.path(), name);
+    }
+    let server = Server::start(&home).await;
+    let run_as = async |name: &str, command: &[&str]| {
+        let (chain, key) = (format!("{name}.pem"), format!("{name}.key"));
+        let shown = ["--ca-file", "ca.pem", "--cert-file", &chain, "--key-file", &key];
+        server.run(&home, &[command, &shown].concat()).await
+    };
+    let drained = run_as("ann", &["drain"]).await;
+    assert_eq!(drained.code, Some(0), "{}", drained.stderr);
+    let told = run_as("ann", &["whoami"]).await;
+    assert!(told.stdout.contains("ann") && told.stdout.contains("certificate"), "{}", told.stdout);
+    let trail = run_as("ann", &["audit", "--output", "json"]).await;
+    assert!(trail.stdout.contains("\"credential\":\"certificate\""), "{} {}", trail.stdout, trail.stderr);
+    let unknown = run_as("bert", &["whoami"]).await;
+    assert_eq!(unknown.code, Some(7), "{}", unknown.stderr);
+    let nothing = server.run(&home, &["whoami", "--ca-file", "ca.pem"]).await;
+    assert_eq!(nothing.code, Some(4), "{}", nothing.stderr);
+
+    configure("bert");
+    server.process.reload();
+    server.process.line("the configuration was reloaded").await;
+    assert_eq!(run_as("ann", &["whoami"]).await.code, Some(7));
+    assert_eq!(run_as("bert", &["whoami"]).await.code, Some(0));
 }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::metrics::Rejected;
 use super::server::Server;
 use super::watched::Watched;
-use super::wire::{Peer, Wire};
+use super::wire::Wire;
 use super::{ServerConfig, handshake, outcome};
 
 /// What the parser takes beyond the configured size of a head, so that heads which are a little too large are refused in the
@@ -43,8 +43,7 @@ pub(super) async fn serve(server: Server, stream: TcpStream, address: SocketAddr
         tracing::debug!(http.peer = %address, %error, "the connection broke before its first request");
         return;
     }
-    let Some(wire) = handshake::open(&server, stream, address).await else { return };
-    let peer = Peer { address, is_encrypted: wire.is_encrypted() };
+    let Some((wire, peer)) = handshake::open(&server, stream, address).await else { return };
     let (stream, doubts) = Watched::new(wire);
     let answering = server.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {

@@ -2,27 +2,28 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanfold_core::dialect::{Refusal, Reply};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::client_certificate::ClientCertificate;
 use super::connection;
 use super::metrics::Rejected;
 use super::patient::Patient;
 use super::server::{Server, Shared};
 use super::tls::Tls;
-use super::wire::Wire;
+use super::wire::{Peer, Wire};
 
 /// How often it is told, at the most, that handshakes do not succeed: anybody can make one fail.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What came of a connection.
 enum Opened {
-    /// Requests can be read from it.
-    Ready(Wire),
+    /// Requests can be read from it, and this is what the client has shown.
+    Ready(Wire, Option<ClientCertificate>),
     /// Its client speaks HTTP without TLS.
     InClear(Wire),
     /// It was closed before it began, as by those who merely look whether somebody listens.
@@ -40,28 +41,32 @@ struct Untold {
 }
 
 /// Speaks TLS on a connection where that is configured, within the time for it. `None` if nothing came of it.
-pub(super) async fn open(server: &Server, stream: TcpStream, peer: SocketAddr) -> Option<Wire> {
+pub(super) async fn open(server: &Server, stream: TcpStream, address: SocketAddr) -> Option<(Wire, Peer)> {
     let shared = server.shared();
     let patient = |stream| Patient::new(stream, shared.config.write_idle_max);
-    let Some(tls) = shared.tls() else { return Some(Wire::Plain(patient(stream))) };
+    let Some(tls) = shared.tls() else {
+        return Some((Wire::Plain(patient(stream)), Peer { address, is_encrypted: false, certificate: None }));
+    };
     let opened = tokio::select! {
-        opened = timeout(shared.config.handshake_time_max, Box::pin(shake_hands(&tls, stream, patient))) => opened,
+        opened = timeout(shared.config.handshake_time_max, Box::pin(shake_hands(tls, stream, patient))) => opened,
         () = shared.stopping() => return None,
     };
     match opened {
-        Ok(Ok(Opened::Ready(wire))) => return Some(wire),
+        Ok(Ok(Opened::Ready(wire, certificate))) => {
+            return Some((wire, Peer { address, is_encrypted: true, certificate: certificate.map(Arc::new) }));
+        }
         Ok(Ok(Opened::InClear(wire))) => {
-            failed(shared, peer, "the client speaks no TLS");
+            failed(shared, address, "the client speaks no TLS");
             connection::say_last(wire, &speak_tls(shared)).await;
         }
         Ok(Ok(Opened::Nothing)) => {}
-        Ok(Err(error)) => failed(shared, peer, &error.to_string()),
-        Err(_) => failed(shared, peer, "the client took too long"),
+        Ok(Err(error)) => failed(shared, address, &error.to_string()),
+        Err(_) => failed(shared, address, "the client took too long"),
     }
     None
 }
 
-async fn shake_hands(tls: &Tls, stream: TcpStream, patient: impl Fn(TcpStream) -> Patient) -> io::Result<Opened> {
+async fn shake_hands(tls: Tls, stream: TcpStream, patient: impl Fn(TcpStream) -> Patient) -> io::Result<Opened> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Ok(Opened::Nothing);
@@ -71,7 +76,9 @@ async fn shake_hands(tls: &Tls, stream: TcpStream, patient: impl Fn(TcpStream) -
         return Ok(Opened::InClear(Wire::Plain(patient(stream))));
     }
     let stream = tls.acceptor().accept(patient(stream)).await?;
-    Ok(Opened::Ready(Wire::Tls(Box::new(stream))))
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = ClientCertificate::new(chain, tls).map_err(io::Error::other)?;
+    Ok(Opened::Ready(Wire::Tls(Box::new(stream)), certificate))
 }
 
 /// What is said to a client that speaks HTTP without TLS. Its request is not read.

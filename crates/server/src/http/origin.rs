@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn peer(is_encrypted: bool) -> Peer {
-        Peer { address: "127.0.0.1:5000".parse().unwrap(), is_encrypted }
+        Peer { address: "127.0.0.1:5000".parse().unwrap(), is_encrypted, certificate: None }
     }
 
     #[test]

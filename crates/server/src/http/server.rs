@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::auth::keyring::{self, Keyring};
 use super::auth::{Authentication, Authenticator};
+use super::client_certificate::Said;
 use super::feed::Source;
 use super::followers::{Bounds, Followers};
 use super::live::Live;
@@ -28,6 +29,7 @@ use super::pace::Paces;
 use super::rates::{self, Rates};
 use super::standing::Standing;
 use super::tls::Tls;
+use super::wire::Peer;
 use super::{Front, ServerConfig, handshake, listen};
 
 /// What the server is built on.
@@ -69,6 +71,8 @@ pub(super) struct Shared {
     pub(super) rates: Rates,
     front: ArcSwap<Front>,
     tls: ArcSwap<Option<Tls>>,
+    /// Tells those whose requests last that who is let in may have changed.
+    pub(super) reloads: watch::Sender<()>,
     pub(super) handshakes: handshake::Troubles,
     stopping: watch::Sender<bool>,
     /// What is carried to its end whatever becomes of the connection that it was begun for.
@@ -119,6 +123,7 @@ impl Server {
             rates: Rates::default(),
             front: ArcSwap::from_pointee(front),
             tls: ArcSwap::default(),
+            reloads: watch::Sender::default(),
             handshakes: handshake::Troubles::default(),
             stopping,
             tasks: Mutex::default(),
@@ -133,12 +138,14 @@ impl Server {
     /// Speaks TLS like this on connections that come from now on, or none. Those that are open go on as they are.
     pub fn replace_tls(&self, tls: Option<Tls>) {
         self.0.tls.store(Arc::new(tls));
+        self.0.reloads.send_replace(());
     }
 
-    /// Puts another way to tell callers apart in place, from the next request on. Until the first call whoever is on this machine is
+    /// Puts another way to tell callers apart in place, from the next request on; what lasts ends where its caller is none any more. Until the first call whoever is on this machine is
     /// trusted, and nobody else is let in.
     pub fn replace_authentication(&self, authentication: Authentication) {
         self.0.authenticator.store(Arc::new(authentication.into()));
+        self.0.reloads.send_replace(());
     }
 
     /// Answers requests on these listeners until `shutdown` comes true; then accepts no further connection, and lets requests
@@ -188,6 +195,12 @@ impl Shared {
 
     pub(super) fn tls(&self) -> Option<Tls> {
         self.tls.load().as_ref().clone()
+    }
+
+    /// What stands in the certificate of a connection, if it is good now.
+    pub(super) fn certificate<'a>(&self, peer: &'a Peer) -> Option<&'a Said> {
+        let certificate = peer.certificate.as_deref()?;
+        certificate.is_good(self.tls().as_ref(), self.clock.now()).then_some(&certificate.said)
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -81,15 +81,15 @@ async fn answer(
     if !matches!(door, Door::System(_)) {
         shared.paces.request(&caller, Instant::now())?;
     }
-    let known = caller.clone();
+    let known = (caller.clone(), peer.clone());
     let visit = Visit { caller, peer, front, head, body };
     let response = tokio::select! {
         biased;
         response = led(shared, visit, door, mount) => response?,
         // Whatever is under way is carried to its end, as if the client had gone away.
-        () = shared.gone(known.credential) => return Err(Refusal::Unauthenticated.into()),
+        () = shared.gone(&known.0, &known.1) => return Err(Refusal::Unauthenticated.into()),
     };
-    Ok(auth::leaving(server, &known, response))
+    Ok(auth::leaving(server, known.0, known.1, response))
 }
 
 /// Leads a request to its door.
@@ -117,7 +117,9 @@ impl Shared {
         }
         let now = Instant::now();
         let known = (&self.keyring, &self.issuers);
-        let caller = self.authenticator().authenticate(known, peer.address, &head.headers, self.clock.now()).await;
+        let (certificate, authenticator) = (self.certificate(peer), self.authenticator());
+        let caller =
+            authenticator.authenticate(known, peer.address, certificate, &head.headers, self.clock.now()).await;
         if matches!(caller, Err(Refusal::Unauthenticated)) {
             self.paces.may_fail(peer.address.ip(), now)?;
             self.paces.failed(peer.address.ip(), now);

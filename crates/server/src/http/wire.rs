@@ -3,11 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use super::client_certificate::ClientCertificate;
 use super::patient::Patient;
 
 /// A connection that requests are read from. Patience is with the other side of the network, so TLS lies over it.
@@ -24,16 +26,11 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// Whether nobody in between reads along.
     pub(super) is_encrypted: bool,
+    /// The certificate that it has shown.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Wire {
-    pub(super) fn is_encrypted(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(_) => true,
-        }
-    }
-
     fn writer(self: Pin<&mut Self>) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream),

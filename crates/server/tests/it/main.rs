@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod browsers;
 mod bulk;
+mod certificates;
 mod clients;
 mod console;
 mod events;

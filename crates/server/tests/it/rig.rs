@@ -115,7 +115,7 @@ impl Rig {
 
     /// Asks whoever comes for one of these tokens from now on.
     pub(crate) fn ask_for(&self, tokens: Vec<FixedToken>) {
-        self.server.replace_authentication(Authentication::Credentials { tokens });
+        self.server.replace_authentication(Authentication::Credentials { tokens, certificates: Vec::new() });
     }
 
     /// A client that shows this.

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use crate::rig::Rig;
 
 fn tls(identity: &Identity) -> Tls {
-    Tls::new(identity.chain.as_bytes(), identity.key.as_bytes()).unwrap()
+    Tls::new(identity.chain.as_bytes(), identity.key.as_bytes(), None).unwrap()
 }
 
 /// A server that speaks TLS, and a client that trusts it.

@@ -14,6 +14,9 @@ pub(crate) struct Auth {
     /// Tokens that callers may show, beside those that were made with `fanfold token create`.
     #[serde(default)]
     pub(crate) tokens: Vec<Token>,
+    /// Who is known by the certificate that they connect with. Needs `client_authorities` in `[server.tls]`.
+    #[serde(default)]
+    pub(crate) certificates: Vec<Certificate>,
     /// Those who issue JWT that callers may show (OpenID Connect).
     #[serde(default)]
     pub(crate) issuers: Vec<Issuer>,
@@ -44,6 +47,33 @@ pub(crate) struct Token {
     pub(crate) targets: Option<Vec<String>>,
     /// From then on it is no good (RFC 3339). Default: never.
     pub(crate) expires: Option<Text<Timestamp>>,
+}
+
+/// `[[auth.certificates]]`: one of `common_name`, `dns`, `uri` and `sha256` says whose certificates are meant.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// Who shows it, as it will stand in the history of operations.
+    #[schemars(required)]
+    pub(crate) name: Option<String>,
+    /// Those whose subject has this common name.
+    pub(crate) common_name: Option<String>,
+    /// Those with this name of a host among their alternative names.
+    pub(crate) dns: Option<String>,
+    /// Those with this URI among their alternative names.
+    pub(crate) uri: Option<String>,
+    /// The one that has this SHA-256, in hexadecimal.
+    pub(crate) sha256: Option<String>,
+    /// What its owner may do.
+    #[schemars(required)]
+    #[serde(default)]
+    pub(crate) roles: Vec<Role>,
+    /// Whose operations its owner sees and starts, as for tokens. Default: "default", the house's own.
+    pub(crate) tenant: Option<String>,
+    /// The routes that it is good for, by name. Default: all.
+    pub(crate) routes: Option<Vec<String>>,
+    /// The targets that it is good for, as for tokens. Default: all.
+    pub(crate) targets: Option<Vec<String>>,
 }
 
 /// What somebody may do.

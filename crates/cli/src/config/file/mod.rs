@@ -19,7 +19,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-pub(crate) use auth::{Auth, Role, Token};
+pub(crate) use auth::{Auth, Certificate, Role, Token};
 pub(crate) use auth_issuers::{Algorithm, Issuer, Keystone, RoleGrant, TenantFrom};
 pub(crate) use choice::OnUnknown;
 pub(crate) use limits::{Limits, Tenant};

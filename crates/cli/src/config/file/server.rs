@@ -52,6 +52,10 @@ pub(crate) struct ServerTls {
     /// The private key of `certificate`.
     #[schemars(required)]
     pub(crate) key: Option<String>,
+    /// Authorities that certificates of clients are trusted by, these alone. Without it clients are asked for none.
+    pub(crate) client_authorities: Option<String>,
+    /// Whether a client without a certificate is not talked to. Default: false.
+    pub(crate) require_client_certificate: Option<bool>,
 }
 
 /// `[store]`

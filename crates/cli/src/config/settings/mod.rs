@@ -30,7 +30,7 @@ use fanfold_core::{PerTenant, TargetName};
 use fanfold_engine::identity;
 use fanfold_engine::target::{TargetConfig, Tls};
 use fanfold_engine::{AllowRule, RouteCallback, SigningSecret, Weight};
-use fanfold_server::{FixedToken, Pace};
+use fanfold_server::{FixedCertificate, FixedToken, Pace};
 use http::{HeaderName, HeaderValue};
 
 use sha2::{Digest as _, Sha256};
@@ -111,6 +111,8 @@ pub(crate) struct ServerSettings {
 pub(crate) struct AuthSettings {
     /// The tokens that stand in the file.
     pub(crate) tokens: Vec<FixedToken>,
+    /// Who is known by a certificate.
+    pub(crate) certificates: Vec<FixedCertificate>,
     /// Those whose tokens count, too.
     pub(crate) issuers: identity::Config,
 }
@@ -225,7 +227,9 @@ pub(crate) fn settle(file: File, around: &Surroundings<'_>, findings: &mut Findi
     let targets = target::targets(&file, around, findings);
     let routes = route::routes(&file, &mounts, &targets, findings);
     let names: Vec<&TargetName> = targets.keys().collect();
-    let known = auth::Known { routes: &routes.names, targets: &names };
+    let asks_for_certificates =
+        file.server.as_ref().and_then(|server| server.tls.as_ref()).is_some_and(|tls| tls.client_authorities.is_some());
+    let known = auth::Known { routes: &routes.names, targets: &names, asks_for_certificates };
     let auth = file.auth.as_ref().map(|auth| auth::auth(auth, &known, around, findings));
     let server = server::server(&file, routes.longest_attempt(&targets), around, findings);
     let notices = notices::notices(&file, &routes.names, around, findings);

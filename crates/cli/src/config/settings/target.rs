@@ -224,12 +224,7 @@ pub(super) fn headers(
 }
 
 fn tls(files: &file::TargetTls, place: &Place, around: &Surroundings<'_>, findings: &mut Findings<'_>) -> Option<Tls> {
-    let mut read = |key: &str, path: &Option<String>| match path {
-        None => Some(Vec::new()),
-        Some(path) => {
-            read_file(&around.folder.join(path)).map_err(|wrong| findings.bad_value(&place.key(key), wrong)).ok()
-        }
-    };
+    let mut read = |key: &str, path| read_named(path, &place.key(key), around, findings);
     let (authorities, chain, key) =
         (read("authorities", &files.authorities), read("certificate", &files.certificate), read("key", &files.key));
     let (authorities, chain, key) = (authorities?, chain?, key?);
@@ -240,6 +235,19 @@ fn tls(files: &file::TargetTls, place: &Place, around: &Surroundings<'_>, findin
     }
     let identity = files.key.is_some().then_some((chain.as_slice(), key.as_slice()));
     Tls::new(&authorities, identity).map_err(|bad| findings.mistake(place, Wrong::new(bad.to_string()))).ok()
+}
+
+/// What is in a file that may be named there, and nothing if none is. `None` only if there is a mistake in the findings.
+pub(super) fn read_named(
+    path: &Option<String>,
+    place: &Place,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Vec<u8>> {
+    match path {
+        None => Some(Vec::new()),
+        Some(path) => read_file(&around.folder.join(path)).map_err(|wrong| findings.bad_value(place, wrong)).ok(),
+    }
 }
 
 pub(super) fn read_file(path: &std::path::Path) -> Result<Vec<u8>, Wrong> {

@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use fanfold_server::{Tls, Validity};
+use fanfold_server::{ClientCertificates, Tls, Validity};
 use jiff::Timestamp;
 
-use super::target::read_file;
+use super::target::read_named;
 use crate::config::document::Place;
 use crate::config::file;
 use crate::config::finding::{Findings, Wrong};
@@ -25,17 +25,25 @@ pub(super) fn tls(
 ) -> Option<Tls> {
     let place = Place::of(["server", "tls"]);
     check_neighbours(server, findings);
-    let mut read = |key: &str, path: &Option<String>| {
-        let read = read_file(&around.folder.join(path.as_ref()?));
-        read.map_err(|wrong| findings.bad_value(&place.key(key), wrong)).ok()
-    };
+    let (_, key_path) = (files.certificate.as_ref()?, files.key.as_ref()?);
+    let mut read = |key: &str, path| read_named(path, &place.key(key), around, findings);
     let (chain, key) = (read("certificate", &files.certificate), read("key", &files.key));
-    let (chain, key) = (chain?, key?);
-    if files.key.as_ref().is_some_and(|path| is_open_to_all(&around.folder.join(path))) {
+    let authorities = read("client_authorities", &files.client_authorities);
+    let (chain, key, authorities) = (chain?, key?, authorities?);
+    let (are_asked, are_required) =
+        (files.client_authorities.is_some(), files.require_client_certificate.unwrap_or(false));
+    if are_required && !are_asked {
+        let wrong = Wrong::new("no client is asked for a certificate that could be required");
+        let hint = "name those who vouch for them as client_authorities";
+        findings.mistake(&place.key("require_client_certificate"), wrong.hint(hint));
+    }
+    if is_open_to_all(&around.folder.join(key_path)) {
         let wrong = Wrong::new("everybody on this machine can read the private key").hint("chmod o-r");
         findings.warning(&place.key("key"), wrong);
     }
-    let tls = Tls::new(&chain, &key).map_err(|bad| findings.mistake(&place, Wrong::new(bad.to_string()))).ok()?;
+    let clients = are_asked.then_some(ClientCertificates { authorities: &authorities, are_required });
+    let tls =
+        Tls::new(&chain, &key, clients).map_err(|bad| findings.mistake(&place, Wrong::new(bad.to_string()))).ok()?;
     if let Some(wrong) = out_of_date(tls.validity(), around.now) {
         findings.warning(&place.key("certificate"), wrong);
     }

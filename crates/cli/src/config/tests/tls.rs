@@ -1,5 +1,6 @@
 //! `[server.tls]`: files that are read, and what is said about them.
 
+use fanfold_server::CertificateName;
 use fanfold_testkit::certificates::Authority;
 
 use super::*;
@@ -93,4 +94,38 @@ fn credentials_in_clear_are_warned_of() {
     assert!(said.iter().any(|one| one.contains("crosses the network in clear")), "{said:?}");
     let said = warnings(&home, &format!("{exposed}{TLS}"));
     assert!(!said.iter().any(|one| one.contains("crosses the network in clear")), "{said:?}");
+}
+
+const CLIENTS: &str = "client_authorities = \"ca.pem\"\n";
+
+#[test]
+fn certificates_of_clients_are_known_by_one_thing_each() {
+    let home = folder(2026, 2027);
+    std::fs::write(home.path().join("ca.pem"), Authority::new().pem()).unwrap();
+    let one = |what: &str| format!("[[auth.certificates]]\nname = \"portal\"\nroles = [\"read\"]\n{what}\n");
+    let digest = "a".repeat(64);
+    for (what, is) in [
+        ("common_name = \"Portal\"", CertificateName::CommonName("Portal".to_owned())),
+        ("dns = \"Portal.example\"", CertificateName::Dns("portal.example".to_owned())),
+        ("uri = \"spiffe://a/b\"", CertificateName::Uri("spiffe://a/b".to_owned())),
+        (&format!("sha256 = \"{digest}\""), CertificateName::Digest(digest.parse().unwrap())),
+    ] {
+        let (settings, _) = load(&home, &format!("{TLS}{CLIENTS}{}", one(what))).unwrap();
+        let certificates = settings.auth.unwrap().certificates;
+        assert_eq!(certificates.iter().map(|one| (one.name.as_str(), &one.is)).collect::<Vec<_>>(), [("portal", &is)]);
+    }
+    let two = |first: &str, second: &str| format!("{}{}", one(first), one(second));
+    for (text, part) in [
+        (format!("{TLS}{}", one("dns = \"a\"")), "no client is asked for a certificate; name those who vouch"),
+        (format!("{TLS}{CLIENTS}{}", one("")), "nothing says which certificates are meant"),
+        (format!("{TLS}{CLIENTS}{}", one("dns = \"a\"\nuri = \"b\"")), "known by one thing alone"),
+        (format!("{TLS}{CLIENTS}{}", one("sha256 = \"a\"\ndns = \"a\"")), "sha256 is not a SHA-256"),
+        (format!("{TLS}{CLIENTS}{}", two("dns = \"a\"", "dns = \"A\"")), "the same certificates stand here twice"),
+        (format!("{TLS}{CLIENTS}{}", two("dns = \"a\"", "dns = \"b\"")), "two certificates are called \"portal\""),
+        (format!("{TLS}require_client_certificate = true\n"), "no client is asked for a certificate that could be"),
+        (format!("{TLS}client_authorities = \"own.key\"\n"), "cannot read certificates from PEM: there are none"),
+    ] {
+        let mistakes = load(&home, &text).expect_err(part);
+        assert!(mistakes.len() == 1 && mistakes[0].to_string().contains(part), "{part}: {mistakes:#?}");
+    }
 }

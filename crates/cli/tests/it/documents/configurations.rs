@@ -53,7 +53,9 @@ async fn check(config: &str) -> Ended {
         std::fs::write(path, if file.ends_with("key") { KEY } else { SECRET }).unwrap();
     }
     if config.contains("server.pem") {
-        Authority::new().server().write(home.path(), "server");
+        let authority = Authority::new();
+        authority.server().write(home.path(), "server");
+        std::fs::write(home.path().join("clients.pem"), authority.pem()).unwrap();
     }
     let mut command = std::process::Command::new(PROGRAM);
     command.arg("check").current_dir(home.path()).env_clear().envs(environment(config));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use fanfold_core::Access;
-use fanfold_core::access::TokenId;
+use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_engine::identity::Identity;
 use jiff::Timestamp;
 
@@ -28,8 +28,15 @@ pub(in crate::http) enum Credential {
     Nothing,
     /// That they are on this machine, where nothing else is asked for.
     Machine,
+    /// The certificate that they have shown as they connected.
+    Certificate {
+        /// From then on it is no good.
+        ends_at: Timestamp,
+    },
     /// A token of the configuration.
     FixedToken {
+        /// Of the token.
+        digest: SecretDigest,
         /// From then on it is no good.
         expires_at: Option<Timestamp>,
     },
@@ -48,11 +55,11 @@ pub(in crate::http) enum Credential {
 }
 
 impl Credential {
-    /// Whether something that is nobody else's business was shown for it.
+    /// Whether something was shown for it, which may be taken back.
     pub(in crate::http) fn is_shown(self) -> bool {
         match self {
             Self::Nothing | Self::Machine => false,
-            Self::FixedToken { .. } | Self::Issuer { .. } | Self::Token { .. } => true,
+            Self::Certificate { .. } | Self::FixedToken { .. } | Self::Issuer { .. } | Self::Token { .. } => true,
         }
     }
 
@@ -61,6 +68,7 @@ impl Credential {
         match self {
             Self::Nothing => "nothing",
             Self::Machine => "machine",
+            Self::Certificate { .. } => "certificate",
             Self::FixedToken { .. } => "fixed_token",
             Self::Issuer { .. } => "issuer",
             Self::Token { .. } => "token",

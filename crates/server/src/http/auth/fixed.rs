@@ -37,7 +37,7 @@ impl FixedTokens {
         token.expires_at.is_none_or(|expires_at| expires_at > now).then(|| Caller {
             access: token.access.clone(),
             name: token.name.clone(),
-            credential: Credential::FixedToken { expires_at: token.expires_at },
+            credential: Credential::FixedToken { digest, expires_at: token.expires_at },
             from: Some(from),
         })
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::caller::{Caller, Credential};
 use crate::http::outcome::{BoxError, Response};
 use crate::http::server::{Server, Shared};
+use crate::http::wire::Peer;
 
 /// A body that ends as soon as its reader may not read it any more.
 struct Leaving {
@@ -40,11 +41,24 @@ impl Body for Leaving {
 }
 
 impl Shared {
-    /// Waits until a caller is one no more: their token was taken back, or has expired.
-    pub(in crate::http) async fn gone(&self, credential: Credential) {
-        match credential {
+    /// Waits until a caller is one no more: what they showed was taken back, or has expired.
+    pub(in crate::http) async fn gone(&self, caller: &Caller, peer: &Peer) {
+        match caller.credential {
             Credential::Nothing | Credential::Machine => std::future::pending().await,
-            Credential::FixedToken { expires_at } | Credential::Issuer { expires_at } => self.expired(expires_at).await,
+            Credential::Issuer { expires_at } => self.expired(expires_at).await,
+            Credential::FixedToken { digest, expires_at } => {
+                let known = || self.authenticator().by_fixed_token(digest, peer.address, self.clock.now());
+                tokio::select! {
+                    () = self.not_configured(caller, known) => {}
+                    () = self.expired(expires_at) => {}
+                }
+            }
+            Credential::Certificate { ends_at } => {
+                tokio::select! {
+                    () = self.not_configured(caller, || self.by_certificate(peer)) => {}
+                    () = self.expired(Some(ends_at)) => {}
+                }
+            }
             Credential::Token { id, expires_at } => {
                 tokio::select! {
                     () = self.keyring.revoked(id) => {}
@@ -52,6 +66,18 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Who has shown the certificate of this connection, by the configuration as it is now.
+    fn by_certificate(&self, peer: &Peer) -> Option<Caller> {
+        self.authenticator().by_certificate(self.certificate(peer)?, peer.address).ok()
+    }
+
+    /// Waits until `known` gives somebody else, or the same with other rights: the configuration was reloaded.
+    async fn not_configured(&self, caller: &Caller, known: impl Fn() -> Option<Caller>) {
+        let mut reloads = self.reloads.subscribe();
+        // The sender is in `self`, so it is not gone.
+        drop(reloads.wait_for(|()| known().as_ref() != Some(caller)).await);
     }
 
     async fn expired(&self, at: Option<Timestamp>) {
@@ -66,12 +92,12 @@ impl Shared {
 }
 
 /// The same response, whose body ends with what let the caller in. One that is whole already is sent whole.
-pub(in crate::http) fn leaving(server: &Server, caller: &Caller, response: Response) -> Response {
+pub(in crate::http) fn leaving(server: &Server, caller: Caller, peer: Peer, response: Response) -> Response {
     let is_endless = response.body().size_hint().exact().is_none();
     if !is_endless || !caller.credential.is_shown() {
         return response;
     }
-    let (server, credential) = (server.clone(), caller.credential);
-    let gone = Box::pin(async move { server.shared().gone(credential).await });
+    let server = server.clone();
+    let gone = Box::pin(async move { server.shared().gone(&caller, &peer).await });
     response.map(|body| Leaving { body, gone }.boxed_unsync())
 }

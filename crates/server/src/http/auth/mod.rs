@@ -2,6 +2,7 @@
 //! handler needs the [`Caller`] that only it makes. What a caller must be for which request stands in [`rules`].
 
 mod caller;
+mod certificates;
 mod fixed;
 pub(super) mod keyring;
 mod leaving;
@@ -17,7 +18,10 @@ use fanfold_engine::identity::{Issuers, NotVerified};
 use http::HeaderMap;
 use jiff::Timestamp;
 
+use super::client_certificate::Said;
+
 pub(super) use caller::{Caller, Credential};
+pub use certificates::{CertificateName, FixedCertificate};
 pub use fixed::FixedToken;
 use fixed::FixedTokens;
 pub(super) use keyring::Keyring;
@@ -35,6 +39,8 @@ pub enum Authentication {
     Credentials {
         /// The tokens that stand in the configuration, beside those in the store.
         tokens: Vec<FixedToken>,
+        /// Who is known by the certificate that they connect with, where they show no token.
+        certificates: Vec<FixedCertificate>,
     },
 }
 
@@ -42,14 +48,16 @@ pub enum Authentication {
 #[derive(Debug)]
 pub(in crate::http) enum Authenticator {
     Loopback,
-    Credentials(FixedTokens),
+    Credentials { fixed: FixedTokens, certificates: Vec<FixedCertificate> },
 }
 
 impl From<Authentication> for Authenticator {
     fn from(authentication: Authentication) -> Self {
         match authentication {
             Authentication::Loopback => Self::Loopback,
-            Authentication::Credentials { tokens } => Self::Credentials(FixedTokens::new(tokens)),
+            Authentication::Credentials { tokens, certificates } => {
+                Self::Credentials { fixed: FixedTokens::new(tokens), certificates }
+            }
         }
     }
 }
@@ -59,12 +67,13 @@ impl Authenticator {
     pub(super) fn asks(&self) -> bool {
         match self {
             Self::Loopback => false,
-            Self::Credentials(_) => true,
+            Self::Credentials { .. } => true,
         }
     }
 
-    /// Tells who connected from `peer` with a request that has these fields. Beside what is configured those count whose token is in
-    /// the store, and those that others vouch for.
+    /// Tells who connected from `peer`, showing this `certificate`, with a request that has these fields. Beside what is configured
+    /// those count whose token is in the store, and those that others vouch for. What a request shows itself goes before what its
+    /// connection was opened with: that may be shared by many.
     ///
     /// # Errors
     /// [`Refusal::Unauthenticated`]; [`Refusal::StoreUnreachable`] and [`Refusal::Unavailable`] where somebody would have to be asked
@@ -73,14 +82,15 @@ impl Authenticator {
         &self,
         (keyring, issuers): (&Keyring, &Issuers),
         peer: SocketAddr,
+        certificate: Option<&Said>,
         fields: &HeaderMap,
         now: Timestamp,
     ) -> Result<Caller, Refusal> {
         match self {
             Self::Loopback if is_loopback(peer.ip()) => Ok(Caller::local(peer)),
             Self::Loopback => Err(Refusal::Unauthenticated),
-            Self::Credentials(fixed) => match Shown::read(fields)? {
-                Shown::Nothing => Err(Refusal::Unauthenticated),
+            Self::Credentials { fixed, .. } => match Shown::read(fields)? {
+                Shown::Nothing => self.by_certificate(certificate.ok_or(Refusal::Unauthenticated)?, peer),
                 shown @ (Shown::Bearer(token) | Shown::AuthToken(token)) => {
                     let digest = SecretDigest::of(token);
                     // Those of the configuration are good also while the store is away.
@@ -102,6 +112,27 @@ impl Authenticator {
                     Ok(Caller::vouched_for(identity.map_err(not_verified)?, peer))
                 }
             },
+        }
+    }
+}
+
+impl Authenticator {
+    /// Who connected from `peer` with this certificate.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`].
+    pub(super) fn by_certificate(&self, said: &Said, peer: SocketAddr) -> Result<Caller, Refusal> {
+        match self {
+            Self::Loopback => Err(Refusal::Unauthenticated),
+            Self::Credentials { certificates, .. } => certificates::find(certificates, said, peer),
+        }
+    }
+
+    /// Who shows the token of the configuration that has this digest.
+    fn by_fixed_token(&self, digest: SecretDigest, peer: SocketAddr, now: Timestamp) -> Option<Caller> {
+        match self {
+            Self::Loopback => None,
+            Self::Credentials { fixed, .. } => fixed.find(digest, peer, now),
         }
     }
 }

@@ -23,7 +23,7 @@ async fn only_this_machine_is_let_in_without_credentials() {
         ("[::ffff:192.0.2.7]:5000", None),
     ] {
         let caller = Authenticator::Loopback
-            .authenticate((&keyring, &issuers), peer.parse().unwrap(), &HeaderMap::new(), at(0))
+            .authenticate((&keyring, &issuers), peer.parse().unwrap(), None, &HeaderMap::new(), at(0))
             .await;
         assert_eq!(caller.as_ref().ok().map(|caller| caller.name.as_str()), name, "{peer}");
     }
@@ -39,12 +39,15 @@ async fn a_token_is_good_until_it_expires_wherever_it_is_shown() {
         access: access.clone(),
         expires_at: Some(at(100)),
     };
-    let authenticator = Authenticator::from(Authentication::Credentials { tokens: vec![token] });
+    let authenticator =
+        Authenticator::from(Authentication::Credentials { tokens: vec![token], certificates: Vec::new() });
     let (keyring, issuers) = (Keyring::default(), Issuers::new(Metrics::default()));
     let shows = async |text: &str, now| {
         let mut fields = HeaderMap::new();
         fields.insert("authorization", HeaderValue::try_from(format!("Bearer {text}")).unwrap());
-        authenticator.authenticate((&keyring, &issuers), "192.0.2.7:5000".parse().unwrap(), &fields, at(now)).await
+        authenticator
+            .authenticate((&keyring, &issuers), "192.0.2.7:5000".parse().unwrap(), None, &fields, at(now))
+            .await
     };
     let caller = shows(secret.expose(), 99).await.unwrap();
     assert_eq!((caller.name.as_str(), caller.access), ("anna", access));
@@ -52,7 +55,7 @@ async fn a_token_is_good_until_it_expires_wherever_it_is_shown() {
         assert!(matches!(shows(text, now).await, Err(Refusal::StoreUnreachable { .. })), "the store may know it");
     }
     let nothing = authenticator
-        .authenticate((&keyring, &issuers), "127.0.0.1:5000".parse().unwrap(), &HeaderMap::new(), at(0))
+        .authenticate((&keyring, &issuers), "127.0.0.1:5000".parse().unwrap(), None, &HeaderMap::new(), at(0))
         .await;
     assert_eq!(nothing, Err(Refusal::Unauthenticated), "this machine is no better than another one then");
 }

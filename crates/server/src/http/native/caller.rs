@@ -17,9 +17,9 @@ pub(super) struct CallerForm<'a> {
     name: &'a str,
     /// Whose operations they see.
     tenant: &'a str,
-    /// What they are known by: `machine` (where no credentials are asked for), `fixed_token` (of the
-    /// configuration), `token`, `issuer` (one that OpenID Connect or Keystone vouches for).
-    #[schemars(extend("enum" = ["machine", "fixed_token", "token", "issuer"]))]
+    /// What they are known by: `machine` (where no credentials are asked for), `certificate` (shown as they
+    /// connected), `fixed_token` (of the configuration), `token`, `issuer` (one that OpenID Connect or Keystone vouches for).
+    #[schemars(extend("enum" = ["machine", "certificate", "fixed_token", "token", "issuer"]))]
     credential: &'static str,
     roles: Vec<Role>,
     /// The routes that this is about; null: all.

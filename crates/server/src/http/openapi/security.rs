@@ -9,17 +9,18 @@ use crate::http::door::{API, Door};
 use crate::http::{Front, native};
 use fanfold_core::plan::DialectName;
 
-/// How callers can show a token.
+/// How callers can show who they are.
 pub(super) fn schemes() -> Value {
     json!({
         "bearer": { "type": "http", "scheme": "bearer", "description": "A token, in `Authorization: Bearer`." },
         "token": { "type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "The same in another field." },
+        "certificate": { "type": "mutualTLS", "description": "A certificate of the client, where the server asks for one." },
     })
 }
 
-/// Either of them will do.
+/// Any of them will do.
 pub(super) fn any() -> Value {
-    json!([{ "bearer": [] }, { "token": [] }])
+    json!([{ "bearer": [] }, { "token": [] }, { "certificate": [] }])
 }
 
 /// Adds to each operation what it needs, and what becomes of requests that lack it.
