@@ -5,6 +5,7 @@ mod caller;
 pub mod defects;
 pub mod failover;
 pub mod followers;
+pub mod hardened;
 pub mod moving;
 pub mod package;
 pub mod pages;

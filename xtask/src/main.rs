@@ -5,7 +5,9 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use xtask::{adoption, defects, failover, followers, moving, package, pages, schemathesis, tidy, torn, torture};
+use xtask::{
+    adoption, defects, failover, followers, hardened, moving, package, pages, schemathesis, tidy, torn, torture,
+};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -254,6 +256,7 @@ fn make_package(options: &Options) -> Result<ExitCode> {
     let cargo = cargo();
     package::look_for_cargo_deb(&cargo)?;
     let program = built("release", "release")?;
+    hardened::check(&program)?;
     let path = package::make(&cargo, &tidy::workspace_root(), &program)?;
     say(&format!("package: {}", path.display()));
     Ok(ExitCode::SUCCESS)
