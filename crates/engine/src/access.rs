@@ -1,11 +1,12 @@
-//! Tokens and the audit trail, as far as the server has them written. Who may ask for it is decided there; that an entry stands
+//! Tokens, sessions and the audit trail, as far as the server has them written. Who may ask for it is decided there; that an entry stands
 //! in the trail before what it tells of is done, too.
 
 use fanfold_core::access::secret::OCTETS;
-use fanfold_core::access::{Secret, TokenId};
+use fanfold_core::access::{Secret, SecretDigest, TokenId};
 use fanfold_core::{Access, TenantId};
 use fanfold_store::{
-    AuditNumber, Change, Error as StoreError, NewAuditEntry, NewToken, Revoked, Token, TokenCreated, TokenUse,
+    AuditNumber, Change, Error as StoreError, NewAuditEntry, NewToken, Revoked, Session, SessionBegun, SessionOf,
+    Token, TokenCreated, TokenUse,
 };
 use jiff::Timestamp;
 
@@ -43,6 +44,18 @@ pub enum TokenOutcome {
     TooMany,
 }
 
+/// What became of a session that was to begin.
+#[derive(Debug, Clone)]
+pub enum SessionOutcome {
+    /// It has begun.
+    Begun {
+        /// Its secret, for its owner's browser alone: nothing keeps it.
+        secret: Secret,
+    },
+    /// There are as many sessions as there may be.
+    TooMany,
+}
+
 impl Engine {
     /// Creates a token.
     ///
@@ -51,10 +64,9 @@ impl Engine {
     /// has its name until it is revoked.
     pub async fn create_token(&self, request: TokenRequest) -> Result<TokenOutcome, Error> {
         let clock = &self.shared.clock;
-        let (mut random, mut octets) = ([0; 10], [0; OCTETS]);
+        let mut random = [0; 10];
         clock.fill(&mut random);
-        clock.fill(&mut octets);
-        let (secret, created_at) = (Secret::from_random(octets), self.shared.steady_now());
+        let (secret, created_at) = (self.new_secret(), self.shared.steady_now());
         let new = NewToken {
             id: TokenId::new(created_at, random),
             name: request.name,
@@ -81,6 +93,33 @@ impl Engine {
             Err(StoreError::NotFound { .. }) => Err(Error::NotFound),
             answered => Ok(answered?),
         }
+    }
+
+    /// Begins a session of whoever has shown what it is `of`. It ends at `expires_at` at the latest.
+    ///
+    /// # Errors
+    /// The store's. Where it cannot tell whether the session was recorded, one may be there whose secret nobody knows.
+    pub async fn begin_session(&self, of: SessionOf, expires_at: Timestamp) -> Result<SessionOutcome, Error> {
+        let (secret, created_at) = (self.new_secret(), self.shared.steady_now());
+        let session = Session { digest: secret.digest(), of, created_at, expires_at };
+        Ok(match self.shared.store.begin_session(session).await? {
+            SessionBegun::New => SessionOutcome::Begun { secret },
+            SessionBegun::TooMany => SessionOutcome::TooMany,
+        })
+    }
+
+    /// Ends a session; one that is not there has ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn end_session(&self, digest: SecretDigest) -> Result<Change, Error> {
+        Ok(self.shared.store.end_session(digest).await?)
+    }
+
+    fn new_secret(&self) -> Secret {
+        let mut octets = [0; OCTETS];
+        self.shared.clock.fill(&mut octets);
+        Secret::from_random(octets)
     }
 
     /// Records when tokens were used, at most [`fanfold_store::USES_MAX`] at once. It may be lost with the power.

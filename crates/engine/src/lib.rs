@@ -54,7 +54,7 @@ mod turns;
 mod upkeep;
 
 pub use accept::{AcceptOutcome, AcceptRequest};
-pub use access::{TokenOutcome, TokenRequest};
+pub use access::{SessionOutcome, TokenOutcome, TokenRequest};
 pub use allow::{AllowRule, AllowedHost};
 pub use attention::Resolution;
 pub use bulk::{BULK_MAX, BulkOutcome, BulkRequest, Deed, Done};

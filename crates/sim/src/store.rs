@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fanfold_core::access::TokenId;
+use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::dialect::Bodies;
 use fanfold_core::{Operation, OperationId, Scope, Slot, TargetName, TenantId};
 use fanfold_store::model::Model;
@@ -16,8 +16,8 @@ use fanfold_store::{
     Committed, Counts, DueNotices, Error, EventNumber, Events, Filter, Hold, Holds, IdempotencyKey, KeyUse, LIST_MAX,
     LiveTokens, LockPlace, Locks, NewAuditEntry, NewToken, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
     NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadAudit, ReadHistory, ReadHolds,
-    ReadNotes, ReadNotices, ReadOperations, ReadSize, ReadTokens, Recorded, Retention, Revoked, Sealed, Size, Swept,
-    Token, TokenChanges, TokenCreated, TokenUse, Tokens,
+    ReadNotes, ReadNotices, ReadOperations, ReadSize, ReadTokens, Recorded, Retention, Revoked, Sealed, Session,
+    SessionBegun, Sessions, Size, Swept, Token, TokenChanges, TokenCreated, TokenUse, Tokens,
 };
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -341,6 +341,17 @@ impl Tokens for Faulty {
 
     async fn touch_tokens(&self, uses: &[TokenUse]) -> Result<(), Error> {
         self.model.touch_tokens(uses).await
+    }
+}
+
+#[async_trait]
+impl Sessions for Faulty {
+    async fn begin_session(&self, session: Session) -> Result<SessionBegun, Error> {
+        self.model.begin_session(session).await
+    }
+
+    async fn end_session(&self, digest: SecretDigest) -> Result<Change, Error> {
+        self.model.end_session(digest).await
     }
 }
 

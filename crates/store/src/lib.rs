@@ -7,7 +7,7 @@
 //!
 //! Where to look: [`Operations`] accepts and commits, [`Queue`] finds what is due, [`Locks`] says who holds what, [`Sealed`]
 //! gives originals back, [`Outbox`] keeps notices, [`Notes`] keeps attention, [`Holds`] keeps target holds, [`Retention`]
-//! deletes, [`Tokens`] keeps bearer tokens, [`Audit`] the audit trail. The `Read...` traits are what the HTTP server gets, together as [`Read`].
+//! deletes, [`Tokens`] keeps bearer tokens, [`Sessions`] sessions of people, [`Audit`] the audit trail. The `Read...` traits are what the HTTP server gets, together as [`Read`].
 //!
 //! Times beside the record (all but those within [`Operation`](fanfold_core::Operation) and its events) are kept to the
 //! microsecond, cut off; wake times are rounded up, so that nothing is due early.
@@ -43,6 +43,7 @@ mod retention;
 mod sealed;
 mod sealing;
 mod searched;
+mod sessions;
 mod sharing;
 pub mod sqlite;
 mod time;
@@ -72,15 +73,22 @@ pub use permits::{PermitShare, PermitWish, Pool};
 pub use queue::Queue;
 pub use retention::{ReadSize, Retention, Size, Swept};
 pub use sealed::Sealed;
+pub use sessions::{Session, SessionBegun, SessionOf, Sessions};
 pub use tokens::{
     LiveTokens, NewToken, REVOKED_KEPT, ReadTokens, Revoked, Token, TokenChanges, TokenCreated, TokenUse, Tokens,
     USES_MAX,
 };
 
 /// All that a store does. The engine gets this.
-pub trait Store: Operations + Queue + Sealed + Outbox + Notes + Holds + Tokens + Audit + Retention + Read {}
+pub trait Store:
+    Operations + Queue + Sealed + Outbox + Notes + Holds + Tokens + Sessions + Audit + Retention + Read
+{
+}
 
-impl<T> Store for T where T: Operations + Queue + Sealed + Outbox + Notes + Holds + Tokens + Audit + Retention + Read {}
+impl<T> Store for T where
+    T: Operations + Queue + Sealed + Outbox + Notes + Holds + Tokens + Sessions + Audit + Retention + Read
+{
+}
 
 /// All that can be read without changing anything. The HTTP server gets this, and no more.
 ///

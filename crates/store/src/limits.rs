@@ -32,6 +32,10 @@ pub struct Limits {
     pub keep_min: Duration,
     /// Tokens that are not revoked, over all tenants, at the most; expired ones count. A further one is not created.
     pub tokens_max: u64,
+    /// Sessions at the most, of all holders. A further one is not begun.
+    pub sessions_max: u64,
+    /// The same for those that were begun with one credential. With a further one the oldest ends.
+    pub sessions_each_max: u64,
     /// How long an entry of the audit trail is kept.
     pub audit_kept: Duration,
 }
@@ -54,6 +58,8 @@ impl Default for Limits {
             size_hard: None,
             keep_min: Duration::from_secs(24 * 60 * 60),
             tokens_max: 10_000,
+            sessions_max: 10_000,
+            sessions_each_max: 20,
             audit_kept: Duration::from_secs(400 * 24 * 60 * 60),
         }
     }

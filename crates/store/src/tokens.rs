@@ -7,7 +7,7 @@ use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::{Access, TenantId};
 use jiff::Timestamp;
 
-use crate::{Change, Error, Page, time};
+use crate::{Change, Error, Page, Session, time};
 
 /// How long a token stays listed after it was revoked; then a sweep deletes it ([`crate::Retention::sweep_access`]).
 pub const REVOKED_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -50,15 +50,16 @@ pub trait ReadTokens: Send + Sync {
     /// too, as long as they are kept.
     async fn tokens(&self, tenant: Option<&TenantId>, page: Page<TokenId>) -> Result<Vec<Token>, Error>;
 
-    /// All tokens that are not revoked, by id, expired ones too.
+    /// All tokens that are not revoked, by id, and all sessions, by digest; expired ones too.
     async fn live_tokens(&self) -> Result<LiveTokens, Error>;
 
-    /// Where the tokens stand. So cheap that every node can ask several times a second, and read [`ReadTokens::live_tokens`]
+    /// Where tokens and sessions stand. So cheap that every node can ask several times a second, and read [`ReadTokens::live_tokens`]
     /// only after a change.
     async fn tokens_changed(&self) -> Result<TokenChanges, Error>;
 }
 
-/// Grows with each token that is made or revoked, and with nothing else. A version is never used again.
+/// Grows with each token that is made or revoked, and each session that begins or ends before its time, and with nothing else. A
+/// version is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TokenChanges(pub u64);
 
@@ -144,13 +145,15 @@ pub enum TokenCreated {
     TooMany,
 }
 
-/// The tokens that are not revoked, and the version that this is.
+/// The tokens that are not revoked, the sessions, and the version that this is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LiveTokens {
     /// The version.
     pub changes: TokenChanges,
     /// The tokens, by id; at most `tokens_max` ([`crate::Limits`]).
     pub tokens: Vec<Token>,
+    /// The sessions, by digest; at most `sessions_max` ([`crate::Limits`]).
+    pub sessions: Vec<Session>,
 }
 
 pub(crate) fn refuse_too_many(uses: &[TokenUse]) -> Result<(), Error> {

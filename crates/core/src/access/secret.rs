@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// What every secret begins with, so that scanners for leaked secrets find it, and people know what it is for.
@@ -41,7 +42,8 @@ impl fmt::Debug for Secret {
 }
 
 /// The SHA-256 of a secret's text. Secrets are looked up by it, so that the time of a comparison tells nothing about them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
@@ -59,6 +61,20 @@ impl SecretDigest {
 impl From<[u8; 32]> for SecretDigest {
     fn from(octets: [u8; 32]) -> Self {
         Self(octets)
+    }
+}
+
+impl From<SecretDigest> for String {
+    fn from(digest: SecretDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for SecretDigest {
+    type Error = BadSecret;
+
+    fn try_from(text: String) -> Result<Self, BadSecret> {
+        text.parse()
     }
 }
 

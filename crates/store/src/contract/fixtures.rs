@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     Acceptance, Accepted, Commit, Committed, IdempotencyKey, LockOutcome, NewAuditEntry, NewNotice, NewToken, NoticeId,
-    Store,
+    Session, SessionOf, Store,
 };
 
 /// How long the fixtures' records are kept after the end.
@@ -247,6 +247,12 @@ pub fn token(number: u8, name: &str) -> NewToken {
         created_by: "anna".to_owned(),
         expires_at: None,
     }
+}
+
+/// Session `number` of the token `of`, begun at that second, for a minute.
+pub fn session(number: u8, of: SessionOf) -> Session {
+    let created_at = at(number.into());
+    Session { digest: SecretDigest::from([number; 32]), of, created_at, expires_at: at(i64::from(number) + 60) }
 }
 
 /// That `by` did something at this time, with nothing in particular.

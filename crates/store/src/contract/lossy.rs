@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fanfold_core::access::TokenId;
+use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::dialect::Bodies;
 use fanfold_core::{Operation, OperationId, Scope, Slot, TargetName, TenantId};
 use jiff::Timestamp;
@@ -378,6 +378,17 @@ impl Tokens for Lossy {
 
     async fn touch_tokens(&self, uses: &[TokenUse]) -> Result<(), Error> {
         self.below.touch_tokens(uses).await
+    }
+}
+
+#[async_trait]
+impl Sessions for Lossy {
+    async fn begin_session(&self, session: Session) -> Result<SessionBegun, Error> {
+        self.below.begin_session(session).await
+    }
+
+    async fn end_session(&self, digest: SecretDigest) -> Result<Change, Error> {
+        self.below.end_session(digest).await
     }
 }
 

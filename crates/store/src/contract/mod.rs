@@ -23,6 +23,7 @@ mod queue;
 pub mod random;
 mod retention;
 mod scope;
+mod sessions;
 mod tokens;
 
 use std::fmt;
@@ -70,6 +71,7 @@ pub async fn run_all(fresh: Factory<'_>) {
     notices(fresh).await;
     retention(fresh).await;
     tokens(fresh).await;
+    sessions(fresh).await;
     audit(fresh).await;
     scope(fresh).await;
 }
@@ -203,6 +205,15 @@ suite! {
         the_latest_use_is_kept,
         tokens_are_listed,
         a_revoked_token_is_deleted_in_the_end,
+}
+
+suite! {
+    /// Sessions.
+    sessions:
+        a_session_comes_back_as_it_was_begun,
+        a_session_ends_once_and_its_digest_shows_in_nothing_else,
+        of_one_holder_the_oldest_sessions_end,
+        sessions_are_bounded_and_what_has_expired_does_not_count,
 }
 
 suite! {

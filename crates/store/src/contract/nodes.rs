@@ -11,13 +11,13 @@ use jiff::Timestamp;
 
 use super::fixtures::{
     LANE, accept, accept_plain, acceptance, at, audit_entry, begun, commit, end, ended, keyed, locked_plan, note,
-    notice, plan, token,
+    notice, plan, session, token,
 };
 use super::{Handle, HandleFactory};
 use crate::{
     Accepted, Adopted, Answer, AskNumber, Asked, AuditFilter, Change, Closed, Commit, DueNotices, Epoch, Error,
     EventNumber, Hold, IdempotencyKey, KeyUse, Limits, LockOutcome, LockPlace, NEWS_MAX, NewNode, NoteFilter, NoticeId,
-    NoticeOutcome, Page, Revoked, Standing, TokenCreated, Word,
+    NoticeOutcome, Page, Revoked, SessionBegun, SessionOf, Standing, TokenCreated, Word,
 };
 
 pub(super) async fn run(fresh: HandleFactory<'_>) {
@@ -467,7 +467,12 @@ async fn tokens_are_everybodys(fresh: HandleFactory<'_>) {
     assert!(seen.changes > before && seen.tokens == [token(1, "deploy").into()], "{seen:?}");
     let taken = TokenCreated::NameTaken { by: token(1, "").id };
     assert_eq!(other.store.create_token(token(2, "deploy")).await, Ok(taken));
+    let begun = session(9, SessionOf::Token(token(1, "").id));
+    assert_eq!(one.store.begin_session(begun.clone()).await, Ok(SessionBegun::New));
+    let seen = other.store.live_tokens().await.unwrap();
+    assert_eq!(seen.sessions.first(), Some(&begun));
     fence(&one, lost).await;
+    assert_eq!(other.store.end_session(begun.digest).await, Err(Error::Fenced));
     let revoked = Revoked { at: at(9), by: "anna".to_owned() };
     assert_eq!(other.store.create_token(token(3, "more")).await, Err(Error::Fenced));
     assert_eq!(other.store.revoke_token(token(1, "").id, None, revoked).await, Err(Error::Fenced));

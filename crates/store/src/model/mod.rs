@@ -13,6 +13,7 @@ mod operations;
 mod permits;
 mod queue;
 mod retention;
+mod sessions;
 mod tokens;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use fanfold_core::access::TokenId;
+use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::dialect::Bodies;
 use fanfold_core::{Event, Operation, OperationId, Slot, TargetName, TenantId};
 use jiff::Timestamp;
@@ -30,7 +31,7 @@ use tokio::sync::broadcast;
 use crate::sharing::Claim;
 use crate::{
     Answer, AskNumber, AuditEntry, AuditNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits,
-    Node, Note, Notice, Pool, ReadHolds, Recorded, Sealed, Standing, Token, Word, time,
+    Node, Note, Notice, Pool, ReadHolds, Recorded, Sealed, Session, Standing, Token, Word, time,
 };
 
 /// The epoch of a handle that has never joined.
@@ -115,6 +116,7 @@ struct State {
     permits: BTreeMap<(TargetName, Pool), BTreeMap<Epoch, Claim>>,
     holds: BTreeMap<TargetName, Hold>,
     tokens: BTreeMap<TokenId, Token>,
+    sessions: BTreeMap<SecretDigest, Session>,
     tokens_changed: u64,
     audit: BTreeMap<AuditNumber, AuditEntry>,
     audit_total: u64,

@@ -75,7 +75,8 @@ impl ReadTokens for Model {
     async fn live_tokens(&self) -> Result<LiveTokens, Error> {
         let state = self.state();
         let tokens = state.tokens.values().filter(|token| token.revoked.is_none()).cloned().collect();
-        Ok(LiveTokens { changes: TokenChanges(state.tokens_changed), tokens })
+        let sessions = state.sessions.values().cloned().collect();
+        Ok(LiveTokens { changes: TokenChanges(state.tokens_changed), tokens, sessions })
     }
 
     async fn tokens_changed(&self) -> Result<TokenChanges, Error> {

@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "facets", serves: 1, sql: include_str!("migrations/0004_facets.sql") },
     Migration { version: 5, name: "tokens", serves: 1, sql: include_str!("migrations/0005_tokens.sql") },
     Migration { version: 6, name: "audit", serves: 1, sql: include_str!("migrations/0006_audit.sql") },
+    Migration { version: 7, name: "sessions", serves: 1, sql: include_str!("migrations/0007_sessions.sql") },
 ];
 
 /// Where phases came in, which follow from the states.

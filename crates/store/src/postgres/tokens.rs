@@ -14,6 +14,7 @@ use super::Postgres;
 use super::columns::{escaped, get, limit, optional_timestamp, text, timestamp, unsigned};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
+use super::sessions;
 use crate::record::json;
 use crate::tokens::{not_found, refuse_too_many, revoked_before};
 use crate::{
@@ -75,7 +76,7 @@ impl Alone for Create {
     }
 }
 
-async fn changed(sql: &Client) -> Result<(), Failure> {
+pub(super) async fn changed(sql: &Client) -> Result<(), Failure> {
     sql.execute("UPDATE counters SET tokens = tokens + 1", &[]).await?;
     Ok(())
 }
@@ -170,6 +171,8 @@ impl ReadTokens for Postgres {
         Ok(LiveTokens {
             changes: TokenChanges(unsigned(changes, 10)?),
             tokens: rows.iter().filter(is_there).map(token).collect::<Result<_, _>>()?,
+            // Read after their number, so that none of it is missed.
+            sessions: sessions::all(&self.readers).await?,
         })
     }
 

@@ -35,6 +35,7 @@ mod retention;
 mod schema;
 mod scope;
 mod sealing;
+mod sessions;
 mod tokens;
 mod writer;
 

@@ -3,7 +3,7 @@
 //! It appears there whole and already marked as one whose restore is not finished; so whenever the process ends in between, no
 //! server takes it up, and the restore can be run again. What has to be done to its operations before is the engine's; when
 //! that is done the mark goes, and with it, in one commit, every notice that was still to be sent becomes a dead letter: nobody
-//! knows whether its receiver has got it since.
+//! knows whether its receiver has got it since. Sessions of people end: they may have signed out since.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::backup::{
 use super::failure::Failure;
 use super::files;
 use super::writer::{Tx, Write};
-use super::{Config, Sqlite, key_beside, schema};
+use super::{Config, Sqlite, key_beside, schema, sessions};
 use crate::failure::DatabaseError as _;
 use crate::{Error, Limits, NoticeState, time};
 
@@ -102,6 +102,7 @@ impl Write for Finish {
         let bury = "UPDATE notices SET state = ?1, settled_at = ?2, last_error = ?3 WHERE state = ?4";
         let (dead, pending) = (NoticeState::Dead.as_str(), NoticeState::Pending.as_str());
         let buried = tx.execute(bury, params![dead, time::floor(self.now), NOT_SENT, pending])?;
+        sessions::end_all(tx)?;
         tx.execute("DELETE FROM meta WHERE name = ?1", [RESTORING])?;
         Ok(buried as u64)
     }

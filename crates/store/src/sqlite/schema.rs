@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "facets", sql: include_str!("migrations/0006_facets.sql"), fill: filling::facets },
     Migration { version: 7, name: "tokens", sql: include_str!("migrations/0007_tokens.sql"), fill: nothing },
     Migration { version: 8, name: "audit", sql: include_str!("migrations/0008_audit.sql"), fill: nothing },
+    Migration { version: 9, name: "sessions", sql: include_str!("migrations/0009_sessions.sql"), fill: nothing },
 ];
 
 fn nothing(_: &Connection) -> rusqlite::Result<()> {

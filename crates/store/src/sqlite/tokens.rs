@@ -11,6 +11,7 @@ use super::Sqlite;
 use super::failure::Failure;
 use super::operations::{limit, optional_timestamp, timestamp, unreadable, unsigned};
 use super::readers::Snapshot;
+use super::sessions;
 use super::writer::{Tx, Write};
 use crate::record::json;
 use crate::tokens::{not_found, refuse_too_many, revoked_before};
@@ -52,7 +53,7 @@ impl Write for Create {
     }
 }
 
-fn changed(tx: &Tx<'_>) -> rusqlite::Result<()> {
+pub(super) fn changed(tx: &Tx<'_>) -> rusqlite::Result<()> {
     tx.execute("UPDATE versions SET number = number + 1 WHERE of = 'tokens'", []).map(drop)
 }
 
@@ -136,7 +137,7 @@ impl ReadTokens for Sqlite {
             let mut statement =
                 snapshot.sql.prepare_cached(&format!("{COLUMNS} WHERE revoked_at IS NULL ORDER BY id"))?;
             let tokens = statement.query_map([], token)?.collect::<Result<_, _>>()?;
-            Ok(LiveTokens { changes: changes(snapshot)?, tokens })
+            Ok(LiveTokens { changes: changes(snapshot)?, tokens, sessions: sessions::all(snapshot)? })
         })
         .await
     }

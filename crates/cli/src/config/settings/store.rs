@@ -66,6 +66,8 @@ pub(super) fn store(store: file::Store, around: &Surroundings<'_>, findings: &mu
             size_hard: hard,
             keep_min: span(&store.keep_min).unwrap_or(built_in.keep_min),
             tokens_max: built_in.tokens_max,
+            sessions_max: built_in.sessions_max,
+            sessions_each_max: built_in.sessions_each_max,
             audit_kept: span(&store.keep_audit).unwrap_or(built_in.audit_kept),
         },
     }

@@ -36,6 +36,8 @@ pub fn limits() -> Limits {
         size_hard: None,
         keep_min: Duration::from_secs(2_000),
         tokens_max: 12,
+        sessions_max: 3,
+        sessions_each_max: 2,
         audit_kept: Duration::from_secs(3_000),
     }
 }

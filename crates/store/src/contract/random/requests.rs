@@ -87,13 +87,16 @@ pub enum Kind {
     ReadToken,
     ListTokens,
     LiveTokens,
+    BeginSession,
+    BeginSessionTooMany,
+    EndSession,
     SweepAccess,
     RecordAudit,
     Audit,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 40] = [
+    pub(super) const ALL: [Self; 43] = [
         Self::AcceptNew,
         Self::AcceptSame,
         Self::AcceptKeyReused,
@@ -131,6 +134,9 @@ impl Kind {
         Self::ReadToken,
         Self::ListTokens,
         Self::LiveTokens,
+        Self::BeginSession,
+        Self::BeginSessionTooMany,
+        Self::EndSession,
         Self::SweepAccess,
         Self::RecordAudit,
         Self::Audit,

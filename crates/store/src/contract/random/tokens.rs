@@ -6,8 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::generator::Generator;
 use super::requests::{Kind, Reply, if_any, if_made, if_some, reply};
-use crate::contract::fixtures::token;
-use crate::{NewToken, Order, Page, REVOKED_KEPT, Revoked, Store, TokenCreated, TokenUse};
+use crate::contract::fixtures::{session, token};
+use crate::{
+    NewToken, Order, Page, REVOKED_KEPT, Revoked, Session, SessionBegun, SessionOf, Store, TokenCreated, TokenUse,
+};
 
 /// So few that most requests are about one that was created.
 const NUMBERS: u64 = 40;
@@ -20,12 +22,14 @@ pub(super) enum TokenRequest {
     Read(TokenId),
     List(Option<TenantId>, Page<TokenId>),
     Live,
+    Begin(Session),
+    End(SecretDigest),
     Sweep(Timestamp, usize),
 }
 
 impl TokenRequest {
     pub(super) fn random(generator: &mut Generator) -> Self {
-        match generator.below(9) {
+        match generator.below(12) {
             0..3 => Self::Create(Box::new(new_token(generator))),
             3 => {
                 let by = generator.one_of(&["anna", "bert"]).to_owned();
@@ -43,6 +47,8 @@ impl TokenRequest {
                 Self::List(generator.perhaps(2, Generator::tenant), page)
             }
             7 => Self::Live,
+            8..10 => Self::Begin(new_session(generator)),
+            10 => Self::End(session(session_number(generator), SessionOf::Token(id(generator))).digest),
             _ => {
                 let ago = i64::try_from(generator.below(300)).unwrap();
                 let now = generator.now() + REVOKED_KEPT - SignedDuration::from_secs(ago);
@@ -70,6 +76,13 @@ impl TokenRequest {
             Self::Live => {
                 reply(store.live_tokens().await, |live| (!live.tokens.is_empty()).then_some(Kind::LiveTokens))
             }
+            Self::Begin(new) => reply(store.begin_session(new.clone()).await, |begun| {
+                Some(match begun {
+                    SessionBegun::New => Kind::BeginSession,
+                    SessionBegun::TooMany => Kind::BeginSessionTooMany,
+                })
+            }),
+            Self::End(digest) => reply(store.end_session(*digest).await, if_made(Kind::EndSession)),
             Self::Sweep(now, batch) => {
                 reply(store.sweep_access(*now, *batch).await, |swept| (swept.deleted > 0).then_some(Kind::SweepAccess))
             }
@@ -79,6 +92,11 @@ impl TokenRequest {
 
 fn number(generator: &mut Generator) -> u8 {
     u8::try_from(generator.below(NUMBERS)).unwrap()
+}
+
+/// So few that some of them are there.
+fn session_number(generator: &mut Generator) -> u8 {
+    u8::try_from(generator.below(12)).unwrap()
 }
 
 fn id(generator: &mut Generator) -> TokenId {
@@ -102,4 +120,19 @@ fn new_token(generator: &mut Generator) -> NewToken {
         expires_at: generator.perhaps(2, Generator::soon),
         ..token
     }
+}
+
+fn new_session(generator: &mut Generator) -> Session {
+    let of = match generator.below(3) {
+        0 => SessionOf::Token(id(generator)),
+        1 => SessionOf::FixedToken(SecretDigest::from([number(generator); 32])),
+        _ => {
+            let access = Access { tenant: generator.tenant(), ..Access::full() };
+            let name = generator.one_of(&["anna (corp)", "bert (corp)"]).to_owned();
+            SessionOf::Vouched { name, issuer: "corp".to_owned(), access }
+        }
+    };
+    let lasts = SignedDuration::from_secs(i64::try_from(generator.below(2_000)).unwrap());
+    let created_at = generator.now();
+    Session { created_at, expires_at: created_at + lasts, ..session(session_number(generator), of) }
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fanfold_core::Slot;
-use fanfold_store::contract::fixtures::{accept, acceptance, at, begun, commit, end, plan};
+use fanfold_store::contract::fixtures::{accept, acceptance, at, begun, commit, end, plan, session, token};
 use fanfold_store::contract::random::{Plan, Subject, compare, exported, limits};
 use fanfold_store::postgres::{Config, Destination, Postgres};
 use fanfold_store::sqlite::{self, Source, Sqlite};
-use fanfold_store::{Acceptance, Commit, Error, Limits, NewNode, Nodes, Sealed, Store};
+use fanfold_store::{
+    Acceptance, Commit, Error, Limits, NewNode, Nodes, ReadTokens as _, Sealed, SessionBegun, SessionOf, Sessions as _,
+    Store,
+};
 use tempfile::TempDir;
 
 use super::{KEY, database};
@@ -104,6 +107,8 @@ async fn what_was_moved_goes_on_where_it_was() {
     let store = Sqlite::open(sqlite::Config::new(&path)).unwrap();
     let sealed = vec![(Slot::Request, b"s3cret".as_slice().into())];
     let (operation, _) = accept(store.as_ref(), Acceptance { sealed, ..acceptance(1, at(1), plan()) }).await;
+    let of_somebody = session(3, SessionOf::Token(token(1, "").id));
+    assert_eq!(store.begin_session(of_somebody).await, Ok(SessionBegun::New));
     store.close().await.unwrap();
     let source = Source::open(&path).unwrap();
     move_all(&source, &url).await.release().await.unwrap();
@@ -114,6 +119,7 @@ async fn what_was_moved_goes_on_where_it_was() {
         .join(NewNode { name, configuration, version, lease: std::time::Duration::from_secs(10), joined_at: at(5) })
         .await
         .unwrap();
+    assert_eq!(store.live_tokens().await.unwrap().sessions, [], "people sign in again");
     let adopted = store.adopt(at(6), 10).await.unwrap();
     assert_eq!(adopted.operations, 1);
     assert_eq!(store.sealed(operation.id, Slot::Request).await.unwrap().unwrap(), "s3cret");

@@ -5,10 +5,15 @@ use std::path::Path;
 
 use fanfold_core::Slot;
 use fanfold_core::operation::Status;
-use fanfold_store::contract::fixtures::{accept, accept_plain, acceptance, at, commit, ended, large, notice, plan};
+use fanfold_store::contract::fixtures::{
+    accept, accept_plain, acceptance, at, commit, ended, large, notice, plan, session, token,
+};
 use fanfold_store::contract::random::exported;
 use fanfold_store::sqlite::{Config, Sqlite, back_up, key_beside, read_key};
-use fanfold_store::{Acceptance, Commit, Error, Limits, NoticeId, NoticeState, ReadNotices as _};
+use fanfold_store::{
+    Acceptance, Commit, Error, Limits, NoticeId, NoticeState, ReadNotices as _, ReadTokens as _, SessionBegun,
+    SessionOf, Sessions as _,
+};
 use jiff::Timestamp;
 
 use super::{directory, open};
@@ -70,6 +75,8 @@ async fn a_restore_leaves_no_notice_to_be_sent_and_knows_when_the_backup_was_mad
     let first = accept_plain(&*store, 1).await;
     let end = Commit { notices: vec![notice("n", at(5))], ..Commit::new(ended(&first, Status::Completed, at(3))) };
     commit(&*store, end).await;
+    let begun = session(3, SessionOf::Token(token(1, "").id));
+    assert_eq!(store.begin_session(begun).await, Ok(SessionBegun::New));
     let (database, to) = (root.path().join("fanfold.db"), root.path().join("copy.db"));
     back_up(&database, &to, at(4)).unwrap();
     fs::copy(key_beside(&database), key_beside(&to)).unwrap();
@@ -80,6 +87,8 @@ async fn a_restore_leaves_no_notice_to_be_sent_and_knows_when_the_backup_was_mad
     let store = Sqlite::open(Config::new(&restored)).unwrap();
     let found = store.notice(&NoticeId("n".to_owned())).await.unwrap().unwrap();
     assert_eq!((found.state, found.settled_at), (NoticeState::Dead, Some(at(100))));
+    // Whoever has signed out since does not come back by it.
+    assert_eq!(store.live_tokens().await.unwrap().sessions, []);
     store.close().await.unwrap();
     // Of a mere copy it is only known when the latest of it was recorded.
     let copied = root.path().join("copied.db");

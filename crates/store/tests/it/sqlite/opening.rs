@@ -68,7 +68,7 @@ fn filters() -> [Filter; 4] {
 /// Takes back what later migrations have added.
 const BEFORE_PHASES: &str = "DROP INDEX operations_by_phase; ALTER TABLE operations DROP COLUMN phase;
     DROP INDEX operations_by_attention; DROP INDEX attention_by_target; DROP TABLE facets; DROP TABLE kinds; DROP TABLE texts;
-    DROP TABLE tokens; DROP TABLE versions; DROP TABLE audit; DELETE FROM migrations WHERE version >= 5;";
+    DROP TABLE tokens; DROP TABLE versions; DROP TABLE audit; DROP TABLE sessions; DELETE FROM migrations WHERE version >= 5;";
 
 #[tokio::test]
 async fn what_was_recorded_before_there_were_phases_is_found_by_its_phase() {

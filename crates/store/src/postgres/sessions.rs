@@ -1,0 +1,95 @@
+//! Sessions.
+
+use async_trait::async_trait;
+use fanfold_core::access::SecretDigest;
+use tokio_postgres::{Client, Row};
+
+use super::Postgres;
+use super::columns::{escaped, get, timestamp, unsigned};
+use super::failure::Failure;
+use super::readers::Readers;
+use super::session::{Alone, BoxFuture};
+use super::tokens::changed;
+use crate::record::json;
+use crate::{Change, Epoch, Error, Session, SessionBegun, Sessions, time};
+
+struct Begin {
+    session: Session,
+    sessions_max: u64,
+    sessions_each_max: u64,
+}
+
+impl Alone for Begin {
+    type Answer = SessionBegun;
+
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<SessionBegun, Failure>> {
+        Box::pin(async move {
+            let (new, holder) = (&self.session, self.session.of.holder());
+            let (digest, holder) = (new.digest.as_bytes().as_slice(), escaped(&holder));
+            let (created_at, expires_at) = (time::floor(new.created_at), time::floor(new.expires_at));
+            if sql.query_opt("SELECT 1 FROM sessions WHERE digest = $1", &[&digest]).await?.is_some() {
+                return Err(Error::Conflict.into());
+            }
+            let count = "SELECT count(*), count(*) FILTER (WHERE holder = $2) FROM sessions WHERE expires_at > $1";
+            let counted = sql.query_one(count, &[&created_at, &holder]).await?;
+            let beyond = (unsigned(&counted, 1)? + 1).saturating_sub(self.sessions_each_max);
+            if beyond == 0 && unsigned(&counted, 0)? >= self.sessions_max {
+                return Ok(SessionBegun::TooMany);
+            }
+            sql.execute("DELETE FROM sessions WHERE expires_at <= $1", &[&created_at]).await?;
+            let oldest = "DELETE FROM sessions WHERE digest IN
+                          (SELECT digest FROM sessions WHERE holder = $1 ORDER BY created_at, digest LIMIT $2)";
+            sql.execute(oldest, &[&holder, &i64::try_from(beyond).unwrap_or(i64::MAX)]).await?;
+            let insert =
+                "INSERT INTO sessions (digest, holder, of, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
+            sql.execute(insert, &[&digest, &holder, &json(&new.of)?, &created_at, &expires_at]).await?;
+            changed(sql).await?;
+            Ok(SessionBegun::New)
+        })
+    }
+}
+
+struct End(SecretDigest);
+
+impl Alone for End {
+    type Answer = Change;
+
+    fn run<'a>(&'a self, sql: &'a Client, _: Epoch) -> BoxFuture<'a, Result<Change, Failure>> {
+        Box::pin(async move {
+            if sql.execute("DELETE FROM sessions WHERE digest = $1", &[&self.0.as_bytes().as_slice()]).await? == 0 {
+                return Ok(Change::AlreadySo);
+            }
+            changed(sql).await?;
+            Ok(Change::Made)
+        })
+    }
+}
+
+#[async_trait]
+impl Sessions for Postgres {
+    async fn begin_session(&self, session: Session) -> Result<SessionBegun, Error> {
+        let (sessions_max, sessions_each_max) = (self.limits.sessions_max, self.limits.sessions_each_max);
+        self.writer.alone(Begin { session, sessions_max, sessions_each_max }).await
+    }
+
+    async fn end_session(&self, digest: SecretDigest) -> Result<Change, Error> {
+        self.writer.alone(End(digest)).await
+    }
+}
+
+/// All of them.
+pub(super) async fn all(readers: &Readers) -> Result<Vec<Session>, Error> {
+    let select = "SELECT digest, of, created_at, expires_at FROM sessions ORDER BY digest";
+    readers.query(select, &[]).await?.iter().map(session).collect()
+}
+
+fn session(row: &Row) -> Result<Session, Error> {
+    let digest = <[u8; 32]>::try_from(get::<&[u8]>(row, 0)?);
+    let of = serde_json::from_str(get(row, 1)?);
+    Ok(Session {
+        digest: SecretDigest::from(digest.map_err(|_| Error::corrupt("a digest has not 32 octets"))?),
+        of: of.map_err(|error| Error::corrupt(format!("whose a session is cannot be read: {error}")))?,
+        created_at: timestamp(row, 2)?,
+        expires_at: timestamp(row, 3)?,
+    })
+}
