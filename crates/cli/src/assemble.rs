@@ -271,9 +271,11 @@ fn vouching(settings: &Settings) -> identity::Config {
 fn authentication(settings: &Settings) -> Authentication {
     match &settings.auth {
         None => Authentication::Loopback,
-        Some(auth) => {
-            Authentication::Credentials { tokens: auth.tokens.clone(), certificates: auth.certificates.clone() }
-        }
+        Some(auth) => Authentication::Credentials {
+            tokens: auth.tokens.clone(),
+            certificates: auth.certificates.clone(),
+            session_max: auth.session_max,
+        },
     }
 }
 

@@ -13,8 +13,23 @@
     live.dataset.state = state;
     document.getElementById("live-text").textContent = text;
   };
+  // Whoever is not signed in any more gets the page to sign in instead of this one, and comes back from there.
+  // Whoever is on the way to another page already, by signing out say, is left alone.
+  let isLeaving = false;
+  window.addEventListener("beforeunload", () => { isLeaving = true; });
+  const loadAgain = () => { if (!isLeaving) location.reload(); };
+  const lookWhetherSignedIn = async () => {
+    const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => undefined);
+    if (answer && answer.type === "opaqueredirect") loadAgain();
+  };
+  document.body.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status === 401) loadAgain();
+  });
   document.body.addEventListener("htmx:sseOpen", () => say("open", "live"));
-  document.body.addEventListener("htmx:sseError", () => say("lost", "not connected, trying again"));
+  document.body.addEventListener("htmx:sseError", () => {
+    say("lost", "not connected, trying again");
+    lookWhetherSignedIn();
+  });
   document.body.addEventListener("htmx:sendError", () => say("lost", "not connected, trying again"));
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.successful) say("open", "live");
@@ -77,6 +92,7 @@
   });
   // Back on a page that the browser kept as it was.
   window.addEventListener("pageshow", (event) => {
+    isLeaving = false;
     if (!event.persisted) return;
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
     if (dialog.open) dialog.close();

@@ -1,5 +1,6 @@
 //! Callers whom others vouch for: an OpenID Connect issuer and a Keystone, as the real program asks them.
 
+use fanfold_engine::{Clock as _, SystemClock};
 use fanfold_testkit::{FakeIssuer, FakeKeystone, FakeTarget, Home, Http, HttpAnswer, SigningKey};
 use serde_json::{Value, json};
 
@@ -133,4 +134,46 @@ async fn a_reload_changes_what_roles_are_worth_while_issuers_are_away() {
     let later = caller(&auth_token(&server, "bobs")).await;
     assert_eq!((later.status, later.header("retry-after").is_some()), (503, true), "{}", later.text());
     server.process.line("the issuer of credentials cannot be asked").await;
+}
+
+/// Signs in with what somebody wrote, and gives the cookie with what the browser was told of it.
+async fn sign_in(server: &Server, token: &str) -> (Http, String) {
+    let own = Http::new(&server.url).with("sec-fetch-site", "same-origin");
+    let answer = own.request("POST", "/ui/sign-in", format!("token={token}").as_bytes()).await;
+    let field = answer.header("set-cookie").unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
+    let cookie = field.split(';').next().unwrap();
+    (own.with("cookie", cookie), field)
+}
+
+#[tokio::test]
+async fn whoever_is_vouched_for_signs_in_to_the_console_for_as_long_as_their_issuer_counts() {
+    let rig = Rig::new().await;
+    rig.keystone.issue("bobs", "bob", "lab", &["member"]);
+    let server = Server::start(&rig.home).await;
+    let (alice, lasts) = sign_in(&server, &rig.token("fanfold")).await;
+    assert!(lasts.contains("; Max-Age=43200;"), "{lasts}");
+    let page = alice.get("/ui").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("alice@acme.example (idp) <span class=\"quiet\">of acme</span>"), "{}", page.text());
+    // Nobody says of which kind a token is that is written.
+    let (bob, _) = sign_in(&server, "bobs").await;
+    assert!(bob.get("/ui").await.text().contains("bob@Default (keystone)"));
+    let soon = rig.key.token(&json!({
+        "iss": rig.issuer.url(), "aud": "fanfold", "sub": "7", "email": "carol@acme.example", "org": "acme",
+        "exp": SystemClock.now().as_second() + 600, "realm_access": { "roles": ["user"] },
+    }));
+    let (_, lasts) = sign_in(&server, &soon).await;
+    let lasts: u32 = lasts.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+    assert!(lasts <= 600, "a session is good no longer than the token: {lasts}");
+
+    let written = std::fs::read_to_string(rig.home.path().join("fanfold.toml")).unwrap();
+    let without = format!(
+        "{}[auth.keystone]{}",
+        written.split("[[auth.issuers]]").next().unwrap(),
+        written.split("[auth.keystone]").nth(1).unwrap()
+    );
+    rig.home.configure(&without);
+    server.process.reload();
+    server.process.line("the configuration was reloaded").await;
+    assert_eq!((alice.get("/ui").await.status, bob.get("/ui").await.status), (303, 200));
 }

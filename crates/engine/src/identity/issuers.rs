@@ -180,6 +180,13 @@ impl Issuers {
         self.shared.configured.load().keystone.is_some()
     }
 
+    /// Whether somebody of this name vouches for people, or Keystone does if it is called so.
+    pub fn has(&self, issuer: &str) -> bool {
+        let configured = self.shared.configured.load();
+        let is_one = configured.issuers.iter().any(|known| known.config.name == issuer);
+        is_one || (issuer == KEYSTONE && configured.keystone.is_some())
+    }
+
     /// Who shows this JWT (`Authorization: Bearer`). It may take as long as reading the keys of its issuer does, about 12 s.
     ///
     /// # Errors

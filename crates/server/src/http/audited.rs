@@ -61,6 +61,15 @@ impl Audited {
 }
 
 impl Shared {
+    /// Records that somebody was refused what is not even begun.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn record_refusal(&self, caller: &Caller, what: &Audited, reason: String) -> Result<(), Stop> {
+        self.engine.record_audit(what.entry(self, caller, Outcome::Refused { reason })).await?;
+        Ok(())
+    }
+
     /// Does something that goes into the trail.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use fanfold_engine::target::PassLimits;
 
 use super::Error;
 use super::origin::Origin;
+use super::wire::Peer;
 
 /// The limits of a target for which none are given.
 const PASS_LIMITS: PassLimits =
@@ -93,6 +94,12 @@ impl Front {
 
     pub(super) fn pass_limits(&self, target: &TargetName) -> PassLimits {
         self.pass_limits.get(target).copied().unwrap_or(PASS_LIMITS)
+    }
+
+    /// Whether a browser on the other side of this connection speaks https, here or to a proxy in front. Nothing else decides about
+    /// it.
+    pub(super) fn is_https(&self, peer: &Peer) -> bool {
+        peer.is_encrypted || self.public.as_ref().is_some_and(Origin::is_https)
     }
 
     /// Where the pages of this server come from, by its configured address.

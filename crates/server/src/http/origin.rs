@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Method, Uri, Version};
 
+use super::Front;
 use super::auth::is_loopback;
 use super::wire::Peer;
 
@@ -36,6 +37,10 @@ impl Origin {
     pub(super) fn of(address: &str) -> Option<Self> {
         let parts = address.parse::<Uri>().ok()?.into_parts();
         Some(Self { scheme: parts.scheme?, authority: parts.authority? })
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
     }
 }
 
@@ -69,6 +74,31 @@ pub(super) fn check_passed(head: &Parts, peer: &Peer, public: Option<&Origin>) -
     Ok(())
 }
 
+/// Refuses a changing request that a browser makes of itself (with a cookie or a certificate, or to sign in), unless it says that it
+/// is made by a page of this server: beyond what [`check`] asks of everybody, there has to be a word about it, and our own address
+/// by https is no other one by http.
+pub(super) fn require_own(head: &Parts, front: &Front) -> Result<(), Refusal> {
+    let site = head.headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    let mut origins = head.headers.get_all(ORIGIN).iter().peekable();
+    let is_own = match origins.peek() {
+        None => site == Some(b"same-origin"),
+        Some(_) => !origins.any(|origin| is_insecure(origin, front)),
+    };
+    if is_own {
+        return Ok(());
+    }
+    let detail =
+        "only pages of this server may do this; the browser does not say that it was one (`Origin`, `Sec-Fetch-Site`)";
+    Err(Refusal::BadValue { detail: detail.to_owned() })
+}
+
+/// Whether it is our own address, reached in a way on which anybody can put words into our mouth.
+fn is_insecure(origin: &HeaderValue, front: &Front) -> bool {
+    let Some(public) = front.public().filter(|public| public.is_https()) else { return false };
+    let origin = origin.to_str().ok().and_then(Origin::of);
+    origin.is_some_and(|origin| !origin.is_https() && origin.authority == public.authority)
+}
+
 fn refuse_others(head: &Parts, peer: &Peer, asked: Option<&Authority>, public: Option<&Origin>) -> Result<(), Refusal> {
     let detail = "requests that a page of another `Origin` makes are refused".to_owned();
     // Browsers say so where they name no origin too (Fetch Metadata); nobody else sends it.
@@ -80,7 +110,7 @@ fn refuse_others(head: &Parts, peer: &Peer, asked: Option<&Authority>, public: O
         // `null`, for instance, is none.
         let is_ours = origin.to_str().ok().and_then(Origin::of).is_some_and(|origin| {
             // Without TLS here, a proxy in front may speak it: the scheme that the browser used is not known.
-            let may_be_asked = !peer.is_encrypted || origin.scheme == Scheme::HTTPS;
+            let may_be_asked = !peer.is_encrypted || origin.is_https();
             public == Some(&origin) || may_be_asked && asked == Some(&origin.authority)
         });
         if !is_ours {

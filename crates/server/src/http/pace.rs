@@ -162,7 +162,7 @@ impl Paces {
     /// [`Refusal::TooManyRequests`].
     pub(super) fn request(&self, caller: &Caller, now: Instant) -> Result<(), Refusal> {
         let pace = self.requests.of(&caller.access.tenant);
-        let name = match (caller.credential, caller.from) {
+        let name = match (&caller.credential, caller.from) {
             (Credential::Nothing, Some(from)) => client(from.ip()).to_string(),
             _ => caller.name.clone(),
         };

@@ -71,8 +71,6 @@ pub(super) struct Shared {
     pub(super) rates: Rates,
     front: ArcSwap<Front>,
     tls: ArcSwap<Option<Tls>>,
-    /// Tells those whose requests last that who is let in may have changed.
-    pub(super) reloads: watch::Sender<()>,
     pub(super) handshakes: handshake::Troubles,
     stopping: watch::Sender<bool>,
     /// What is carried to its end whatever becomes of the connection that it was begun for.
@@ -123,7 +121,6 @@ impl Server {
             rates: Rates::default(),
             front: ArcSwap::from_pointee(front),
             tls: ArcSwap::default(),
-            reloads: watch::Sender::default(),
             handshakes: handshake::Troubles::default(),
             stopping,
             tasks: Mutex::default(),
@@ -138,14 +135,14 @@ impl Server {
     /// Speaks TLS like this on connections that come from now on, or none. Those that are open go on as they are.
     pub fn replace_tls(&self, tls: Option<Tls>) {
         self.0.tls.store(Arc::new(tls));
-        self.0.reloads.send_replace(());
+        self.0.keyring.reconsider();
     }
 
-    /// Puts another way to tell callers apart in place, from the next request on; what lasts ends where its caller is none any more. Until the first call whoever is on this machine is
-    /// trusted, and nobody else is let in.
+    /// Puts another way to tell callers apart in place, from the next request on; what lasts ends where its caller is none any more.
+    /// Until the first call whoever is on this machine is trusted, and nobody else is let in.
     pub fn replace_authentication(&self, authentication: Authentication) {
         self.0.authenticator.store(Arc::new(authentication.into()));
-        self.0.reloads.send_replace(());
+        self.0.keyring.reconsider();
     }
 
     /// Answers requests on these listeners until `shutdown` comes true; then accepts no further connection, and lets requests

@@ -2,6 +2,7 @@
 //! of the handlers, so none of them can be reached without having passed here.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::auth::Caller;
-use super::auth::rules::{self, Needs};
+use super::auth::rules::{self, Needs, SAFE};
+use super::auth::{Caller, Credential, cookie};
 use super::door::Door;
 use super::metrics::{DoorLabels, Rejected};
 use super::outcome::{Response, Stop};
@@ -76,19 +77,35 @@ async fn answer(
     let (mut head, body) = request.into_parts();
     head::check(&head, &shared.config)?;
     origin::check(&head, &peer, front.public()).inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
-    let caller = shared.let_in(&door, &peer, &mut head).await?;
+    let caller = match shared.let_in(&door, &front, &peer, &mut head).await {
+        Ok(caller) => caller,
+        Err(refusal) if matches!(door, Door::Console) => {
+            return Ok(ui::shut_out(shared, (&front, &peer), &head, &refusal));
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
     // Whoever watches the server is not shut out by what makes it worth watching.
     if !matches!(door, Door::System(_)) {
         shared.paces.request(&caller, Instant::now())?;
     }
     let known = (caller.clone(), peer.clone());
+    let is_console = matches!(door, Door::Console);
+    // To lead a browser to where it can sign in again, should its session end meanwhile.
+    let signed_in = matches!(caller.credential, Credential::Session { .. }).then(|| (Arc::clone(&front), head.clone()));
+    let ends_by_itself = is_console && ui::signs_out(head.uri.path());
     let visit = Visit { caller, peer, front, head, body };
-    let response = tokio::select! {
+    let mut response = tokio::select! {
         biased;
         response = led(shared, visit, door, mount) => response?,
         // Whatever is under way is carried to its end, as if the client had gone away.
-        () = shared.gone(&known.0, &known.1) => return Err(Refusal::Unauthenticated.into()),
+        () = shared.gone(&known.0, &known.1), if !ends_by_itself => return match signed_in {
+            Some((front, head)) => Ok(ui::shut_out(shared, (&front, &known.1), &head, &Refusal::Unauthenticated)),
+            None => Err(Refusal::Unauthenticated.into()),
+        },
     };
+    if !is_console {
+        cookie::keep_from_setting(response.headers_mut());
+    }
     Ok(auth::leaving(server, known.0, known.1, response))
 }
 
@@ -110,26 +127,57 @@ async fn led(shared: &Shared, visit: Visit, door: Door, mount: Arc<Mount>) -> Re
 
 impl Shared {
     /// Who makes a request, if they may go through this door. What they showed is taken out of it: nobody else gets to see it.
-    async fn let_in(&self, door: &Door, peer: &Peer, head: &mut Parts) -> Result<Caller, Refusal> {
+    async fn let_in(&self, door: &Door, front: &Front, peer: &Peer, head: &mut Parts) -> Result<Caller, Refusal> {
         let needs = Needs::of(door, &head.method, head.uri.path());
+        let session = cookie::read(&head.headers, front.is_https(peer));
+        cookie::hide(&mut head.headers);
         if needs == Needs::Nothing {
             return Ok(Caller::anybody(peer.address));
         }
-        let now = Instant::now();
+        let authenticator = self.authenticator();
+        // A session is for the console alone, and whoever shows something else is that one.
+        let is_browsing = matches!(door, Door::Console) && authenticator.asks() && !auth::shows(&head.headers);
         let known = (&self.keyring, &self.issuers);
-        let (certificate, authenticator) = (self.certificate(peer), self.authenticator());
-        let caller =
-            authenticator.authenticate(known, peer.address, certificate, &head.headers, self.clock.now()).await;
-        if matches!(caller, Err(Refusal::Unauthenticated)) {
-            self.paces.may_fail(peer.address.ip(), now)?;
-            self.paces.failed(peer.address.ip(), now);
+        let certificate = self.certificate(peer);
+        let caller = match session {
+            Some(session) if is_browsing => authenticator.by_session(known, session, peer.address, self.clock.now())?,
+            // A browser that is not signed in yet has tried nothing, so nothing is counted.
+            None if is_browsing => {
+                authenticator.by_certificate(certificate.ok_or(Refusal::Unauthenticated)?, peer.address)?
+            }
+            Some(_) | None => {
+                let now = self.clock.now();
+                let found = authenticator.authenticate(known, peer.address, certificate, &head.headers, now).await;
+                self.counted(peer.address, found)?
+            }
+        };
+        // What a browser shows of itself it also shows for pages of others.
+        let is_ambient = matches!(caller.credential, Credential::Session { .. } | Credential::Certificate { .. });
+        if is_browsing && is_ambient && !SAFE.contains(&head.method) {
+            origin::require_own(head, front).inspect_err(|_| self.metrics.rejected(Rejected::Foreign))?;
         }
-        let caller = caller?;
         rules::check(needs, door, &caller)?;
         if caller.credential.is_shown() {
             auth::hide(&mut head.headers);
         }
         Ok(caller)
+    }
+
+    /// Who wrote this token on the page to sign in.
+    pub(super) async fn who_wrote(&self, token: &str, peer: SocketAddr) -> Result<Caller, Refusal> {
+        let known = (&self.keyring, &self.issuers);
+        let found = self.authenticator().authenticate_written(known, peer, token, self.clock.now()).await;
+        self.counted(peer, found)
+    }
+
+    /// Counts an authentication that failed. An address that has failed too often is to wait.
+    fn counted(&self, peer: SocketAddr, found: Result<Caller, Refusal>) -> Result<Caller, Refusal> {
+        if found == Err(Refusal::Unauthenticated) {
+            let now = Instant::now();
+            self.paces.may_fail(peer.ip(), now)?;
+            self.paces.failed(peer.ip(), now);
+        }
+        found
     }
 }
 

@@ -72,7 +72,7 @@ const RULES: [(&str, &str); 52] = [
 const ACCEPTING: [&str; 7] = ["queue", "thing", "things", "typed", "typed-msf", "typed-plas", "update"];
 
 /// The pages of the console, with the role that each needs. What is asked first with `GET` is done with `POST`.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 16] = [
     ("GET /ui", "read"),
     ("GET /ui/operations", "read"),
     ("GET /ui/operations/{id}", "read"),
@@ -86,6 +86,9 @@ const PAGES: [(&str, &str); 13] = [
     ("GET /ui/notices", "read"),
     ("GET /ui/routes/plan", "read"),
     ("POST /ui/resume", "house admin"),
+    ("GET /ui/sign-in", "public"),
+    ("POST /ui/sign-in", "public"),
+    ("POST /ui/sign-out", "known"),
 ];
 
 fn secret(number: u8) -> Secret {
@@ -273,12 +276,13 @@ async fn every_call_is_for_whom_the_table_says() {
         let is_console = call.path.starts_with("/ui");
         if call.rule == "public" {
             assert_ne!(answer.status, 401, "{call:?}");
-        } else if !is_console {
+        } else if is_console {
+            let to = answer.header("location").unwrap_or_default();
+            assert!(answer.status == 303 && to.starts_with("/ui/sign-in"), "{call:?}: {} {to}", answer.status);
+        } else {
             // After a while whoever fails is told to wait.
             assert!(matches!(answer.status, 401 | 429), "{call:?}: {}", answer.text());
             assert_eq!(answer.header("www-authenticate").is_some(), answer.status == 401, "{call:?}");
-        } else {
-            assert!(matches!(answer.status, 401 | 429), "{call:?}: {}", answer.status);
         }
         for (tenant, role, secret) in &callers {
             let answer = make(&rig.showing(secret.expose()), call).await;

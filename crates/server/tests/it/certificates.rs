@@ -2,13 +2,11 @@
 
 use fanfold_core::access::{Secret, SecretDigest};
 use fanfold_core::{Access, Role, Scope};
-use fanfold_server::{
-    Authentication, CertificateName, ClientCertificates, FixedCertificate, FixedToken, ServerConfig, Tls,
-};
+use fanfold_server::{CertificateName, ClientCertificates, FixedCertificate, FixedToken, ServerConfig, Tls};
 use fanfold_testkit::Http;
 use fanfold_testkit::certificates::{Authority, Identity, Names};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, credentials};
 
 /// A server that asks for certificates of an authority, and knows whose one of them is.
 struct Asking {
@@ -47,7 +45,7 @@ impl Asking {
         let digest: SecretDigest = self.token.digest();
         let token = FixedToken { name: "anna".to_owned(), digest, access: access(Role::Operate), expires_at: None };
         let certificates = certificates.collect();
-        self.rig.server.replace_authentication(Authentication::Credentials { tokens: vec![token], certificates });
+        self.rig.server.replace_authentication(credentials(vec![token], certificates));
     }
 
     fn portal(&self) -> Identity {
@@ -149,7 +147,7 @@ async fn a_token_of_the_configuration_that_is_gone_ends_what_it_has_open() {
     let head = format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n{shown}\r\nconnection: close\r\n\r\n");
     stream.send(head.as_bytes()).await;
     stream.until("\r\n\r\n").await;
-    let authentication = Authentication::Credentials { tokens: Vec::new(), certificates: Vec::new() };
+    let authentication = credentials(Vec::new(), Vec::new());
     asking.rig.server.replace_authentication(authentication);
     stream.rest().await;
 }

@@ -20,6 +20,7 @@ mod refusals;
 mod release;
 mod rig;
 mod scopes;
+mod sign_in;
 mod stop;
 mod tenants;
 mod tls;

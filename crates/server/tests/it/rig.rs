@@ -16,7 +16,7 @@ use fanfold_core::route::spec::{Action, LimitsOverride, OperationSpec, RouteSpec
 use fanfold_engine::identity::{self, Issuers};
 use fanfold_engine::target::{Metrics, PassLimits, TargetConfig, Targets};
 use fanfold_engine::{Clock, Config, Engine, SystemClock};
-use fanfold_server::{Authentication, FixedToken, Front, Parts, Server, ServerConfig};
+use fanfold_server::{Authentication, FixedCertificate, FixedToken, Front, Parts, Server, ServerConfig};
 use fanfold_store::Store;
 use fanfold_store::contract::Lossy;
 use fanfold_store::sqlite::{self, Sqlite};
@@ -115,7 +115,25 @@ impl Rig {
 
     /// Asks whoever comes for one of these tokens from now on.
     pub(crate) fn ask_for(&self, tokens: Vec<FixedToken>) {
-        self.server.replace_authentication(Authentication::Credentials { tokens, certificates: Vec::new() });
+        self.server.replace_authentication(credentials(tokens, Vec::new()));
+    }
+
+    /// Starts another server on the same store, which has to hear from there what is done at this one.
+    pub(crate) async fn another(&self) -> (Server, Http, JoinSet<usize>) {
+        let parts = Parts {
+            engine: self.engine.clone(),
+            store: self.lossy.clone(),
+            clock: self.clock.clone(),
+            started_at: self.clock.now(),
+            issuers: Issuers::new(identity::Metrics::default()),
+            registry: prometheus_client::registry::Registry::default(),
+        };
+        let server = Server::new(ServerConfig::default(), parts, front(routes()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = Http::new(&listener.local_addr().unwrap().to_string());
+        let (mut serving, serve) = (JoinSet::new(), server.clone());
+        serving.spawn(async move { serve.serve(vec![listener], std::future::pending()).await });
+        (server, http, serving)
     }
 
     /// A client that shows this.
@@ -170,6 +188,11 @@ impl Rig {
     }
 }
 
+/// Callers show these. Sessions last an hour.
+pub(crate) fn credentials(tokens: Vec<FixedToken>, certificates: Vec<FixedCertificate>) -> Authentication {
+    Authentication::Credentials { tokens, certificates, session_max: Duration::from_secs(3_600) }
+}
+
 async fn engine(store: Arc<dyn Store>, fakes: &[(&str, &FakeTarget)], config: Config) -> Engine {
     let targets = Targets::new(Metrics::default());
     let configs = fakes.iter().map(|(name, fake)| TargetConfig::new((*name).into(), fake.url().parse().unwrap()));
@@ -182,13 +205,17 @@ fn mounts() -> Vec<Mount> {
 }
 
 pub(crate) fn front(routes: Vec<RouteSpec>) -> Front {
+    front_at("https://fanfold.example", routes)
+}
+
+pub(crate) fn front_at(public_url: &str, routes: Vec<RouteSpec>) -> Front {
     let limits =
         PassLimits { connect: Duration::from_secs(2), response: Duration::from_secs(5), idle: Duration::from_secs(5) };
     let pass = ["tokyo", "osaka"].map(|name| (TargetName::from(name), limits)).into();
     let targets: BTreeMap<TargetName, TargetSpec> =
         [("tokyo".into(), target("1")), ("osaka".into(), target("2"))].into();
     let table = RouteTable::compile(routes, &targets).unwrap();
-    Front::new(mounts(), Arc::new(table), pass, Some("https://fanfold.example".to_owned())).unwrap()
+    Front::new(mounts(), Arc::new(table), pass, Some(public_url.to_owned())).unwrap()
 }
 
 fn target(id: &str) -> TargetSpec {

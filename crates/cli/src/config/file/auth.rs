@@ -5,12 +5,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Issuer, Keystone};
-use crate::config::value::Text;
+use crate::config::value::{Span, Text};
 
 /// `[auth]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Auth {
+    /// How long somebody stays signed in to the console, from 1m to 30d, and never longer than the token is good that they signed in
+    /// with. Default: 12h.
+    pub(crate) session: Option<Text<Span>>,
     /// Tokens that callers may show, beside those that were made with `fanfold token create`.
     #[serde(default)]
     pub(crate) tokens: Vec<Token>,

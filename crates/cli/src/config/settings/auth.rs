@@ -1,14 +1,21 @@
 //! The settings of `[auth]`: who may call, and what they may do.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use fanfold_core::access::{self, SecretDigest};
 use fanfold_core::{Access, Scope, TargetName, TenantId};
 use fanfold_server::{CertificateName, FixedCertificate, FixedToken};
 
+use super::defaults::{self, span};
 use super::{AuthSettings, issuers};
 use crate::config::document::Place;
 use crate::config::file;
 use crate::config::finding::{Findings, Wrong};
 use crate::config::secret::Surroundings;
+
+/// How long sessions of the console may last.
+const SESSION: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What tokens may be about.
 pub(super) struct Known<'a> {
@@ -38,7 +45,22 @@ pub(super) fn auth(
         }
     }
     let certificates = certificates(&auth.certificates, known, findings);
-    AuthSettings { tokens, certificates, issuers: issuers::issuers(auth, known, around, findings) }
+    AuthSettings {
+        tokens,
+        certificates,
+        session_max: session_max(auth, findings),
+        issuers: issuers::issuers(auth, known, around, findings),
+    }
+}
+
+/// How long somebody stays signed in.
+fn session_max(auth: &file::Auth, findings: &mut Findings<'_>) -> Duration {
+    let session = span(&auth.session).unwrap_or(defaults::SESSION);
+    if !SESSION.contains(&session) {
+        let wrong = Wrong::new("a session lasts from 1m to 30d").hint("leave it out for 12h");
+        findings.mistake(&Place::of(["auth", "session"]), wrong);
+    }
+    session
 }
 
 fn is_namesake(one: &FixedToken, other: &FixedToken) -> bool {

@@ -13,6 +13,7 @@ pub(super) const REQUEST_BODY_MAX: u64 = 1024 * 1024;
 pub(super) const CONNECTIONS_MAX: u32 = 16_384;
 pub(super) const REQUESTS_PER_SECOND: u32 = 10_000;
 pub(super) const FAILURES_PER_MINUTE: u32 = 60;
+pub(super) const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 pub(super) const READERS: u32 = 8;
 pub(super) const RESPONSE_BODY_MAX: u64 = 1024 * 1024;

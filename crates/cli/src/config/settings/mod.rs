@@ -113,6 +113,8 @@ pub(crate) struct AuthSettings {
     pub(crate) tokens: Vec<FixedToken>,
     /// Who is known by a certificate.
     pub(crate) certificates: Vec<FixedCertificate>,
+    /// How long a session of the console lasts at the most.
+    pub(crate) session_max: Duration,
     /// Those whose tokens count, too.
     pub(crate) issuers: identity::Config,
 }

@@ -9,8 +9,9 @@ use crate::config::document::{Node, Value};
 const EXAMPLE: &str = include_str!("../../../../../fanfold.example.toml");
 
 /// The keys whose commented lines show the default.
-const DEFAULTS: [&str; 40] = [
+const DEFAULTS: [&str; 41] = [
     "shutdown_grace",
+    "session",
     "request_head_max",
     "request_body_max",
     "connections_max",

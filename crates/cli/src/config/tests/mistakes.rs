@@ -97,6 +97,8 @@ fn each_mistake_in_the_form_of_a_file_has_its_place() {
             "10:11: monitor: \"mfs\" is not one of \"none\", \"msf\"",
         ),
         ("[store]\nurl = \"mysql://a:s3cret@b\"\n", "9:7: url: this is not the address of a store; "),
+        ("[auth]\nsession = \"31d\"\n", "9:11: a session lasts from 1m to 30d; leave it out for 12h"),
+        ("[auth]\nsession = \"59s\"\n", "9:11: a session lasts"),
         ("[server]\npublic_url = \"https://a/?b\"\n", "9:14: public_url: the address has a query; "),
         ("[server]\npublic_url = 2026-11-21\n", "9:14: public_url: expected text, found a date"),
         ("[server]\ncallback = \"[::1]:80\"\n", "9:12: callback: \"[::1]:80\" is not an IPv4 address with a port; "),

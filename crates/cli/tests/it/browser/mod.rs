@@ -3,6 +3,7 @@
 mod keyboard;
 mod live;
 mod pages;
+mod sign_in;
 mod stories;
 
 use fanfold_testkit::browser::{Browser, DESK, PHONE, Size};

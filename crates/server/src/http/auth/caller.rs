@@ -22,7 +22,7 @@ pub(in crate::http) struct Caller {
 }
 
 /// What a caller is known by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Credential {
     /// Nothing: whoever asks for what everybody may have.
     Nothing,
@@ -35,13 +35,15 @@ pub(in crate::http) enum Credential {
     },
     /// A token of the configuration.
     FixedToken {
-        /// Of the token.
+        /// Of its secret.
         digest: SecretDigest,
         /// From then on it is no good.
         expires_at: Option<Timestamp>,
     },
     /// What an issuer vouches for.
     Issuer {
+        /// Which.
+        issuer: String,
         /// From then on it does not.
         expires_at: Option<Timestamp>,
     },
@@ -52,19 +54,41 @@ pub(in crate::http) enum Credential {
         /// From then on it is no good.
         expires_at: Option<Timestamp>,
     },
+    /// A session that was begun with one of these, in the console.
+    Session {
+        /// Of its secret.
+        digest: SecretDigest,
+        /// From then on neither it nor what it was begun with is any good.
+        expires_at: Timestamp,
+    },
 }
 
 impl Credential {
-    /// Whether something was shown for it, which may be taken back.
-    pub(in crate::http) fn is_shown(self) -> bool {
+    /// Whether something that is nobody else's business was shown for it.
+    pub(in crate::http) fn is_shown(&self) -> bool {
         match self {
             Self::Nothing | Self::Machine => false,
-            Self::Certificate { .. } | Self::FixedToken { .. } | Self::Issuer { .. } | Self::Token { .. } => true,
+            Self::Certificate { .. }
+            | Self::FixedToken { .. }
+            | Self::Issuer { .. }
+            | Self::Token { .. }
+            | Self::Session { .. } => true,
+        }
+    }
+
+    /// From when on it is no good.
+    pub(in crate::http) fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Nothing | Self::Machine => None,
+            Self::FixedToken { expires_at, .. } | Self::Issuer { expires_at, .. } | Self::Token { expires_at, .. } => {
+                *expires_at
+            }
+            Self::Certificate { ends_at: at } | Self::Session { expires_at: at, .. } => Some(*at),
         }
     }
 
     /// The word for it in records and answers.
-    pub(in crate::http) fn as_str(self) -> &'static str {
+    pub(in crate::http) fn as_str(&self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::Machine => "machine",
@@ -72,6 +96,7 @@ impl Credential {
             Self::FixedToken { .. } => "fixed_token",
             Self::Issuer { .. } => "issuer",
             Self::Token { .. } => "token",
+            Self::Session { .. } => "session",
         }
     }
 }
@@ -85,8 +110,8 @@ impl Caller {
     /// Whom an issuer vouches for. Two issuers may call two people the same.
     pub(in crate::http) fn vouched_for(identity: Identity, from: SocketAddr) -> Self {
         let Identity { name, issuer, access, expires_at } = identity;
-        let credential = Credential::Issuer { expires_at };
-        Self { access, name: format!("{name} ({issuer})"), credential, from: Some(from) }
+        let name = format!("{name} ({issuer})");
+        Self { access, name, credential: Credential::Issuer { issuer, expires_at }, from: Some(from) }
     }
 
     /// Whoever runs this program.

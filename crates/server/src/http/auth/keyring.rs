@@ -1,4 +1,5 @@
-//! The tokens of the store that are good at the moment, in memory: read again as soon as one was made or taken back anywhere.
+//! The tokens and sessions of the store that are good at the moment, in memory: read again as soon as one was made or taken back
+//! anywhere.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::dialect::Refusal;
-use fanfold_store::{Error, Read, Token, TokenChanges, TokenUse, USES_MAX};
+use fanfold_store::{Error, LiveTokens, Read, Session, Token, TokenChanges, TokenUse, USES_MAX};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub(in crate::http) const USES_PACE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(in crate::http) struct Keyring {
     issued: ArcSwapOption<Issued>,
+    /// Held by whoever reads them: those who wait for it meanwhile find that done.
+    reading: tokio::sync::Mutex<()>,
     /// When the store last said that they are as they are here.
     confirmed: Mutex<Option<Instant>>,
     /// Tells those whose requests last whether their token is still good.
@@ -41,12 +44,27 @@ pub(in crate::http) struct Keyring {
 struct Issued {
     changes: TokenChanges,
     by_digest: HashMap<SecretDigest, Arc<Token>>,
+    by_id: HashMap<TokenId, Arc<Token>>,
+    sessions: HashMap<SecretDigest, Arc<Session>>,
+}
+
+impl Issued {
+    fn of(live: LiveTokens) -> Self {
+        let tokens: Vec<_> = live.tokens.into_iter().map(Arc::new).collect();
+        Self {
+            changes: live.changes,
+            by_id: tokens.iter().map(|token| (token.id, Arc::clone(token))).collect(),
+            by_digest: tokens.into_iter().map(|token| (token.digest, token)).collect(),
+            sessions: live.sessions.into_iter().map(|session| (session.digest, Arc::new(session))).collect(),
+        }
+    }
 }
 
 impl Default for Keyring {
     fn default() -> Self {
         Self {
             issued: ArcSwapOption::empty(),
+            reading: tokio::sync::Mutex::default(),
             confirmed: Mutex::default(),
             version: watch::Sender::default(),
             uses: Mutex::default(),
@@ -60,13 +78,14 @@ impl Keyring {
     /// # Errors
     /// If the store cannot be read; what is here stays then.
     pub(in crate::http) async fn refresh(&self, store: &dyn Read) -> Result<(), Error> {
+        let _reading = self.reading.lock().await;
         let asked = Instant::now();
         let changes = store.tokens_changed().await?;
         if self.issued.load().as_ref().is_none_or(|issued| issued.changes != changes) {
             let live = store.live_tokens().await?;
-            let by_digest = live.tokens.into_iter().map(|token| (token.digest, Arc::new(token))).collect();
-            self.issued.store(Some(Arc::new(Issued { changes: live.changes, by_digest })));
-            self.version.send_replace(live.changes);
+            let changes = live.changes;
+            self.issued.store(Some(Arc::new(Issued::of(live))));
+            self.version.send_replace(changes);
         }
         *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         Ok(())
@@ -77,26 +96,47 @@ impl Keyring {
     /// # Errors
     /// [`Refusal::Unauthenticated`] if it is no token's that is good now; [`Refusal::StoreUnreachable`] if that is not known.
     pub(super) fn find(&self, digest: SecretDigest, from: SocketAddr, now: Timestamp) -> Result<Caller, Refusal> {
+        self.check()?;
+        let issued = self.issued.load();
+        let token = issued.as_ref().and_then(|issued| issued.by_digest.get(&digest)).ok_or(Refusal::Unauthenticated)?;
+        let caller = caller(token, from, now)?;
+        self.used(token.id, now);
+        Ok(caller)
+    }
+
+    /// The session whose secret has this digest, and has not expired by itself.
+    ///
+    /// # Errors
+    /// As those of [`Keyring::find`].
+    pub(super) fn session(&self, digest: SecretDigest, now: Timestamp) -> Result<Arc<Session>, Refusal> {
+        self.check()?;
+        self.good_session(digest, now).ok_or(Refusal::Unauthenticated)
+    }
+
+    /// The same, as far as is known.
+    pub(super) fn good_session(&self, digest: SecretDigest, now: Timestamp) -> Option<Arc<Session>> {
+        let issued = self.issued.load();
+        issued.as_ref()?.sessions.get(&digest).filter(|session| session.expires_at > now).map(Arc::clone)
+    }
+
+    /// Whoever a token of this id is for, if it is good now.
+    pub(super) fn holder(&self, id: TokenId, from: SocketAddr, now: Timestamp) -> Result<Caller, Refusal> {
+        let issued = self.issued.load();
+        let token = issued.as_ref().and_then(|issued| issued.by_id.get(&id)).ok_or(Refusal::Unauthenticated)?;
+        caller(token, from, now)
+    }
+
+    /// Refuses everybody while it is not known who is to be let in.
+    fn check(&self) -> Result<(), Refusal> {
         let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
         if confirmed.is_none_or(|confirmed| confirmed.elapsed() > STALE) {
             let detail = "the store cannot be asked at the moment which tokens are good";
             return Err(Refusal::StoreUnreachable { detail: detail.to_owned() });
         }
-        let issued = self.issued.load();
-        let token = issued.as_ref().and_then(|issued| issued.by_digest.get(&digest)).ok_or(Refusal::Unauthenticated)?;
-        if token.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(Refusal::Unauthenticated);
-        }
-        self.used(token.id, now);
-        Ok(Caller {
-            access: token.access.clone(),
-            name: token.name.clone(),
-            credential: Credential::Token { id: token.id, expires_at: token.expires_at },
-            from: Some(from),
-        })
+        Ok(())
     }
 
-    fn used(&self, id: TokenId, now: Timestamp) {
+    pub(super) fn used(&self, id: TokenId, now: Timestamp) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.len() < USES_MAX || uses.contains_key(&id) {
             uses.insert(id, now);
@@ -110,17 +150,34 @@ impl Keyring {
     }
 
     /// Whether a token is among those that were not taken back.
-    fn has(&self, id: TokenId) -> bool {
-        let issued = self.issued.load();
-        issued.as_ref().is_some_and(|issued| issued.by_digest.values().any(|token| token.id == id))
+    pub(super) fn has(&self, id: TokenId) -> bool {
+        self.issued.load().as_ref().is_some_and(|issued| issued.by_id.contains_key(&id))
     }
 
-    /// Waits until a token is taken back.
-    pub(super) async fn revoked(&self, id: TokenId) {
+    /// Waits until something is so, and looks each time that tokens or sessions have changed, or the configuration's tokens.
+    pub(super) async fn until(&self, is_so: impl Fn() -> bool) {
         let mut versions = self.version.subscribe();
         // The sender is in `self`, so it is not gone.
-        drop(versions.wait_for(|_| !self.has(id)).await);
+        drop(versions.wait_for(|_| is_so()).await);
     }
+
+    /// Has those look who wait: what the configuration says of tokens has changed.
+    pub(in crate::http) fn reconsider(&self) {
+        self.version.send_modify(|_| {});
+    }
+}
+
+/// Whoever a token is for.
+fn caller(token: &Token, from: SocketAddr, now: Timestamp) -> Result<Caller, Refusal> {
+    if token.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(Refusal::Unauthenticated);
+    }
+    Ok(Caller {
+        access: token.access.clone(),
+        name: token.name.clone(),
+        credential: Credential::Token { id: token.id, expires_at: token.expires_at },
+        from: Some(from),
+    })
 }
 
 #[cfg(test)]
@@ -167,7 +224,7 @@ mod tests {
         assert_eq!(find(2), Ok("token 1".to_owned()));
         assert_eq!(find(100), Err(Refusal::Unauthenticated), "it has expired");
         assert_eq!(keyring.take_uses(), [TokenUse { id: new.id, at: at(2) }]);
-        let gone = keyring.revoked(new.id);
+        let gone = keyring.until(|| !keyring.has(new.id));
         tokio::pin!(gone);
         assert!(futures_util::poll!(&mut gone).is_pending());
         store.revoke_token(new.id, None, Revoked { at: at(3), by: "anna".to_owned() }).await.unwrap();

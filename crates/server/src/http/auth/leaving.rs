@@ -41,43 +41,34 @@ impl Body for Leaving {
 }
 
 impl Shared {
-    /// Waits until a caller is one no more: what they showed was taken back, or has expired.
+    /// Waits until a caller is one no more: what they showed was taken back or has expired, or lets them do something else now.
     pub(in crate::http) async fn gone(&self, caller: &Caller, peer: &Peer) {
-        match caller.credential {
-            Credential::Nothing | Credential::Machine => std::future::pending().await,
-            Credential::Issuer { expires_at } => self.expired(expires_at).await,
-            Credential::FixedToken { digest, expires_at } => {
-                let known = || self.authenticator().by_fixed_token(digest, peer.address, self.clock.now());
-                tokio::select! {
-                    () = self.not_configured(caller, known) => {}
-                    () = self.expired(expires_at) => {}
+        let expires_at = caller.credential.expires_at();
+        let lost = async {
+            match &caller.credential {
+                Credential::Nothing | Credential::Machine | Credential::Issuer { .. } => std::future::pending().await,
+                Credential::FixedToken { digest, .. } => {
+                    self.keyring.until(|| !self.authenticator().has(*digest, &caller.access)).await;
+                }
+                Credential::Certificate { .. } => {
+                    self.keyring.until(|| self.by_certificate(peer).as_ref() != Some(caller)).await;
+                }
+                Credential::Token { id, .. } => self.keyring.until(|| !self.keyring.has(*id)).await,
+                Credential::Session { digest, .. } => {
+                    let known = (&self.keyring, &self.issuers);
+                    self.keyring.until(|| !self.authenticator().has_session(known, *digest, &caller.access)).await;
                 }
             }
-            Credential::Certificate { ends_at } => {
-                tokio::select! {
-                    () = self.not_configured(caller, || self.by_certificate(peer)) => {}
-                    () = self.expired(Some(ends_at)) => {}
-                }
-            }
-            Credential::Token { id, expires_at } => {
-                tokio::select! {
-                    () = self.keyring.revoked(id) => {}
-                    () = self.expired(expires_at) => {}
-                }
-            }
+        };
+        tokio::select! {
+            () = lost => {}
+            () = self.expired(expires_at) => {}
         }
     }
 
     /// Who has shown the certificate of this connection, by the configuration as it is now.
     fn by_certificate(&self, peer: &Peer) -> Option<Caller> {
         self.authenticator().by_certificate(self.certificate(peer)?, peer.address).ok()
-    }
-
-    /// Waits until `known` gives somebody else, or the same with other rights: the configuration was reloaded.
-    async fn not_configured(&self, caller: &Caller, known: impl Fn() -> Option<Caller>) {
-        let mut reloads = self.reloads.subscribe();
-        // The sender is in `self`, so it is not gone.
-        drop(reloads.wait_for(|()| known().as_ref() != Some(caller)).await);
     }
 
     async fn expired(&self, at: Option<Timestamp>) {

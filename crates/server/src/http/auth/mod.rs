@@ -3,13 +3,16 @@
 
 mod caller;
 mod certificates;
+pub(super) mod cookie;
 mod fixed;
 pub(super) mod keyring;
 mod leaving;
 pub(super) mod rules;
+mod session;
 mod shown;
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use fanfold_core::access::SecretDigest;
 use fanfold_core::access::secret::PREFIX;
@@ -27,7 +30,7 @@ use fixed::FixedTokens;
 pub(super) use keyring::Keyring;
 pub(super) use leaving::leaving;
 use shown::Shown;
-pub(super) use shown::hide;
+pub(super) use shown::{hide, shows};
 
 /// How callers are told apart: what the configuration says of it.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +44,8 @@ pub enum Authentication {
         tokens: Vec<FixedToken>,
         /// Who is known by the certificate that they connect with, where they show no token.
         certificates: Vec<FixedCertificate>,
+        /// How long a session of the console lasts at the most.
+        session_max: Duration,
     },
 }
 
@@ -48,15 +53,15 @@ pub enum Authentication {
 #[derive(Debug)]
 pub(in crate::http) enum Authenticator {
     Loopback,
-    Credentials { fixed: FixedTokens, certificates: Vec<FixedCertificate> },
+    Credentials { fixed: FixedTokens, certificates: Vec<FixedCertificate>, session_max: Duration },
 }
 
 impl From<Authentication> for Authenticator {
     fn from(authentication: Authentication) -> Self {
         match authentication {
             Authentication::Loopback => Self::Loopback,
-            Authentication::Credentials { tokens, certificates } => {
-                Self::Credentials { fixed: FixedTokens::new(tokens), certificates }
+            Authentication::Credentials { tokens, certificates, session_max } => {
+                Self::Credentials { fixed: FixedTokens::new(tokens), certificates, session_max }
             }
         }
     }
@@ -89,34 +94,32 @@ impl Authenticator {
         match self {
             Self::Loopback if is_loopback(peer.ip()) => Ok(Caller::local(peer)),
             Self::Loopback => Err(Refusal::Unauthenticated),
-            Self::Credentials { fixed, .. } => match Shown::read(fields)? {
-                Shown::Nothing => self.by_certificate(certificate.ok_or(Refusal::Unauthenticated)?, peer),
-                shown @ (Shown::Bearer(token) | Shown::AuthToken(token)) => {
-                    let digest = SecretDigest::of(token);
-                    // Those of the configuration are good also while the store is away.
-                    if let Some(caller) = fixed.find(digest, peer, now) {
-                        return Ok(caller);
-                    }
-                    // What is one of ours by its looks is nobody else's business.
-                    let identity = match shown {
-                        Shown::Bearer(token) if issuers.has_issuers() && !token.starts_with(PREFIX) => {
-                            issuers.verify_bearer(token, now).await
-                        }
-                        Shown::AuthToken(token) if issuers.has_keystone() && !token.starts_with(PREFIX) => {
-                            issuers.verify_keystone(token, now).await
-                        }
-                        Shown::Nothing | Shown::Bearer(_) | Shown::AuthToken(_) => {
-                            return keyring.find(digest, peer, now);
-                        }
-                    };
-                    Ok(Caller::vouched_for(identity.map_err(not_verified)?, peer))
-                }
+            Self::Credentials { fixed, .. } => match (Shown::read(fields)?, certificate) {
+                (Shown::Nothing, Some(certificate)) => self.by_certificate(certificate, peer),
+                (shown, _) => recognise(fixed, (keyring, issuers), peer, shown, now).await,
             },
         }
     }
-}
 
-impl Authenticator {
+    /// The same for whoever wrote this token on the page to sign in.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn authenticate_written(
+        &self,
+        (keyring, issuers): (&Keyring, &Issuers),
+        peer: SocketAddr,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Caller, Refusal> {
+        match self {
+            Self::Loopback => Err(Refusal::Unauthenticated),
+            Self::Credentials { fixed, .. } => {
+                recognise(fixed, (keyring, issuers), peer, Shown::written(token)?, now).await
+            }
+        }
+    }
+
     /// Who connected from `peer` with this certificate.
     ///
     /// # Errors
@@ -127,14 +130,40 @@ impl Authenticator {
             Self::Credentials { certificates, .. } => certificates::find(certificates, said, peer),
         }
     }
+}
 
-    /// Who shows the token of the configuration that has this digest.
-    fn by_fixed_token(&self, digest: SecretDigest, peer: SocketAddr, now: Timestamp) -> Option<Caller> {
-        match self {
-            Self::Loopback => None,
-            Self::Credentials { fixed, .. } => fixed.find(digest, peer, now),
-        }
+/// Who shows this.
+async fn recognise(
+    fixed: &FixedTokens,
+    (keyring, issuers): (&Keyring, &Issuers),
+    peer: SocketAddr,
+    shown: Shown<'_>,
+    now: Timestamp,
+) -> Result<Caller, Refusal> {
+    let Some(token) = shown.token() else { return Err(Refusal::Unauthenticated) };
+    let digest = SecretDigest::of(token);
+    // Those of the configuration are good also while the store is away.
+    if let Some(caller) = fixed.find(digest, peer, now) {
+        return Ok(caller);
     }
+    // What is one of ours by its looks is nobody else's business.
+    let is_ours = token.starts_with(PREFIX);
+    let (by_bearer, by_keystone) = (issuers.has_issuers() && !is_ours, issuers.has_keystone() && !is_ours);
+    let identity = match shown {
+        Shown::Bearer(token) if by_bearer => issuers.verify_bearer(token, now).await,
+        Shown::AuthToken(token) if by_keystone => issuers.verify_keystone(token, now).await,
+        Shown::Written(token) if by_bearer && by_keystone => match issuers.verify_bearer(token, now).await {
+            // Nobody says of what kind it is.
+            Err(NotVerified::Refused(_)) => issuers.verify_keystone(token, now).await,
+            verified => verified,
+        },
+        Shown::Written(token) if by_bearer => issuers.verify_bearer(token, now).await,
+        Shown::Written(token) if by_keystone => issuers.verify_keystone(token, now).await,
+        Shown::Nothing | Shown::Bearer(_) | Shown::AuthToken(_) | Shown::Written(_) => {
+            return keyring.find(digest, peer, now);
+        }
+    };
+    Ok(Caller::vouched_for(identity.map_err(not_verified)?, peer))
 }
 
 fn not_verified(why: NotVerified) -> Refusal {

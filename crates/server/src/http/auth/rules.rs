@@ -1,9 +1,9 @@
 //! What a caller must be for which request. A request that needs more than its caller has is answered as if there were nothing:
 //! what somebody may not do does not exist for them.
 
-use fanfold_core::Role;
 use fanfold_core::dialect::{OwnRequest, Refusal};
 use fanfold_core::route::{Handling, Route};
+use fanfold_core::{Access, Role};
 use http::Method;
 
 use super::Caller;
@@ -24,7 +24,7 @@ pub(in crate::http) enum Needs {
 }
 
 /// Methods that change nothing, here and at targets (RFC 9110, section 9.2.1).
-const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+pub(in crate::http) const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 impl Needs {
     /// What a request for this door needs.
@@ -48,9 +48,8 @@ impl Needs {
         }
     }
 
-    /// Whether a caller is what is needed.
-    pub(in crate::http) fn are_met_by(self, caller: &Caller) -> bool {
-        let access = &caller.access;
+    /// Whether whoever has this access is what is needed.
+    pub(in crate::http) fn are_met_by(self, access: &Access) -> bool {
         match self {
             Self::Nothing | Self::Known => true,
             Self::Role(role) => access.has(role),
@@ -68,7 +67,7 @@ pub(in crate::http) fn check(needs: Needs, door: &Door, caller: &Caller) -> Resu
         Door::Route { route, .. } => is_meant(route, caller),
         Door::System(_) | Door::Native | Door::Console | Door::Own(_) | Door::Closed(_) => true,
     };
-    if is_meant && needs.are_met_by(caller) {
+    if is_meant && needs.are_met_by(&caller.access) {
         return Ok(());
     }
     Err(match door {

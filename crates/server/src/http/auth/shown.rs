@@ -20,6 +20,8 @@ pub(super) enum Shown<'a> {
     Bearer(&'a str),
     /// A token, in `X-Auth-Token`.
     AuthToken(&'a str),
+    /// A token that a person wrote: of which kind it is they did not say.
+    Written(&'a str),
 }
 
 impl<'a> Shown<'a> {
@@ -36,19 +38,43 @@ impl<'a> Shown<'a> {
         for value in fields.get_all(X_AUTH_TOKEN) {
             shown.push(value.to_str().ok().map(|token| Self::AuthToken(token.trim())));
         }
-        let is_fit = |token: &str| !token.is_empty() && token.len() <= TOKEN_OCTETS_MAX;
         match shown.as_slice() {
             [] => Ok(Self::Nothing),
-            [Some(one @ (Self::Bearer(token) | Self::AuthToken(token)))] if is_fit(token) => Ok(*one),
+            [Some(one)] if one.token().is_some_and(is_fit) => Ok(*one),
             _ => Err(Refusal::Unauthenticated),
         }
     }
+
+    /// What a person wrote.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`] where that can be no token.
+    pub(super) fn written(token: &'a str) -> Result<Self, Refusal> {
+        is_fit(token).then_some(Self::Written(token)).ok_or(Refusal::Unauthenticated)
+    }
+
+    /// The token, whatever it is shown in.
+    pub(super) fn token(self) -> Option<&'a str> {
+        match self {
+            Self::Nothing => None,
+            Self::Bearer(token) | Self::AuthToken(token) | Self::Written(token) => Some(token),
+        }
+    }
+}
+
+fn is_fit(token: &str) -> bool {
+    !token.is_empty() && token.len() <= TOKEN_OCTETS_MAX
 }
 
 /// The token of a field of the scheme `Bearer`, whose name is compared without case (RFC 9110, section 11.1).
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether a request shows anything.
+pub(in crate::http) fn shows(fields: &HeaderMap) -> bool {
+    fields.contains_key(AUTHORIZATION) || fields.contains_key(X_AUTH_TOKEN)
 }
 
 /// Takes out of a request what it showed to us: it is for nobody else, no target and no template.
@@ -68,10 +94,7 @@ mod tests {
         for (name, value) in fields {
             map.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
-        Shown::read(&map).map(|shown| match shown {
-            Shown::Nothing => None,
-            Shown::Bearer(token) | Shown::AuthToken(token) => Some(token.to_owned()),
-        })
+        Shown::read(&map).map(|shown| shown.token().map(str::to_owned))
     }
 
     #[test]

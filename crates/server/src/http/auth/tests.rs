@@ -39,8 +39,11 @@ async fn a_token_is_good_until_it_expires_wherever_it_is_shown() {
         access: access.clone(),
         expires_at: Some(at(100)),
     };
-    let authenticator =
-        Authenticator::from(Authentication::Credentials { tokens: vec![token], certificates: Vec::new() });
+    let authenticator = Authenticator::from(Authentication::Credentials {
+        tokens: vec![token],
+        certificates: Vec::new(),
+        session_max: Duration::from_secs(60),
+    });
     let (keyring, issuers) = (Keyring::default(), Issuers::new(Metrics::default()));
     let shows = async |text: &str, now| {
         let mut fields = HeaderMap::new();

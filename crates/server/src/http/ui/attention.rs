@@ -64,8 +64,8 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     let shell = Shell::of(shared, &visit.caller, Place::Attention, "Needs attention").await;
     let again = visit.head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let page = Attention {
+        notes: forms.into_iter().map(|form| NoteView::of(form, now, &shell)).collect(),
         shell: shell.live("/ui/live", again).having_done(form.one("done")),
-        notes: forms.into_iter().map(|form| NoteView::of(form, now)).collect(),
         shows_closed,
         next: next.map(|token| format!("/ui/attention?state={state}&page_token={}", Token::text(token))),
     };
@@ -73,11 +73,12 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
 }
 
 impl NoteView {
-    pub(super) fn of(form: NoteForm, now: Timestamp) -> Self {
+    pub(super) fn of(form: NoteForm, now: Timestamp, shell: &Shell) -> Self {
         let mut answers: Vec<_> = form.answers.iter().map(|answer| (answer.as_str(), answer_button(*answer))).collect();
         if form.operation_ended && form.closed.is_none() {
             answers.push(("acknowledge", "Acknowledge"));
         }
+        answers.retain(|(answer, _)| shell.may(&format!("/ui/attention/{}/{answer}", form.id)));
         let (word, means) = reason(form.reason);
         let tone = if form.closed.is_some() { Tone::Plain } else { Tone::Bad };
         Self {

@@ -23,6 +23,7 @@ mod plan;
 mod questions;
 mod routes;
 mod shell;
+mod sign_in;
 mod targets;
 mod timeline;
 mod words;
@@ -39,6 +40,7 @@ use super::server::Shared;
 use super::visit::Visit;
 use act::Act;
 use bulk::Bulk;
+pub(super) use sign_in::shut_out;
 
 /// What a path of the console is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,10 @@ enum Asked<'a> {
     Bulk(Bulk),
     /// Shows what would become of a request.
     Plan,
+    /// Begins a session.
+    SignIn,
+    /// Ends it.
+    SignOut,
 }
 
 /// Answers a request to the console. What goes wrong is told on a page.
@@ -94,6 +100,9 @@ async fn answer(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
         Asked::Attention => attention::list(shared, &visit).await,
         Asked::Asset(name) => assets::serve(name),
         Asked::Live(id) => live::stream(shared, &visit, id.map(operation_id).transpose()?).await,
+        Asked::SignIn if does => Box::pin(sign_in::sign_in(shared, visit)).await,
+        Asked::SignIn => sign_in::ask(shared, &visit).await,
+        Asked::SignOut => sign_in::sign_out(shared, &visit).await,
         Asked::Plan if does => Box::pin(plan::answer(shared, visit)).await,
         Asked::Plan => plan::ask(shared, &visit).await,
         Asked::Bulk(bulk) if does => Box::pin(bulk::perform(shared, visit, bulk)).await,
@@ -120,6 +129,8 @@ impl<'a> Asked<'a> {
             ["notices"] => Self::Notices,
             ["attention"] => Self::Attention,
             ["assets", name] => Self::Asset(name),
+            ["sign-in"] => Self::SignIn,
+            ["sign-out"] => Self::SignOut,
             ["live"] => Self::Live(None),
             ["live", id] => Self::Live(Some(id)),
             other => Self::Act(Act::of(other)?),
@@ -129,7 +140,8 @@ impl<'a> Asked<'a> {
     fn needs(self) -> Needs {
         match self {
             // The page on which somebody says who they are is made of them too.
-            Self::Asset(_) => Needs::Nothing,
+            Self::Asset(_) | Self::SignIn => Needs::Nothing,
+            Self::SignOut => Needs::Known,
             Self::Now
             | Self::Operations
             | Self::Operation(_)
@@ -155,7 +167,8 @@ impl<'a> Asked<'a> {
             | Self::Attention
             | Self::Asset(_)
             | Self::Live(_) => &[Method::GET, Method::HEAD],
-            Self::Act(_) | Self::Bulk(_) | Self::Plan => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Act(_) | Self::Bulk(_) | Self::Plan | Self::SignIn => &[Method::GET, Method::HEAD, Method::POST],
+            Self::SignOut => &[Method::POST],
         }
     }
 }
@@ -177,6 +190,12 @@ pub(super) fn needs(path: &str) -> Needs {
     let Some(segments) = segments(path) else { return Needs::Known };
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     Asked::of(&segments).map_or(Needs::Known, Asked::needs)
+}
+
+/// Whether a request for this path ends the session that it is made with.
+pub(super) fn signs_out(path: &str) -> bool {
+    let segments = segments(path).unwrap_or_default();
+    Asked::of(&segments.iter().map(String::as_str).collect::<Vec<_>>()) == Some(Asked::SignOut)
 }
 
 fn operation_id(text: &str) -> Result<OperationId, Stop> {

@@ -28,7 +28,8 @@ pub(super) struct NoticeView {
     pub(super) short: String,
     pub(super) kind: String,
     pub(super) state: Chip,
-    pub(super) is_dead: bool,
+    /// Whether it may be sent again by whoever looks at it.
+    pub(super) may_replay: bool,
     pub(super) to: String,
     pub(super) attempts: u32,
     pub(super) error: Option<String>,
@@ -63,8 +64,8 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     let word = state.map_or("", NoticeState::as_str);
     let link = |token: Token| format!("/ui/notices?state={word}&page_token={}", token.text());
     let page = Notices {
+        notices: forms.into_iter().map(|form| NoticeView::of(form, now, &shell)).collect(),
         shell: shell.live("/ui/live", again).having_done(form.one("done")),
-        notices: forms.into_iter().map(|form| NoticeView::of(form, now)).collect(),
         states: [("", "All"), ("pending", "Pending"), ("delivered", "Delivered"), ("dead", "Dead letters")]
             .map(|(value, name)| (value, name, value == word))
             .into(),
@@ -75,19 +76,19 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
 }
 
 impl NoticeView {
-    pub(super) fn of(form: NoticeForm, now: Timestamp) -> Self {
+    pub(super) fn of(form: NoticeForm, now: Timestamp, shell: &Shell) -> Self {
         let tone = match form.state {
             "delivered" => Tone::Good,
             "dead" => Tone::Bad,
             _ => Tone::Busy,
         };
         Self {
+            may_replay: form.state == "dead" && shell.may(&format!("/ui/notices/{}/replay", form.id)),
             id: form.id,
             short: short(&form.operation),
             operation: form.operation.to_string(),
             kind: form.kind,
             state: Chip::new(tone, form.state),
-            is_dead: form.state == "dead",
             to: format!("{} {}", form.method, form.url),
             attempts: form.attempts,
             error: form.last_error,

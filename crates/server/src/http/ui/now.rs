@@ -70,11 +70,11 @@ pub(super) async fn show(shared: &Shared, visit: &Visit) -> Result<Response, Sto
     let of_the_house = visit.caller.access.is_of_the_house();
     let rates = of_the_house.then(|| shared.rates.all());
     let page = Now {
-        shell: shell.live("/ui/live", "/ui").having_done(form.one("done")),
         counts: if visit.caller.sees_all() { counts(shared, visit).await? } else { Vec::new() },
         charts: rates.map(|rates| vec![throughput(&rates), running(&rates)]).unwrap_or_default(),
         minutes: KEPT / 60,
-        notes: notes.into_iter().map(|form| NoteView::of(form, now)).collect(),
+        notes: notes.into_iter().map(|form| NoteView::of(form, now, &shell)).collect(),
+        shell: shell.live("/ui/live", "/ui").having_done(form.one("done")),
         oldest: oldest.iter().map(|operation| Row::of(operation, now)).collect(),
         failed,
         targets: views(shared, &visit.caller, now).await?,

@@ -120,7 +120,6 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Res
     let shell = if is_over { shell } else { shell.live(format!("/ui/live/{id}"), path) };
     let bases = bases(shared);
     let page = OperationPage {
-        shell,
         id: id.to_string(),
         status: Chip::of_status(detail.summary.status),
         phase: detail.summary.phase.map(Chip::of_phase),
@@ -131,15 +130,16 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Res
         links: links(&detail),
         end: story::end(&detail).into_iter().map(|(tone, text)| (words::class(tone), text)).collect(),
         waits: detail.waiting_for.iter().map(|wait| wait_in_words(wait, now)).collect(),
-        notes: notes.into_iter().map(|form| NoteView::of(form, now)).collect(),
-        actions: actions(&detail),
+        notes: notes.into_iter().map(|form| NoteView::of(form, now, &shell)).collect(),
+        actions: actions(&detail, &shell),
         picture: Picture::of(&detail, &entries, cut, now),
         targets: detail.targets.iter().map(|target| TargetView::of(target, &entries, &detail, &bases)).collect(),
         request: Message::of_request(&detail.request, None),
         response: detail.response.as_ref().map(Message::of_answer),
-        notices: notices.into_iter().map(|form| NoticeView::of(form, now)).collect(),
+        notices: notices.into_iter().map(|form| NoticeView::of(form, now, &shell)).collect(),
         events: event_views(&detail, &entries, now),
         cut: cut.then_some(EVENTS_MAX),
+        shell,
     };
     page::render(OK, &page)
 }
@@ -200,8 +200,14 @@ fn links(detail: &OperationDetail) -> Vec<(&'static str, String, String)> {
     links
 }
 
-/// What the state allows: the last part of its path, and what the link says.
-fn actions(detail: &OperationDetail) -> Vec<(&'static str, &'static str)> {
+/// What the state allows whoever looks at it to do: the last part of its path, and what the link says.
+fn actions(detail: &OperationDetail, shell: &Shell) -> Vec<(&'static str, &'static str)> {
+    let id = detail.summary.id;
+    let all = possible(detail).into_iter();
+    all.filter(|(action, _)| shell.may(&format!("/ui/operations/{id}/{action}"))).collect()
+}
+
+fn possible(detail: &OperationDetail) -> Vec<(&'static str, &'static str)> {
     let is_restored = detail.waiting_for.iter().any(|wait| matches!(wait, WaitingFor::Release { .. }));
     match detail.summary.status {
         _ if is_restored => vec![("release", "Release…"), ("cancel", "Cancel…")],

@@ -17,12 +17,19 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 #[derive(Template)]
 #[template(path = "trouble.html")]
-struct Trouble<'a> {
+pub(super) struct Trouble<'a> {
     shell: Shell,
     status: u16,
     title: &'a str,
     detail: &'a str,
     advice: &'static str,
+}
+
+impl<'a> Trouble<'a> {
+    pub(super) fn of(shell: Shell, problem: &'a Problem, refusal: &Refusal) -> Self {
+        let Problem { title, detail, status, .. } = problem;
+        Self { shell, status: *status, title, detail, advice: advice(refusal) }
+    }
 }
 
 /// A page.
@@ -39,8 +46,17 @@ pub(super) fn render(status: StatusCode, template: &impl Template) -> Result<Res
 
 /// To another page, after something was done: so that loading it again does not do it again.
 pub(super) fn go_to(path: &str) -> Response {
+    outcome::reply(going(path))
+}
+
+/// The same, with a cookie to be set on the way.
+pub(super) fn go_to_with_cookie(path: &str, cookie: String) -> Response {
+    outcome::reply(going(path).with("set-cookie", cookie))
+}
+
+fn going(path: &str) -> Reply {
     let reply = Reply { status: StatusCode::SEE_OTHER, headers: Vec::new(), body: bytes::Bytes::new() };
-    outcome::reply(guarded(reply.with("location", path).with("cache-control", "no-store")))
+    guarded(reply.with("location", path).with("cache-control", "no-store"))
 }
 
 /// With the fields that keep browsers from doing more with it than they should.
@@ -64,13 +80,7 @@ pub(super) async fn trouble(shared: &Shared, front: &Front, caller: &Caller, sto
     let Stop::Refused(refusal) = stop else { return stop.response(front.native().wire()) };
     let problem = Problem::from(refusal);
     let shell = Shell::of(shared, caller, Place::Nowhere, &problem.title).await;
-    let page = Trouble {
-        shell,
-        status: problem.status,
-        title: &problem.title,
-        detail: &problem.detail,
-        advice: advice(refusal),
-    };
+    let page = Trouble::of(shell, &problem, refusal);
     let rendered = render(self::status(&problem), &page);
     let mut response = rendered.unwrap_or_else(|stop| stop.response(front.native().wire()));
     if let Refusal::MethodNotAllowed { .. } = refusal {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use askama::Template;
+use fanfold_core::Access;
 use fanfold_core::story::Tone;
 use jiff::Timestamp;
 
@@ -26,6 +27,8 @@ pub(super) struct TargetView {
     pub(super) why: Option<String>,
     pub(super) since: Option<Stamp>,
     pub(super) is_held: bool,
+    /// Whether it may be held and released by whoever looks at it.
+    pub(super) may_hold: bool,
     pub(super) in_flight: String,
     pub(super) limit: Option<usize>,
     /// How much of its limit is in use, for the meter.
@@ -63,11 +66,11 @@ pub(super) async fn list(shared: &Shared, visit: &Visit) -> Result<Response, Sto
 pub(super) async fn views(shared: &Shared, caller: &Caller, now: Timestamp) -> Result<Vec<TargetView>, Stop> {
     let mut forms = all(shared, caller).await?;
     forms.sort_by_key(|form| form.state == "ok");
-    Ok(forms.into_iter().map(|form| TargetView::of(form, now)).collect())
+    Ok(forms.into_iter().map(|form| TargetView::of(form, now, &caller.access)).collect())
 }
 
 impl TargetView {
-    fn of(form: TargetForm, now: Timestamp) -> Self {
+    fn of(form: TargetForm, now: Timestamp, access: &Access) -> Self {
         let (why, since) = why(&form);
         let told = |by: &Option<ByKind>, tell: fn(&ByKind) -> String| by.as_ref().map_or_else(|| "–".to_owned(), tell);
         let total = |by: &ByKind| (by.forward + by.undo + by.pass).to_string();
@@ -86,6 +89,7 @@ impl TargetView {
             why,
             since: since.map(|at| Stamp::of(at, now)),
             is_held: form.hold.is_some(),
+            may_hold: access.may_hold(&form.name.as_str().into()),
             in_flight: told(&form.in_flight, total),
             limit: form.limits.as_ref().map(|limits| limits.max_in_flight),
             in_flight_by: told(&form.in_flight, by),
