@@ -109,6 +109,7 @@ async fn asked(server: &Server, path: &str, field: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "how much was tried is worth knowing")]
 async fn nobody_inside_is_called_in_any_spelling_until_a_rule_names_the_network() {
     let (tokyo, inside, six) = (FakeTarget::start().await, FakeTarget::start().await, FakeTarget::start_v6().await);
     let [port, port_of_six] = [&inside, &six].map(|listener| listener.address().port().to_string());
@@ -141,6 +142,11 @@ async fn nobody_inside_is_called_in_any_spelling_until_a_rule_names_the_network(
     assert_eq!(wrong, "");
     assert_eq!(server.get("/api/v1/operations").await.json()["operations"], json!([]), "nothing is recorded");
     assert_eq!([inside.connections(), six.connections(), tokyo.connections()], [0; 3]);
+    println!(
+        "{} addresses at which somebody listens, and {} of msf: nobody was called",
+        CALLBACKS.len(),
+        ADDRESSES.len()
+    );
 
     // The same is called once a rule names it: it is the rules that kept everybody away.
     home.configure(&settings(&tokyo, ", \"127.0.0.0/8\""));
