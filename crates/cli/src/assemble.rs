@@ -28,9 +28,6 @@ use crate::opened::OpenStore;
 use crate::otlp::Exporter;
 use crate::process;
 
-/// What the key of idempotency fingerprints is derived for. Never to be changed: repeated requests would not be recognised.
-const FINGERPRINTS: &str = "fanfold idempotency fingerprints";
-
 /// Requests in progress get so much time to be answered at a stop even where attempts on the wire have used up the grace.
 const ANSWERS_END: Duration = Duration::from_secs(2);
 
@@ -99,7 +96,7 @@ async fn engine(
 ) -> Result<Engine, Failure> {
     let targets = Arc::new(Targets::new(metrics));
     targets.replace(target_configs(settings))?;
-    let config = fanfold_engine::Config { traces, ..engine_config(settings, store.derive_key(FINGERPRINTS)) };
+    let config = fanfold_engine::Config { traces, ..engine_config(settings, store.fingerprint_key()) };
     Ok(Engine::start(store.store(), targets, clock, settings.mounts.clone(), config, membership).await?)
 }
 

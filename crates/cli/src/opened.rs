@@ -30,8 +30,9 @@ impl OpenStore {
             }
             (StoreUrl::Postgres { url }, Some(node)) => {
                 let config = postgres::Config::new(url.as_ref().clone(), node.key.0);
-                let (readers, require_sync_standby) = (node.readers, node.require_sync_standby);
-                let config = postgres::Config { limits, readers, require_sync_standby, ..config };
+                let (other_keys, readers) = (node.other_keys.clone(), node.readers);
+                let require_sync_standby = node.require_sync_standby;
+                let config = postgres::Config { other_keys, limits, readers, require_sync_standby, ..config };
                 Ok(Self::Postgres(Postgres::open(config).await?))
             }
             // The configuration refuses it with a better hint.
@@ -81,11 +82,11 @@ impl OpenStore {
         }
     }
 
-    /// A secret key for this purpose.
-    pub(crate) fn derive_key(&self, purpose: &str) -> [u8; 32] {
+    /// What repeated requests are recognised by.
+    pub(crate) fn fingerprint_key(&self) -> [u8; 32] {
         match self {
-            Self::Sqlite(store) => store.derive_key(purpose),
-            Self::Postgres(store) => store.derive_key(purpose),
+            Self::Sqlite(store) => store.fingerprint_key(),
+            Self::Postgres(store) => store.fingerprint_key(),
         }
     }
 

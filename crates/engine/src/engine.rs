@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::target::Targets;
 use crate::turns::Claimant;
-use crate::{Error, Membership, dispatch, hold, membership, notify, patrol, settle, tell, traces, upkeep};
+use crate::{Error, Membership, dispatch, hold, membership, notify, patrol, resealing, settle, tell, traces, upkeep};
 
 /// A running engine; cheap to clone.
 #[derive(Clone)]
@@ -77,6 +77,7 @@ impl Engine {
         services.spawn(notify::run(Arc::clone(&shared)));
         services.spawn(patrol::run(Arc::clone(&shared), Jumps::from(shared.clock.now())));
         services.spawn(upkeep::run(Arc::clone(&shared)));
+        services.spawn(resealing::run(Arc::clone(&shared)));
         services.spawn(traces::run(Arc::clone(&shared)));
         Ok(Self { shared, services: Arc::new(tokio::sync::Mutex::new(services)) })
     }

@@ -40,6 +40,7 @@ pub mod pem;
 mod policies;
 mod receiver;
 mod repeated;
+mod resealing;
 mod residents;
 mod restored;
 mod retry;

@@ -32,6 +32,7 @@ pub struct Metrics {
     notices: Family<NoticeLabels, Counter>,
     oldest_notice: Gauge<f64, AtomicU64>,
     dead_letters: Gauge,
+    sealed_with_other_keys: Gauge,
     overdue: Gauge,
     clock_jumps: Counter,
     nodes: Gauge,
@@ -122,6 +123,7 @@ impl Default for Metrics {
             notices: Family::default(),
             oldest_notice: Gauge::default(),
             dead_letters: Gauge::default(),
+            sealed_with_other_keys: Gauge::default(),
             overdue: Gauge::default(),
             clock_jumps: Counter::default(),
             nodes: Gauge::default(),
@@ -202,6 +204,11 @@ const OLDEST_NOTICE: Metric = Metric::gauge(
 .of_the_store();
 const DEAD_LETTERS: Metric =
     Metric::gauge("fanfold_notices_dead", "Dead letters: notices that were given up and not replayed").of_the_store();
+const SEALED_WITH_OTHER_KEYS: Metric = Metric::gauge(
+    "fanfold_sealed_with_other_keys",
+    "Originals that are sealed with another key than the one that seals now, as of the latest look; 0: the other keys can be retired",
+)
+.of_the_store();
 
 impl Metrics {
     /// All that the engine counts about operations, notices and nodes.
@@ -216,6 +223,7 @@ impl Metrics {
         NOTICES,
         OLDEST_NOTICE,
         DEAD_LETTERS,
+        SEALED_WITH_OTHER_KEYS,
         NODES,
         NODES_DIFFERING,
         ADOPTED,
@@ -240,11 +248,17 @@ impl Metrics {
         NOTICES.register(registry, self.notices.clone());
         OLDEST_NOTICE.register(registry, self.oldest_notice.clone());
         DEAD_LETTERS.register(registry, self.dead_letters.clone());
+        SEALED_WITH_OTHER_KEYS.register(registry, self.sealed_with_other_keys.clone());
     }
 
     /// How often the clock was set.
     pub fn clock_jumps(&self) -> u64 {
         self.clock_jumps.get()
+    }
+
+    /// So many originals are sealed with another key than the one that seals now.
+    pub(crate) fn sealed_with_other_keys(&self, number: u64) {
+        self.sealed_with_other_keys.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn clock_jumped(&self) {

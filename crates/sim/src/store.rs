@@ -13,11 +13,11 @@ use fanfold_core::{Operation, OperationId, Scope, Slot, TargetName, TenantId};
 use fanfold_store::model::Model;
 use fanfold_store::{
     Acceptance, Accepted, AttentionId, Audit, AuditEntry, AuditFilter, AuditNumber, Backlog, Change, Closed, Commit,
-    Committed, Counts, DueNotices, Error, EventNumber, Events, Filter, Hold, Holds, IdempotencyKey, KeyUse, LIST_MAX,
-    LiveTokens, LockPlace, Locks, NewAuditEntry, NewToken, Note, NoteFilter, Notes, Notice, NoticeFilter, NoticeId,
-    NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadAudit, ReadHistory, ReadHolds,
-    ReadNotes, ReadNotices, ReadOperations, ReadSize, ReadTokens, Recorded, Retention, Revoked, Sealed, Session,
-    SessionBegun, Sessions, Size, Swept, Token, TokenChanges, TokenCreated, TokenUse, Tokens,
+    Committed, Counts, DueNotices, Error, EventNumber, Events, Filter, Hold, Holds, IdempotencyKey, KeyCount, KeyUse,
+    LIST_MAX, LiveTokens, LockPlace, Locks, NewAuditEntry, NewToken, Note, NoteFilter, Notes, Notice, NoticeFilter,
+    NoticeId, NoticeOutcome, NoticeState, Operations, Outbox, OutboxState, Page, Queue, ReadAudit, ReadHistory,
+    ReadHolds, ReadNotes, ReadNotices, ReadOperations, ReadSize, ReadTokens, Recorded, Resealed, Retention, Revoked,
+    Sealed, Session, SessionBegun, Sessions, Size, Swept, Token, TokenChanges, TokenCreated, TokenUse, Tokens,
 };
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -255,6 +255,14 @@ impl Queue for Faulty {
 impl Sealed for Faulty {
     async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
         self.model.sealed(id, slot).await
+    }
+
+    async fn reseal(&self) -> Result<Resealed, Error> {
+        self.model.reseal().await
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<KeyCount>, Error> {
+        self.model.sealing_keys().await
     }
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::AuditNumber;
 use crate::record::hex;
+use crate::sealing::FingerprintKey;
 
 /// Operations of one batch at the most.
 pub(crate) const BATCH_MAX: usize = 500;
@@ -151,7 +152,7 @@ pub(crate) struct NoticeRow {
 }
 
 /// What goes when all operations are there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rest {
     pub(crate) policies: Vec<(String, String)>,
     pub(crate) locks: Vec<LockRow>,
@@ -161,6 +162,8 @@ pub struct Rest {
     pub(crate) events_deleted: Vec<(String, i64)>,
     /// The last numbers that were given out.
     pub(crate) counters: Counters,
+    /// What repeated requests are recognised by.
+    pub(crate) fingerprints: FingerprintKey,
 }
 
 #[derive(Debug)]

@@ -74,7 +74,7 @@ fn refuse_taken(path: &Path) -> Result<(), Failure> {
 }
 
 fn copy_key(from: &Path, to: &Path, made: &BackedUp) -> Result<(), Failure> {
-    let key = sqlite::read_key(from, made.key_id.as_deref()).map_err(Failure::BackUp)?;
+    let key = sqlite::read_key(from, made.key_ids.as_deref()).map_err(Failure::BackUp)?;
     let mut file = WholeFile::begin(to)?;
     file.write_all(&key).map_err(|error| Failure::File { path: to.to_owned(), error })?;
     file.appear()

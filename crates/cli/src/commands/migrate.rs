@@ -5,7 +5,7 @@ mod compare;
 use fanfold_core::OperationId;
 use fanfold_store::moving::{Batch, Inventory};
 use fanfold_store::postgres::{self, Destination};
-use fanfold_store::sqlite::{Source, key_beside};
+use fanfold_store::sqlite::Source;
 use fanfold_store::{Error, Limits};
 
 use super::{ConfigOption, serve};
@@ -27,10 +27,10 @@ All goes along: operations as they are, bodies, secrets, histories, notes, notic
 the audit trail, and the numbers that all of it has. Whichever node starts first on the new database goes on with what has
 not ended.
 
-Secrets are encrypted anew with [store] key. It has to be the key of the file (FILE.key), in base64: requests that are
-repeated are recognised by it. With --to it is that by itself. To write it down for [store] key = \"${file:fanfold.key}\":
+Secrets are encrypted anew with [store] key, whichever it is. With --to it is the key of the file (FILE.key, the first 32
+bytes); to write that down for [store] key = \"${file:fanfold.key}\":
 
-    base64 -w0 < fanfold.db.key > fanfold.key
+    head -c 32 fanfold.db.key | base64 -w0 > fanfold.key
 
 A migration that is broken off is gone on with by running it again; no server takes the new database up before it is
 done. At the end both are compared: rows, originals, and every line that an export of them has.")]
@@ -41,10 +41,6 @@ pub(crate) struct Migrate {
     /// The database that it is moved into; then no configuration file is read
     #[arg(long, value_name = "postgres://...", value_parser = StoreUrl::of_argument, conflicts_with = "file")]
     to: Option<StoreUrl>,
-    /// Take another key than that of the file. Requests that are repeated after it are not recognised: they are refused,
-    /// as if their idempotency keys had been used for something else
-    #[arg(long, conflicts_with = "to")]
-    new_key: bool,
 
     #[command(flatten)]
     config: ConfigOption,
@@ -81,7 +77,7 @@ impl Migrate {
     /// Where to, and with which key.
     fn destination(&self, source: &Source) -> Result<postgres::Config, Failure> {
         let (url, key) = match &self.to {
-            Some(StoreUrl::Postgres { url }) => (url.as_ref().clone(), source.key()),
+            Some(StoreUrl::Postgres { url }) => (url.as_ref().clone(), source.key().0),
             Some(StoreUrl::Sqlite { .. }) => {
                 return Err(Failure::Usage("--to names a file, and a migration goes to postgres://...".to_owned()));
             }
@@ -98,13 +94,6 @@ impl Migrate {
                 }
             }
         };
-        if key != source.key() && !self.new_key {
-            let file = key_beside(source.path());
-            return Err(Failure::Usage(format!(
-                "[store] key is not the key of the database, {file}: requests that are repeated would not be recognised. Write it down with: base64 -w0 < {file} > fanfold.key, and set key = \"${{file:fanfold.key}}\"; or take another one on purpose with --new-key",
-                file = file.display()
-            )));
-        }
         // Whatever stands in records stays there.
         let limits = Limits { inline_max: usize::MAX, ..Limits::default() };
         Ok(postgres::Config { limits, ..postgres::Config::new(url, key) })

@@ -13,6 +13,7 @@ mod drain;
 mod each;
 mod export;
 mod init;
+mod key;
 mod man;
 mod migrate;
 mod notices;
@@ -74,6 +75,8 @@ enum Command {
     Audit(audit::Audit),
     /// Show what a server takes you for, and what you may do
     Whoami(whoami::Whoami),
+    /// Show, change and retire the keys that secrets are encrypted with
+    Key(key::Key),
     /// Write a first configuration file, with comments
     Init(init::Init),
     /// Print the JSON Schema of the configuration file, for editors
@@ -250,6 +253,7 @@ impl Command {
             Self::Token(token) => token::run(token),
             Self::Audit(audit) => ask(audit::run(audit)),
             Self::Whoami(whoami) => ask(whoami::run(whoami)),
+            Self::Key(key) => ask(key::run(key)),
             Self::Init(init) => init::run(&init),
             Self::Schema => Ok(output::print_line(&format!("{:#}", config::schema()))?),
             Self::Completions { shell } => print_completions(shell),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfold_engine::SigningSecret;
+use fanfold_store::SealingKey;
 use http::HeaderValue;
 use jiff::Timestamp;
 
@@ -51,17 +52,7 @@ pub(crate) fn password(text: &str, surroundings: &Surroundings<'_>) -> Result<St
     filled(text, surroundings)
 }
 
-/// The key that secrets in requests are encrypted with; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SealingKey(pub(crate) [u8; 32]);
-
-impl std::fmt::Debug for SealingKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SealingKey(..)")
-    }
-}
-
-/// The same as it is written: 32 octets in base64.
+/// The key that secrets in requests are encrypted with, as it is written: 32 octets in base64.
 pub(crate) fn sealing_key(text: &str, surroundings: &Surroundings<'_>) -> Result<SealingKey, Wrong> {
     let hint = "make one with: openssl rand -base64 32";
     let octets = STANDARD.decode(filled(text, surroundings)?).ok();

@@ -64,6 +64,17 @@ async fn help_of_attention() {
 }
 
 #[tokio::test]
+async fn help_of_keys() {
+    insta::assert_snapshot!(format!(
+        "{}\n{}\n{}\n{}",
+        help(&["key", "--help"]).await,
+        help(&["key", "list", "--help"]).await,
+        help(&["key", "rotate", "--help"]).await,
+        help(&["key", "retire", "--help"]).await
+    ));
+}
+
+#[tokio::test]
 async fn help_of_moving_house() {
     insta::assert_snapshot!(format!(
         "{}\n{}\n{}\n{}\n{}",

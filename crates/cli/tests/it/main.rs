@@ -19,6 +19,7 @@ mod forbidden;
 mod full_disk;
 mod help;
 mod install;
+mod keys;
 mod limits;
 mod locks;
 mod metrics;

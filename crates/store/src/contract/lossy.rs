@@ -281,6 +281,14 @@ impl Sealed for Lossy {
     async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
         self.below.sealed(id, slot).await
     }
+
+    async fn reseal(&self) -> Result<Resealed, Error> {
+        self.below.reseal().await
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<KeyCount>, Error> {
+        self.below.sealing_keys().await
+    }
 }
 
 #[async_trait]

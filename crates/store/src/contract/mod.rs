@@ -23,6 +23,7 @@ mod queue;
 pub mod random;
 mod retention;
 mod scope;
+mod sealing;
 mod sessions;
 mod tokens;
 
@@ -30,6 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use lossy::Lossy;
+pub use sealing::Reopen;
 
 use crate::{Limits, Nodes, Store};
 
@@ -57,6 +59,11 @@ pub type HandleFactory<'a> = &'a (dyn Fn(Limits, usize) -> Vec<Handle> + Send + 
 /// Puts a store through the suite for nodes, which stores of one process do without.
 pub async fn nodes(fresh: HandleFactory<'_>) {
     Box::pin(nodes::run(fresh)).await;
+}
+
+/// Puts a store that seals through the suite for changing its key.
+pub async fn sealing(reopen: Reopen<'_>) {
+    Box::pin(sealing::a_key_is_changed(reopen)).await;
 }
 
 /// Puts a store of one process, or one that nobody has joined, through the whole suite.

@@ -30,8 +30,9 @@ use tokio::sync::broadcast;
 
 use crate::sharing::Claim;
 use crate::{
-    Answer, AskNumber, AuditEntry, AuditNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey, Limits,
-    Node, Note, Notice, Pool, ReadHolds, Recorded, Sealed, Session, Standing, Token, Word, time,
+    Answer, AskNumber, AuditEntry, AuditNumber, Change, Epoch, Error, EventNumber, Hold, Holds, IdempotencyKey,
+    KeyCount, Limits, Node, Note, Notice, Pool, ReadHolds, Recorded, Resealed, Sealed, Session, Standing, Token, Word,
+    time,
 };
 
 /// The epoch of a handle that has never joined.
@@ -193,5 +194,13 @@ impl ReadHolds for Model {
 impl Sealed for Model {
     async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
         Ok(self.state().operations.get(&id).and_then(|row| row.sealed.get(&slot).cloned()))
+    }
+
+    async fn reseal(&self) -> Result<Resealed, Error> {
+        Ok(Resealed::Idle)
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<KeyCount>, Error> {
+        Ok(Vec::new())
     }
 }

@@ -34,6 +34,7 @@ mod readers;
 mod retention;
 mod schema;
 mod scope;
+mod sealing;
 mod session;
 mod sessions;
 mod tokens;
@@ -44,6 +45,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use self::batch::Write;
 pub use self::connect::{BadUrl, Url};
@@ -52,7 +54,7 @@ pub use self::moving::Destination;
 use self::readers::Readers;
 use self::writer::WriterHandle;
 use crate::policies::PolicyHashes;
-use crate::sealing::Sealer;
+use crate::sealing::{FingerprintKey, Sealer, SealingKey};
 use crate::{Epoch, Error, Limits, Metrics};
 
 /// Connections for what nodes do with each other: one that beats, and one for everything else.
@@ -63,8 +65,11 @@ const BETWEEN_NODES: usize = 2;
 pub struct Config {
     /// The database.
     pub url: Url,
-    /// The key that originals of redacted messages are sealed with, and that others are derived from: the same on every node.
-    pub key: [u8; 32],
+    /// The key that originals of redacted messages are sealed with: every node has to have it, as this or among `other_keys`.
+    pub key: SealingKey,
+    /// Keys that nothing is sealed with here, but which open what others sealed, or what was sealed before. At most
+    /// [`crate::SEALING_KEYS_MAX`] with `key`.
+    pub other_keys: Vec<SealingKey>,
     /// The bounds.
     pub limits: Limits,
     /// Writes that wait for the writing connection at the most; who brings one more waits until there is room.
@@ -84,7 +89,8 @@ impl Config {
     pub fn new(url: Url, key: [u8; 32]) -> Self {
         Self {
             url,
-            key,
+            key: SealingKey(key),
+            other_keys: Vec::new(),
             limits: Limits::default(),
             queue_max: 1_024,
             readers: 8,
@@ -133,6 +139,9 @@ pub struct Postgres {
     between_nodes: Readers,
     listener: Listener,
     sealer: Arc<Sealer>,
+    fingerprints: Arc<FingerprintKey>,
+    /// The last message that was looked at whether it is to be sealed anew.
+    resealed_to: tokio::sync::Mutex<(Uuid, String)>,
     hashes: PolicyHashes,
     metrics: Metrics,
     /// That of this process; 0: it is no node.
@@ -163,17 +172,18 @@ impl Postgres {
             connector.connect_to_set_up().await.map_err(|error| named(error, config.url.shown()))?;
         let mut running = JoinSet::new();
         running.spawn(connection);
-        let sealer = Arc::new(Sealer::new(config.key));
+        let sealer = Arc::new(Sealer::new(&config.key, &config.other_keys));
+        let keys: Vec<_> = std::iter::once(config.key).chain(config.other_keys).collect();
         let set_up = async {
             schema::migrate(&client, config.url.shown()).await?;
             if must_be_finished {
                 moving::refuse_unfinished(&client, config.url.shown()).await?;
             }
-            schema::check_key(&client, &sealer, config.url.shown()).await
+            sealing::open(&client, &sealer, &keys, config.url.shown()).await
         };
         let set_up = told_if_slow(set_up).await;
         drop((client, running));
-        set_up?;
+        let fingerprints = Arc::new(set_up?);
         let epoch = Arc::new(AtomicU64::new(0));
         let metrics = Metrics::new(config.queue_max, config.readers.max(1), config.limits.waiting_max);
         let readers = Arc::new(Readers::new(&connector, config.readers, metrics.clone())?);
@@ -192,6 +202,8 @@ impl Postgres {
             between_nodes,
             listener,
             sealer,
+            fingerprints,
+            resealed_to: tokio::sync::Mutex::default(),
             hashes,
             metrics,
             epoch,
@@ -212,9 +224,9 @@ impl Postgres {
         &self.metrics
     }
 
-    /// A secret key of 32 octets for this purpose: always the same for the same sealing key, so the same on every node.
-    pub fn derive_key(&self, purpose: &str) -> [u8; 32] {
-        self.sealer.derive_key(purpose)
+    /// What repeated requests are recognised by, 32 octets: always the same for this database, so the same on every node.
+    pub fn fingerprint_key(&self) -> [u8; 32] {
+        self.fingerprints.0
     }
 
     fn epoch(&self) -> Epoch {

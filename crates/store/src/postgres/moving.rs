@@ -16,7 +16,7 @@ use tokio_postgres::{Client, GenericClient};
 use super::columns::{get, operation_id, optional_text, slot, unsigned, uuid};
 use super::failure::Failure;
 use super::session::{Query, begin};
-use super::{Config, Postgres};
+use super::{Config, Postgres, sealing};
 use crate::failure::DatabaseError as _;
 use crate::moving::{AuditBatch, BATCH_MAX, Batch, Counters, Hidden, Inventory, Rest, TABLES};
 use crate::{AuditNumber, Error, ReadAll};
@@ -146,6 +146,8 @@ impl Destination {
         let mut inserts = rows::rest(&rest);
         inserts.push(Query::new(COUNTS));
         inserts.push(Query::new(COUNTERS).with(events).with(notes).with(notices).with(tokens).with(audit));
+        let fingerprints = self.store.sealer.seal_fingerprint_key(&rest.fingerprints)?;
+        inserts.push(Query::new(sealing::SET_FINGERPRINT_KEY).with(fingerprints));
         let mark = Mark { is_whole: true, ..self.mark.clone() };
         self.write(&inserts, &mark).await?;
         self.mark = mark;

@@ -17,8 +17,10 @@ use super::failure::Failure;
 use super::listen::{CHANNEL, written};
 use super::moving;
 use super::permits::Share;
+use super::sealing;
 use super::session::{Alone, BoxFuture};
 use crate::record::json;
+use crate::sealing::{FingerprintKey, Sealer};
 use crate::{
     ADOPT_MAX, Adopted, Answer, AskNumber, Asked, Change, Epoch, Error, EventNumber, NEWS_MAX, NewNode, News, Node,
     Nodes, PermitShare, PermitWish, Standing, WISHES_MAX, Word, time,
@@ -33,6 +35,8 @@ const ASKED_MAX_MICROS: i64 = 3_600_000_000;
 struct Join {
     node: NewNode,
     epoch: Arc<AtomicU64>,
+    sealer: Arc<Sealer>,
+    fingerprints: Arc<FingerprintKey>,
     /// The database, for messages.
     shown: String,
 }
@@ -45,14 +49,16 @@ impl Alone for Join {
         Box::pin(async move {
             // A migration may have begun since the database was opened.
             moving::refuse_unfinished(sql, &self.shown).await?;
+            let keys = sealing::join(sql, &self.sealer, &self.fingerprints, &self.shown).await?;
             let row = sql.query_one("UPDATE counters SET epochs = epochs + 1 RETURNING epochs", &[]).await?;
             let epoch: i64 = get(&row, 0)?;
-            let insert = "INSERT INTO nodes (epoch, name, configuration, version, joined_at, beat_at, standing, lease)
-                          VALUES ($1, $2, $3, $4, $5, $5, 'member', $6)";
+            let insert =
+                "INSERT INTO nodes (epoch, name, configuration, version, joined_at, beat_at, standing, lease, keys)
+                          VALUES ($1, $2, $3, $4, $5, $5, 'member', $6, $7)";
             let NewNode { name, configuration, version, lease, joined_at } = &self.node;
             let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
             let at = time::floor(*joined_at);
-            sql.execute(insert, &[&epoch, &escaped(name), configuration, version, &at, &lease]).await?;
+            sql.execute(insert, &[&epoch, &escaped(name), configuration, version, &at, &lease, &keys]).await?;
             let epoch = Epoch(unsigned(&row, 0)?);
             // If the commit fails the node is unknown under it, and so nothing is recorded.
             self.epoch.store(epoch.0, Ordering::SeqCst);
@@ -129,7 +135,9 @@ impl Alone for Adopt {
 #[async_trait]
 impl Nodes for Postgres {
     async fn join(&self, node: NewNode) -> Result<Epoch, Error> {
-        self.writer.alone(Join { node, epoch: Arc::clone(&self.epoch), shown: self.shown.clone() }).await
+        let (epoch, sealer) = (Arc::clone(&self.epoch), Arc::clone(&self.sealer));
+        let fingerprints = Arc::clone(&self.fingerprints);
+        self.writer.alone(Join { node, epoch, sealer, fingerprints, shown: self.shown.clone() }).await
     }
 
     async fn beat(&self, now: Timestamp, configuration: &str) -> Result<Vec<Node>, Error> {

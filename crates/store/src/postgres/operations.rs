@@ -15,7 +15,7 @@ use super::session::{Alone, BoxFuture};
 use crate::prepared::{PreparedAcceptance, PreparedCommit};
 use crate::{
     Acceptance, Accepted, Backlog, Commit, Committed, Counts, Epoch, Error, Filter, IdempotencyKey, KeyUse, Operations,
-    Page, ReadOperations, Sealed,
+    Page, ReadOperations,
 };
 
 #[async_trait]
@@ -174,16 +174,5 @@ impl Alone for FindKey {
             }
             Ok(Some(used))
         })
-    }
-}
-
-#[async_trait]
-impl Sealed for Postgres {
-    async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
-        let select = "SELECT o.tenant, s.key, s.box FROM sealed s JOIN operations o ON o.id = s.operation
-                      WHERE s.operation = $1 AND s.slot = $2";
-        let Some(row) = self.readers.query_opt(select, &[&uuid(id), &slot.to_string()]).await? else { return Ok(None) };
-        let tenant = TenantId::from(get::<String>(&row, 0)?);
-        self.sealer.open_box((&tenant, id, slot), (get(&row, 1)?, get(&row, 2)?)).map(Some)
     }
 }

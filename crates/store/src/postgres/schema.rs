@@ -12,7 +12,6 @@ use tokio_postgres::Client;
 use crate::Error;
 use crate::failure::DatabaseError as _;
 use crate::record::hex;
-use crate::sealing::Sealer;
 
 /// Taken while migrating. Any number would do that no other program in the same database uses.
 const MIGRATION_LOCK: i64 = 0x464e_4644_0000_0001;
@@ -34,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "tokens", serves: 1, sql: include_str!("migrations/0005_tokens.sql") },
     Migration { version: 6, name: "audit", serves: 1, sql: include_str!("migrations/0006_audit.sql") },
     Migration { version: 7, name: "sessions", serves: 1, sql: include_str!("migrations/0007_sessions.sql") },
+    Migration { version: 8, name: "keys", serves: 1, sql: include_str!("migrations/0008_keys.sql") },
 ];
 
 /// Where phases came in, which follow from the states.
@@ -150,19 +150,4 @@ async fn applied(client: &Client, shown: &str) -> Result<Vec<Applied>, Error> {
 
 fn checksum(sql: &str) -> String {
     hex(&Sha256::digest(sql))
-}
-
-/// Refuses a key that is not the one that the database's messages are sealed with: on another node it was configured
-/// otherwise, and neither could open what the other one seals, nor recognise its idempotency keys.
-pub(super) async fn check_key(client: &Client, sealer: &Sealer, shown: &str) -> Result<(), Error> {
-    let failed = |error: tokio_postgres::Error| error.translate(false);
-    let record = "INSERT INTO meta (name, value) VALUES ('sealing_key', $1) ON CONFLICT DO NOTHING";
-    client.execute(record, &[&sealer.key_id()]).await.map_err(failed)?;
-    let row = client.query_one("SELECT value FROM meta WHERE name = 'sealing_key'", &[]).await.map_err(failed)?;
-    let recorded: String = super::columns::get(&row, 0)?;
-    if recorded == sealer.key_id() {
-        return Ok(());
-    }
-    let detail = "it is not the one that this database was begun with; every node has to have the same";
-    Err(Error::Key { path: PathBuf::from(shown), detail: detail.to_owned() })
 }

@@ -233,14 +233,14 @@ fn is_of_requests(error: &Error) -> bool {
         | Error::NotFound { .. }
         | Error::Invalid { .. }
         | Error::Corrupt { .. }
+        | Error::Key { .. }
         | Error::Unusable { .. } => true,
         Error::Unavailable { .. }
         | Error::Full { .. }
         | Error::ReadOnly { .. }
         | Error::Locked { .. }
         | Error::NewerSchema { .. }
-        | Error::ChangedMigration { .. }
-        | Error::Key { .. } => false,
+        | Error::ChangedMigration { .. } => false,
     }
 }
 

@@ -19,13 +19,13 @@ use crate::{Acceptance, Accepted, Commit, Committed, Error, IdempotencyKey, KeyU
 #[async_trait]
 impl Operations for Sqlite {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, Error> {
-        let sealer = &self.keeper()?.sealer;
+        let sealer = &self.keeper()?.keys.sealer;
         let prepared = PreparedAcceptance::of(acceptance, (sealer, &self.hashes), self.limits.inline_max)?;
         self.write(AcceptWrite(prepared)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, Error> {
-        let prepared = PreparedCommit::of(commit, &self.keeper()?.sealer, self.limits.inline_max)?;
+        let prepared = PreparedCommit::of(commit, &self.keeper()?.keys.sealer, self.limits.inline_max)?;
         self.write(CommitWrite(prepared)).await
     }
 

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::schema;
+use super::sealing::needed_keys;
 
 use crate::failure::DatabaseError as _;
-use crate::sealing::key_id;
 use crate::{Error, time};
 
 /// Names when a backup was made, in microseconds, in the table of single values.
@@ -33,8 +33,8 @@ pub struct BackedUp {
     pub open: u64,
     /// Octets.
     pub bytes: u64,
-    /// The id of the key that its originals are sealed with.
-    pub key_id: Option<String>,
+    /// The ids of the keys that are needed for it, with a space in between.
+    pub key_ids: Option<String>,
 }
 
 /// Backs a database up into `to`, an empty file, and checks what stands there afterwards. It is on the disk then. Blocks for as
@@ -67,21 +67,6 @@ pub(super) fn copy(sql: &Connection, to: &Path) -> Result<(), Error> {
     sql.execute("VACUUM INTO ?1", [into]).map(drop).map_err(|error| error.translate(false))
 }
 
-/// The sealing key of a database, if it is the one of this id.
-///
-/// # Errors
-/// [`Error::Key`] if it cannot be read, or is another one.
-pub fn read_key(path: &Path, id: Option<&str>) -> Result<Vec<u8>, Error> {
-    let refuse = |detail: String| Error::Key { path: path.to_owned(), detail };
-    let key = fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    match id {
-        Some(id) if key_id(&key) != id => {
-            Err(refuse("it is not the one that the database's messages are sealed with".to_owned()))
-        }
-        Some(_) | None => Ok(key),
-    }
-}
-
 /// Opens a database of which no process makes use.
 pub(super) fn open_file(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -111,7 +96,7 @@ pub(super) fn check(sql: &Connection, path: &Path) -> Result<BackedUp, Error> {
     if found_open != open {
         return Err(Error::corrupt(format!("{open} open operations were counted, and {found_open} are there")));
     }
-    Ok(BackedUp { operations, open, bytes: 0, key_id: single(sql, "sealing_key")? })
+    Ok(BackedUp { operations, open, bytes: 0, key_ids: needed_keys(sql).map_err(failed)? })
 }
 
 pub(super) fn close(sql: Connection) -> Result<(), Error> {

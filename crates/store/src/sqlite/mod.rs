@@ -44,15 +44,16 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-pub use self::backup::{BackedUp, back_up, read_key};
+pub use self::backup::{BackedUp, back_up};
 use self::failure::Failure;
 use self::files::ProcessLock;
 pub use self::moving::Source;
 use self::readers::{Readers, Snapshot};
 pub use self::restore::Restoring;
+use self::sealing::Keys;
+pub use self::sealing::{list_keys, read_key, retire_keys, rotate_key};
 use self::writer::{Write, WriterHandle};
 use crate::policies::PolicyHashes;
-use crate::sealing::Sealer;
 use crate::{Error, Limits, Metrics, ReadAll};
 
 /// How a SQLite store is opened.
@@ -107,7 +108,9 @@ pub struct Sqlite {
 #[derive(Debug)]
 struct Keeper {
     writer: WriterHandle,
-    sealer: Arc<Sealer>,
+    keys: Keys,
+    /// The last message that was looked at whether it is to be sealed anew: the operation's number here, and its slot.
+    resealed_to: tokio::sync::Mutex<(i64, String)>,
 }
 
 /// A key without its database means that the database was lost: a new one in its place would silently forget every operation.
@@ -162,7 +165,7 @@ impl Sqlite {
             schema::bound(&sql, &path, bound.saturating_add(config.size_reserve))?;
         }
         admit(&sql, &path)?;
-        let sealer = Arc::new(sealing::open_sealer(&sql, &key_path)?);
+        let keys = sealing::open_keys(&sql, &key_path)?;
         let metrics = Metrics::new(config.queue_max, config.readers.max(1) as usize, config.limits.waiting_max);
         let readers = Arc::new(Readers::open(&path, config.readers, metrics.clone())?);
         let limits = config.limits.clone();
@@ -170,7 +173,7 @@ impl Sqlite {
         Ok(Arc::new(Self {
             limits: config.limits,
             path,
-            keeper: Some(Keeper { writer, sealer }),
+            keeper: Some(Keeper { writer, keys, resealed_to: tokio::sync::Mutex::default() }),
             readers,
             hashes: PolicyHashes::default(),
             metrics,
@@ -216,10 +219,10 @@ impl Sqlite {
         &self.path
     }
 
-    /// A secret key of 32 octets for this purpose: always the same for this database, as long as its sealing key is.
-    pub fn derive_key(&self, purpose: &str) -> [u8; 32] {
+    /// What repeated requests are recognised by, 32 octets: always the same for this database.
+    pub fn fingerprint_key(&self) -> [u8; 32] {
         let keeper = self.keeper.as_ref().expect("what is opened to be read is handed out as that alone");
-        keeper.sealer.derive_key(purpose)
+        keeper.keys.fingerprints.0
     }
 
     fn keeper(&self) -> Result<&Keeper, Error> {

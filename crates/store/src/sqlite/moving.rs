@@ -9,10 +9,10 @@ use fanfold_core::{OperationId, Slot, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::backup::{read_key, single};
 use super::failure::Failure;
 use super::files::{self, ProcessLock};
-use super::operations::{operation_id, unreadable};
+use super::operations::{operation_id, slot};
+use super::sealing::{Keys, read_keys_of};
 use super::{Sqlite, key_beside, restore, schema};
 use crate::failure::DatabaseError as _;
 use crate::moving::{
@@ -20,7 +20,7 @@ use crate::moving::{
     OperationRow, OriginalRow, Rest, TABLES, TokenRow,
 };
 use crate::record::hex;
-use crate::sealing::{KEY_BYTES, Sealer};
+use crate::sealing::{FingerprintKey, SealingKey};
 use crate::{AuditNumber, Error, ReadAll};
 
 /// A database that is read whole.
@@ -28,18 +28,10 @@ use crate::{AuditNumber, Error, ReadAll};
 pub struct Source {
     path: PathBuf,
     sql: Connection,
-    key: Key,
-    sealer: Sealer,
+    key: SealingKey,
+    keys: Keys,
     identity: String,
     _lock: ProcessLock,
-}
-
-struct Key([u8; KEY_BYTES]);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(..)")
-    }
 }
 
 /// What stands beside a database that was moved.
@@ -73,15 +65,10 @@ impl Source {
         let sql = schema::open_reader(&path)?;
         schema::require(&sql, &path)?;
         restore::refuse_unfinished(&sql, &path)?;
-        let key_path = key_beside(&path);
-        let key = read_key(&key_path, single(&sql, "sealing_key")?.as_deref())?;
-        let key = <[u8; KEY_BYTES]>::try_from(key.as_slice()).map_err(|_| Error::Key {
-            path: key_path,
-            detail: format!("it has {} octets instead of {KEY_BYTES}", key.len()),
-        })?;
-        let sealer = Sealer::new(key);
-        let identity = identity(&sql, sealer.key_id()).map_err(|error| error.translate(false))?;
-        Ok(Self { path, sql, key: Key(key), sealer, identity, _lock: lock })
+        let (all, keys) = read_keys_of(&sql, &key_beside(&path))?;
+        let key = all.into_iter().next().ok_or_else(|| Error::invalid("there is no key"))?;
+        let identity = identity(&sql, keys.sealer.key_id()).map_err(|error| error.translate(false))?;
+        Ok(Self { path, sql, key, keys, identity, _lock: lock })
     }
 
     /// Puts a mark beside the database that it was moved to `to`: from now on it is not served. Done twice it is done once.
@@ -99,9 +86,9 @@ impl Source {
         &self.path
     }
 
-    /// The key that its messages are sealed with.
-    pub fn key(&self) -> [u8; KEY_BYTES] {
-        self.key.0
+    /// The key that its new messages are sealed with.
+    pub fn key(&self) -> &SealingKey {
+        &self.key
     }
 
     /// The same as long as it is the same database and nothing in it has changed.
@@ -174,7 +161,7 @@ impl Source {
             self.rows(SEALED, serial, |row| Ok((slot(row, 0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?)))?;
         let bound_to = TenantId::from(tenant.to_owned());
         let open = |(slot, key, octets): (Slot, String, Vec<u8>)| {
-            let octets = self.sealer.open_box((&bound_to, id, slot), (&key, &octets))?;
+            let octets = self.keys.sealer.open_box((&bound_to, id, slot), (&key, &octets))?;
             Ok(OriginalRow { operation: id, tenant: tenant.to_owned(), slot, octets })
         };
         boxes.into_iter().map(open).collect()
@@ -227,6 +214,7 @@ impl Source {
                 tokens: self.all(TOKENS, token)?,
                 events_deleted: self
                     .all("SELECT tenant, number FROM events_deleted", |row| Ok((row.get(0)?, row.get(1)?)))?,
+                fingerprints: FingerprintKey(self.keys.fingerprints.0),
                 counters: Counters {
                     events: last_number(&self.sql, "events")?,
                     notes: last_number(&self.sql, "attention")?,
@@ -331,11 +319,6 @@ const TOKENS_CHANGED: &str = "SELECT number FROM versions WHERE of = 'tokens'";
 const AUDIT: &str =
     "SELECT number, at, tenant, by, credential, peer, action, operation, target, subject, detail, outcome, reason
     FROM audit WHERE number > ?1 ORDER BY number";
-
-fn slot(row: &Row<'_>, column: usize) -> rusqlite::Result<Slot> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|error: fanfold_core::message::BadSlot| unreadable(column, error.to_string()))
-}
 
 fn operation(row: &Row<'_>) -> rusqlite::Result<OperationRow> {
     let retry_of: Option<[u8; 16]> = row.get(16)?;

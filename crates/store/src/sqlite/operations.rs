@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::readers::Snapshot;
 use super::{Sqlite, accept};
-use crate::{Backlog, Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, Sealed, record};
+use crate::{Backlog, Counts, Error, Filter, IdempotencyKey, KeyUse, Page, ReadOperations, record};
 
 #[async_trait]
 impl ReadOperations for Sqlite {
@@ -102,25 +102,6 @@ fn oldest(snapshot: &Snapshot<'_>) -> rusqlite::Result<BTreeMap<Status, Timestam
     rows.collect()
 }
 
-#[async_trait]
-impl Sealed for Sqlite {
-    async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error> {
-        let found = self
-            .read(move |snapshot| {
-                let select = "SELECT o.tenant, s.key, s.box FROM sealed s JOIN operations o ON o.serial = s.operation
-                              WHERE o.id = ?1 AND s.slot = ?2";
-                let mut statement = snapshot.sql.prepare_cached(select)?;
-                let row = statement.query_row(params![id.as_bytes(), slot.to_string()], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
-                });
-                Ok(row.optional()?)
-            })
-            .await?;
-        let Some((tenant, key_id, octets)) = found else { return Ok(None) };
-        self.keeper()?.sealer.open_box((&TenantId::from(tenant), id, slot), (&key_id, &octets)).map(Some)
-    }
-}
-
 /// A value in a column that is none of those that can stand there.
 pub(super) fn unreadable(column: usize, detail: impl Into<String>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, detail.into().into())
@@ -157,7 +138,7 @@ pub(super) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
     found.ok_or_else(|| unreadable(column, format!("{word:?} is no status")))
 }
 
-fn slot(row: &Row<'_>, column: usize) -> rusqlite::Result<Slot> {
+pub(super) fn slot(row: &Row<'_>, column: usize) -> rusqlite::Result<Slot> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|error: fanfold_core::message::BadSlot| unreadable(column, error.to_string()))
 }

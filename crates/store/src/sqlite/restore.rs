@@ -12,11 +12,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::backup::{
-    BACKUP_AT, BackedUp, RESTORING, check, close, copy, open_file, read_key, set_single, single, sync,
-};
+use super::backup::{BACKUP_AT, BackedUp, RESTORING, check, close, copy, open_file, set_single, single, sync};
 use super::failure::Failure;
 use super::files;
+use super::sealing::read_key;
 use super::writer::{Tx, Write};
 use super::{Config, Sqlite, key_beside, schema, sessions};
 use crate::failure::DatabaseError as _;
@@ -236,7 +235,7 @@ fn latest(sql: &Connection) -> Result<Option<i64>, Error> {
 fn put_key_in_place(path: &Path, from: &Path, found: &BackedUp) -> Result<(), Error> {
     let (key, beside_backup) = (key_beside(path), key_beside(from));
     if key.exists() {
-        return read_key(&key, found.key_id.as_deref()).map(drop);
+        return read_key(&key, found.key_ids.as_deref()).map(drop);
     }
     if !beside_backup.exists() {
         let detail = format!(
@@ -245,6 +244,6 @@ fn put_key_in_place(path: &Path, from: &Path, found: &BackedUp) -> Result<(), Er
         );
         return Err(Error::Key { path: key, detail });
     }
-    let octets = read_key(&beside_backup, found.key_id.as_deref())?;
+    let octets = read_key(&beside_backup, found.key_ids.as_deref())?;
     files::create_private(&key, &octets).map_err(|error| Error::Key { path: key, detail: error.to_string() })
 }

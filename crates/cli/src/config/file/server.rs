@@ -67,6 +67,10 @@ pub(crate) struct Store {
     /// PostgreSQL only, and needed there: what secrets in requests are encrypted with, 32 bytes in base64, put in with
     /// ${env:NAME} or ${file:PATH}; the same on every node. (The embedded store makes a key of its own beside its file.)
     pub(crate) key: Option<SecretText>,
+    /// PostgreSQL only: keys that nothing is encrypted with, and that open what other nodes encrypt or what was encrypted before;
+    /// as `key` is written, up to 7. A key is changed on one node after the other: first every node gets the new one here, then
+    /// as `key` with the former one here, and at last without it (docs/operating.md). Default: none.
+    pub(crate) other_keys: Option<Vec<SecretText>>,
     /// PostgreSQL only: the password of the database's user, put in with ${env:NAME} or ${file:PATH}; goes before one in `url`.
     pub(crate) password: Option<SecretText>,
     /// PostgreSQL only: what this node is called, where nodes are shown. Default: the name of the machine.

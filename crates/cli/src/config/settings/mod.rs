@@ -38,7 +38,7 @@ use sha2::{Digest as _, Sha256};
 use super::document::Place;
 use super::file::File;
 use super::finding::{Findings, Wrong};
-use super::secret::{SealingKey, Surroundings};
+use super::secret::Surroundings;
 use super::value::StoreUrl;
 
 /// All settings of a server.
@@ -163,7 +163,9 @@ pub(crate) struct TenantLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeSettings {
     /// What secrets are encrypted with.
-    pub(crate) key: SealingKey,
+    pub(crate) key: fanfold_store::SealingKey,
+    /// What opens secrets that others have encrypted, or that were encrypted before.
+    pub(crate) other_keys: Vec<fanfold_store::SealingKey>,
     /// What it is called.
     pub(crate) name: String,
     /// How long the others leave it alone when they do not hear of it.

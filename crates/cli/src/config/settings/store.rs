@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fanfold_store::{SEALING_KEYS_MAX, SealingKey};
+
 use super::defaults::{self, span};
 use super::server::{count, from_variable};
 use super::{NodeSettings, StoreSettings};
@@ -85,6 +87,7 @@ fn node(
         StoreUrl::Sqlite { .. } => {
             let given = [
                 ("key", store.key.is_some()),
+                ("other_keys", store.other_keys.is_some()),
                 ("password", store.password.is_some()),
                 ("node", store.node.is_some()),
                 ("lease", store.lease.is_some()),
@@ -111,8 +114,10 @@ fn node(
             }
             let key =
                 sealing_key(&text.0, around).map_err(|wrong| findings.bad_value(&place.key("key"), wrong)).ok()?;
+            let other_keys = other_keys(store, &key, place, around, findings);
             Some(NodeSettings {
                 key,
+                other_keys,
                 name: store.node.clone().unwrap_or_else(machine),
                 lease: span(&store.lease).unwrap_or(defaults::LEASE),
                 readers: count(store.readers.unwrap_or(defaults::READERS)),
@@ -120,6 +125,34 @@ fn node(
             })
         }
     }
+}
+
+/// Keys that open and do not seal: each is one of its own.
+fn other_keys(
+    store: &file::Store,
+    key: &SealingKey,
+    place: &Place,
+    around: &Surroundings<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<SealingKey> {
+    let (texts, place) = (store.other_keys.as_deref().unwrap_or_default(), place.key("other_keys"));
+    let mut keys = vec![key.clone()];
+    for (number, text) in texts.iter().enumerate() {
+        let place = place.index(number);
+        warn_of_plain_secret(&text.0, &place, findings);
+        match sealing_key(&text.0, around) {
+            Ok(key) if keys.contains(&key) => {
+                findings.mistake(&place, Wrong::new("this key is there already").hint("leave it out here"));
+            }
+            Ok(key) => keys.push(key),
+            Err(wrong) => findings.bad_value(&place, wrong),
+        }
+    }
+    if keys.len() > SEALING_KEYS_MAX {
+        let hint = "retire those that nothing is sealed with any more; \"fanfold key list\" shows which";
+        findings.mistake(&place, Wrong::new(format!("there are more than {} keys", SEALING_KEYS_MAX - 1)).hint(hint));
+    }
+    keys.split_off(1)
 }
 
 fn warn_of_plain_secret(text: &str, place: &Place, findings: &mut Findings<'_>) {

@@ -1,5 +1,8 @@
 //! Mistakes: each kind of them, with its line.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 #[test]
@@ -442,6 +445,28 @@ fn a_bad_url_of_a_store_is_one_mistake_and_names_of_nodes_are_short() {
         let found = bad(&format!("[store]\nurl = \"postgres://u@db/d\"\n{key}node = \"{name}\"\n"));
         assert!(found.len() == 1 && found[0].contains("without control characters"), "{found:?}");
     }
+}
+
+#[test]
+fn keys_of_a_store_are_told_from_each_other_and_bounded() {
+    let key = |number: u8| format!("\"{}\"", STANDARD.encode([number; 32]));
+    let with = |others: &[u8]| {
+        let others: Vec<String> = others.iter().map(|other| key(*other)).collect();
+        format!("[store]\nurl = \"postgres://u@db/d\"\nkey = {}\nother_keys = [{}]\n", key(1), others.join(", "))
+    };
+    for others in [&[2, 1][..], &[2, 2]] {
+        let found = bad(&with(others));
+        assert!(
+            found.len() == 1 && found[0].contains("f.toml:4:") && found[0].contains("is there already"),
+            "{found:?}"
+        );
+    }
+    let found = bad(&with(&[2, 3, 4, 5, 6, 7, 8, 9]));
+    assert!(found.len() == 1 && found[0].contains("more than 7 keys"), "{found:?}");
+    let found = bad(&with(&[]).replace("other_keys = []", "other_keys = [\"c2hvcnQ=\"]"));
+    assert!(found.len() == 1 && found[0].contains("32 bytes in base64") && !found[0].contains("c2hvcnQ"), "{found:?}");
+    let found = bad(&with(&[2]).replace("postgres://u@db/d", "sqlite:fanfold.db"));
+    assert!(found.iter().any(|found| found.contains("other_keys means nothing to the embedded store")), "{found:?}");
 }
 
 #[test]

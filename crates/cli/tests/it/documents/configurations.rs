@@ -16,6 +16,9 @@ const TABLES: [&str; 9] =
 
 /// What stands for a key of 32 bytes, and for a secret that webhooks are signed with.
 const KEY: &str = "RmFuZm9sZCBrZWVwcyB3aGF0IGl0IHByb21pc2VzLiE=";
+
+/// Another one.
+const OTHER_KEY: &str = "dGhlIGtleSB0aGF0IG90aGVycyBzZWFsIHdpdGguLi4=";
 const SECRET: &str = "whsec_RmFuZm9sZCBrZWVwcyB3aGF0IGl0IHByb21pc2VzLiE=";
 
 /// The targets of what names none.
@@ -41,7 +44,12 @@ async fn every_configuration_is_accepted_or_meant_to_be_refused() {
 /// The environment that a document's configurations and commands may name variables of.
 pub(crate) fn environment(texts: &str) -> Vec<(String, String)> {
     let names = texts.split("${env:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
-    names.map(|name| (name.to_owned(), if name.ends_with("KEY") { KEY } else { SECRET }.to_owned())).collect()
+    let value = |name: &str| match name {
+        name if name.ends_with("OTHER_KEY") => OTHER_KEY,
+        name if name.ends_with("KEY") => KEY,
+        _ => SECRET,
+    };
+    names.map(|name| (name.to_owned(), value(name).to_owned())).collect()
 }
 
 async fn check(config: &str) -> Ended {

@@ -84,7 +84,9 @@ const OF_THE_MACHINE: [&str; 15] = [
 ];
 
 /// Commands that are to end with another exit code than 0, and why.
-const EXITS: [(&str, &str, i32, &str); 4] = [
+const EXITS: [(&str, &str, i32, &str); 6] = [
+    ("docs/operating.md", "fanfold key rotate", 1, "the database is served"),
+    ("docs/operating.md", "fanfold key retire", 1, "the database is served"),
     ("docs/operating.md", "fanfold restore ", 1, "the database that it would replace is there, and served"),
     ("docs/operating.md", "fanfold migrate ", 1, "the database that it would read is served"),
     (

@@ -98,7 +98,7 @@ pub(super) fn inserts<'a>(batch: &'a Batch, boxes: &'a [SealedMessage], key_id: 
 
 /// What goes when all operations are there.
 pub(super) fn rest(rest: &Rest) -> Vec<Query<'_>> {
-    let Rest { policies, locks, holds, tokens, events_deleted, counters: _ } = rest;
+    let Rest { policies, locks, holds, tokens, events_deleted, counters: _, fingerprints: _ } = rest;
     vec![
         Query::new(POLICIES)
             .with(column(policies, |(hash, _)| hash.as_str()))

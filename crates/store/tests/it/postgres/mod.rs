@@ -4,6 +4,7 @@ mod audit;
 mod moving;
 mod opening;
 mod random;
+mod sealing;
 mod trouble;
 
 use std::sync::Arc;

@@ -89,7 +89,7 @@ const BEFORE_PHASES: &str = "ALTER TABLE operations DROP COLUMN phase, DROP COLU
     DROP TRIGGER operations_filed ON operations; DROP TRIGGER operations_unfiled ON operations;
     DROP FUNCTION file_operations, unfile_operations, facets_of, kind_of, facet_of;
     DROP TABLE facets, kinds; DROP INDEX attention_by_target; DROP TABLE tokens, sessions, audit;
-    DROP FUNCTION refuse_change_of_audit; ALTER TABLE counters DROP COLUMN tokens, DROP COLUMN audit; DELETE FROM migrations WHERE version >= 3";
+    DROP FUNCTION refuse_change_of_audit; ALTER TABLE counters DROP COLUMN tokens, DROP COLUMN audit; ALTER TABLE nodes DROP COLUMN keys; DELETE FROM migrations WHERE version >= 3";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_before_there_were_phases_is_found_by_its_phase() {
@@ -118,7 +118,7 @@ const BEFORE_FACETS: &str = "ALTER TABLE operations DROP COLUMN searched;
     DROP TRIGGER operations_filed ON operations; DROP TRIGGER operations_unfiled ON operations;
     DROP FUNCTION file_operations, unfile_operations, facets_of, kind_of, facet_of;
     DROP TABLE facets, kinds; DROP INDEX attention_by_target; DROP TABLE tokens, sessions, audit;
-    DROP FUNCTION refuse_change_of_audit; ALTER TABLE counters DROP COLUMN tokens, DROP COLUMN audit; DELETE FROM migrations WHERE version >= 4";
+    DROP FUNCTION refuse_change_of_audit; ALTER TABLE counters DROP COLUMN tokens, DROP COLUMN audit; ALTER TABLE nodes DROP COLUMN keys; DELETE FROM migrations WHERE version >= 4";
 
 // A node of the version before goes on accepting while another one migrates.
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,7 @@ async fn a_backup_holds_what_is_in_the_log_and_opens_like_any_database() {
 
     // What happens afterwards is not in it.
     accept_plain(&*store, 3).await;
-    let key = read_key(&key_beside(&database), made.key_id.as_deref()).unwrap();
+    let key = read_key(&key_beside(&database), made.key_ids.as_deref()).unwrap();
     fs::write(key_beside(&to), key).unwrap();
     let copy = Sqlite::open(fanfold_store::sqlite::Config::new(&to)).unwrap();
     assert_eq!(fanfold_store::Sealed::sealed(&*copy, first.id, Slot::Request).await.unwrap(), Some(large(b's')));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfold_core::{Operation, Slot};
+use fanfold_store::contract;
 use fanfold_store::contract::fixtures::{accept, acceptance, at, end, plan};
-use fanfold_store::sqlite::{Config, Sqlite};
-use fanfold_store::{Acceptance, Error, Limits, Sealed as _};
+use fanfold_store::sqlite::{Config, Sqlite, back_up, list_keys, retire_keys, rotate_key};
+use fanfold_store::{Acceptance, Error, Limits, Resealed, SEALING_KEYS_MAX, Sealed as _, SealingKey, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -109,4 +110,132 @@ async fn a_lost_key_is_replaced_while_nothing_is_sealed() {
     drop(reopened(&directory).expect("nothing is sealed"));
     assert_ne!(fs::read(&key).expect("a new one was made"), first);
     reopened(&directory).expect("the new one is the right one now");
+}
+
+#[tokio::test]
+async fn a_key_can_be_changed() {
+    let directory = directory();
+    let reopen = |keys: &[&SealingKey]| {
+        let octets: Vec<u8> = keys.iter().flat_map(|key| key.0).collect();
+        fs::write(directory.path().join("fanfold.db.key"), octets).expect("it can be written");
+        reopened_or_begun(&directory).map(|store| store as Arc<dyn Store>)
+    };
+    contract::sealing(&reopen).await;
+}
+
+/// A key that is there before its database would mean that the database was lost.
+fn reopened_or_begun(directory: &TempDir) -> Result<Arc<Sqlite>, Error> {
+    let (path, key) = (directory.path().join("fanfold.db"), directory.path().join("fanfold.db.key"));
+    if !path.exists() {
+        let keys = fs::read(&key).expect("it was written");
+        fs::remove_file(&key).expect("it is there");
+        drop(Sqlite::open(Config::new(&path))?);
+        fs::write(&key, keys).expect("it can be written");
+    }
+    reopened(directory)
+}
+
+async fn reseal(store: &Sqlite) {
+    while store.reseal().await != Ok(Resealed::Whole { resealed: 0 }) {}
+}
+
+#[tokio::test]
+async fn a_box_that_was_sealed_anew_opens_only_where_it_belongs() {
+    let directory = directory();
+    let store = open(&directory, Limits::default());
+    let operation = accept_sealed(&store).await;
+    drop(store);
+    let (before, database) = (box_of(&directory, "request"), directory.path().join("fanfold.db"));
+    rotate_key(&database).expect("no server has it open");
+    let store = reopened(&directory).expect("both keys are there");
+    reseal(&store).await;
+    drop(store);
+    assert_ne!(box_of(&directory, "request"), before);
+    let sql = Connection::open(&database).expect("it is a database");
+    let swap = "UPDATE sealed SET box = (SELECT box FROM sealed WHERE slot = 'final') WHERE slot = 'request'";
+    sql.execute(swap, []).expect("the row is there");
+    drop(sql);
+    rotate_key(&database).expect("no server has it open");
+    let store = reopened(&directory).expect("all keys are there");
+    assert!(matches!(store.sealed(operation.id, Slot::Request).await, Err(Error::Corrupt { .. })));
+    // It does not become good by being sealed anew, and keeps nothing else from it.
+    assert_eq!(store.reseal().await, Ok(Resealed::Whole { resealed: 1 }));
+    assert!(matches!(store.sealed(operation.id, Slot::Request).await, Err(Error::Corrupt { .. })));
+    assert_eq!(store.sealed(operation.id, Slot::Final).await, Ok(Some(Bytes::from_static(b"other"))));
+}
+
+#[tokio::test]
+async fn a_key_goes_only_when_nothing_needs_it() {
+    let directory = directory();
+    let database = directory.path().join("fanfold.db");
+    let store = open(&directory, Limits::default());
+    accept_sealed(&store).await;
+    let fingerprints = store.fingerprint_key();
+    assert!(matches!(rotate_key(&database), Err(Error::Locked { .. })), "a server would not hear of it");
+    drop(store);
+    let new = rotate_key(&database).expect("no server has it open");
+    let counts = |database| -> Vec<u64> {
+        list_keys(database).expect("they are there").iter().map(|key| key.messages).collect()
+    };
+    assert_eq!(counts(&database), [0, 2]);
+    let refused = retire_keys(&database).expect_err("it is needed").to_string();
+    assert!(refused.contains("2 messages") && refused.contains("start the server"), "{refused}");
+
+    let store = reopened(&directory).expect("both are there");
+    reseal(&store).await;
+    assert_eq!(counts(&database), [2, 0], "it can be looked at meanwhile");
+    let made = back_up(&database, &directory.path().join("backup.db"), at(3)).expect("there is room");
+    assert_eq!(made.key_ids, Some(new.clone()), "it does without the one of before");
+    assert!(matches!(retire_keys(&database), Err(Error::Locked { .. })));
+    drop(store);
+    assert_eq!(retire_keys(&database).expect("it is not needed").len(), 1);
+    assert_eq!(list_keys(&database).expect("it is there")[0].id, new);
+    assert_eq!(fs::read(directory.path().join("fanfold.db.key")).expect("it is there").len(), 32);
+    let store = reopened(&directory).expect("one is enough");
+    assert_eq!(store.fingerprint_key(), fingerprints, "requests that are repeated are recognised still");
+}
+
+// What repeated requests are recognised by is sealed too, and needs the old key until a server has started with the new one.
+#[tokio::test]
+async fn a_key_that_has_sealed_no_message_goes_only_after_a_start() {
+    let directory = directory();
+    let database = directory.path().join("fanfold.db");
+    let fingerprints = open(&directory, Limits::default()).fingerprint_key();
+    rotate_key(&database).expect("no server has it open");
+    let refused = retire_keys(&database).expect_err("it is needed").to_string();
+    assert!(refused.contains("has not been started"), "{refused}");
+    drop(reopened(&directory).expect("both are there"));
+    retire_keys(&database).expect("it is not needed");
+    assert_eq!(reopened(&directory).expect("one is enough").fingerprint_key(), fingerprints);
+}
+
+#[tokio::test]
+async fn keys_are_bounded() {
+    let directory = directory();
+    let database = directory.path().join("fanfold.db");
+    drop(open(&directory, Limits::default()));
+    for _ in 1..SEALING_KEYS_MAX {
+        rotate_key(&database).expect("there is room");
+    }
+    let refused = rotate_key(&database).expect_err("there is none").to_string();
+    assert!(refused.contains("retire"), "{refused}");
+    drop(reopened(&directory).expect("so many can be used"));
+}
+
+// A database of the version before has no key of fingerprints in it: it followed from the sealing key.
+#[tokio::test]
+async fn a_database_of_the_version_before_goes_on_with_its_fingerprints() {
+    let directory = directory();
+    let database = directory.path().join("fanfold.db");
+    let store = open(&directory, Limits::default());
+    let operation = accept_sealed(&store).await;
+    let fingerprints = store.fingerprint_key();
+    drop(store);
+    let sql = Connection::open(&database).expect("it is a database");
+    assert_eq!(sql.execute("DELETE FROM meta WHERE name = 'fingerprint_key'", []), Ok(1));
+    drop(sql);
+    rotate_key(&database).expect("no server has it open");
+    let store = reopened(&directory).expect("both are there");
+    assert_eq!(store.fingerprint_key(), fingerprints);
+    assert_eq!(store.sealed(operation.id, Slot::Request).await, Ok(Some(Bytes::from_static(SECRET))));
 }
