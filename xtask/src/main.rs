@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use xtask::{
-    adoption, defects, failover, followers, hardened, moving, package, pages, schemathesis, tidy, torn, torture,
+    adoption, defects, failover, flood, followers, hardened, moving, package, pages, schemathesis, tidy, torn, torture,
 };
 
 const USAGE: &str = "\
@@ -17,6 +17,11 @@ usage: cargo xtask COMMAND
       --lease S            the lease of the nodes, in seconds (10)
   failover [OPTIONS]       kills the leading one of three PostgreSQL servers under load (needs patroni and etcd-server)
       --rounds N           how often (10)
+  flood [OPTIONS]          measures what one tenant's flood does to another one's acceptances and first attempts
+      --seconds N          how long, without the flood and with it (30)
+      --rate N             operations of the other one each second (20)
+      --connections N      of the flood (64)
+      --optimised          with the program built as for histories, optimised
   followers [OPTIONS]      measures what an idle follower costs in memory, by streams of events and by ?wait=
       --count N            how many follow (10000)
       --kib-max K          fails if one costs more than so many KiB (32)
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
             planted(defects::Looks { build: words(CHECK), command })
         }
         Some("failover") => Options::read(arguments).and_then(|options| fail_over(&options)),
+        Some("flood") => Options::read(arguments).and_then(|options| measure_flood(&options)),
         Some("tidy") => tidy(),
         Some("moving") => Options::read(arguments).and_then(|options| moved(&options)),
         Some("package") => Options::read(arguments).and_then(|options| make_package(&options)),
@@ -305,6 +311,20 @@ fn measure_followers(options: &Options) -> Result<ExitCode> {
         is_good &= cost.each_kib() <= kib_max as f64;
     }
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure_flood(options: &Options) -> Result<ExitCode> {
+    options.only(&["--seconds", "--rate", "--connections", "--optimised"])?;
+    let program = if options.is_set("--optimised") { built("sim", "sim")? } else { program()? };
+    let effort = flood::Effort {
+        lasting: Duration::from_secs(options.number("--seconds", 30)),
+        rate: options.number("--rate", 20),
+        connections: options.count("--connections", 64),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(flood::measure(&program, effort, &say))?;
+    say(&format!("flood:\n{report}"));
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn measure_adoption(options: &Options) -> Result<ExitCode> {

@@ -214,6 +214,18 @@ impl RawConnection {
         self.0.stream.flush().await
     }
 
+    /// Sends a request and reads its answer, if there is one.
+    ///
+    /// # Errors
+    /// If the connection is closed, or breaks before the answer is complete.
+    pub async fn exchange(&mut self, octets: &[u8]) -> io::Result<HttpAnswer> {
+        let exchange = async {
+            self.0.stream.write_all(octets).await?;
+            self.try_answer(false).await
+        };
+        patiently(exchange, || "for an answer".to_owned()).await
+    }
+
     /// Reads an answer. Panics if there is none.
     pub async fn answer(&mut self) -> HttpAnswer {
         let answer = patiently(self.try_answer(false), || "for an answer".to_owned()).await;

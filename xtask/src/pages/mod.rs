@@ -3,7 +3,6 @@
 
 mod fill;
 mod load;
-mod target;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,8 @@ use tokio::time::Instant;
 
 use self::fill::{Filling, SELDOM, targets};
 use self::load::{Load, top_rate};
-use self::target::Target;
+use crate::sorted::Sorted;
+use crate::target::Target;
 
 /// What nineteen loads of twenty have to keep to.
 const BOUND: Duration = Duration::from_millis(100);
@@ -48,23 +48,18 @@ pub struct Report {
     pages: Vec<Times>,
 }
 
-/// The times of one page, sorted.
+/// The times of one page.
 #[derive(Debug)]
 struct Times {
     path: String,
     /// Whether it searches for a text, which has a time of its own.
     searches: bool,
-    sorted: Vec<Duration>,
+    sorted: Sorted,
 }
 
 impl Times {
-    fn quantile(&self, percent: usize) -> Duration {
-        let last = self.sorted.len().saturating_sub(1);
-        self.sorted.get((self.sorted.len() * percent / 100).min(last)).copied().unwrap_or_default()
-    }
-
     fn is_good(&self) -> bool {
-        self.searches || self.quantile(95) <= BOUND
+        self.searches || self.sorted.quantile(95) <= BOUND
     }
 }
 
@@ -80,7 +75,8 @@ impl fmt::Display for Report {
         writeln!(f, "{:>9} {:>9} {:>9}   milliseconds to the first octet", "p50", "p95", "max")?;
         for page in &self.pages {
             let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
-            let [half, most, all] = [page.quantile(50), page.quantile(95), page.quantile(100)].map(millis);
+            let [half, most, all] =
+                [page.sorted.quantile(50), page.sorted.quantile(95), page.sorted.quantile(100)].map(millis);
             let verdict = if page.is_good() { "" } else { "   OVER" };
             writeln!(f, "{half:>9.1} {most:>9.1} {all:>9.1}   {}{verdict}", page.path)?;
         }
@@ -100,7 +96,7 @@ impl fmt::Display for Report {
 /// # Errors
 /// If a page answers anything but 200, or the program does not do what it should.
 pub async fn measure(program: &Path, effort: Effort, now: Timestamp, say: &dyn Fn(&str)) -> Result<Report> {
-    let target = Target::start().await?;
+    let target = Target::start(Duration::ZERO, |_| ()).await?;
     let home = Home::new("");
     let database = effort.database.clone().unwrap_or_else(|| home.path().join("fanfold.db"));
     home.configure(&config(&database, &target.address.to_string()));
@@ -160,12 +156,11 @@ async fn load_all(server: &Process, http: &Http, filling: &Filling, loads: usize
         let searches = path.contains("text=");
         // Those take seconds where there is little to be found.
         let loads = if searches { loads.div_ceil(SEARCHES_PART) } else { loads };
-        let mut sorted = Vec::with_capacity(loads);
+        let mut times = Vec::with_capacity(loads);
         for _ in 0..loads {
-            sorted.push(first_octet(&address, &path).await?);
+            times.push(first_octet(&address, &path).await?);
         }
-        sorted.sort_unstable();
-        pages.push(Times { path, searches, sorted });
+        pages.push(Times { path, searches, sorted: Sorted::from(times) });
     }
     Ok(pages)
 }
