@@ -58,7 +58,8 @@ pub(super) async fn serve(server: Server, stream: TcpStream, address: SocketAddr
         Box::pin(async move {
             let response = server.answer(peer, request).await;
             // What follows on the connection may be a part of what was refused.
-            Ok::<_, Infallible>(if doubt.is_some() { outcome::closing(response) } else { response })
+            let is_last = doubt.is_some() || server.shared().is_stopping();
+            Ok::<_, Infallible>(if is_last { outcome::closing(response) } else { response })
         })
     });
     let mut connection = builder(&server.shared().config).serve_connection(TokioIo::new(stream), service);
