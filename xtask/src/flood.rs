@@ -100,10 +100,10 @@ impl Answers {
 }
 
 impl Report {
-    /// Whether the steady one was let in all the time, and the flood met its bounds.
+    /// Whether the steady one was let in all the time, and the flood met its bounds and nothing else.
     pub fn is_good(&self) -> bool {
-        let [_, too_many_requests, unavailable, _] = self.flood;
-        self.alone.refused + self.beside.refused == 0 && too_many_requests + unavailable > 0
+        let [_, too_many_requests, unavailable, others] = self.flood;
+        self.alone.refused + self.beside.refused == 0 && too_many_requests + unavailable > 0 && others == 0
     }
 }
 
