@@ -88,6 +88,11 @@ pub(crate) enum Failure {
         /// Why.
         detail: String,
     },
+    /// An operation was accepted, and whoever asked for it may not see what becomes of it.
+    #[error(
+        "operation {0} was accepted, and cannot be followed: the token is not for reading (role read); --no-follow sends without"
+    )]
+    NotSeen(OperationId),
     /// The server asks who somebody is, and does not know whom it was shown.
     #[error(
         "the server answered 401: {0}; it wants a token: set FANFOLD_TOKEN, or name a file that holds it with --token-file"
@@ -237,6 +242,7 @@ impl Failure {
             | Self::File { .. }
             | Self::Tls(_)
             | Self::NotUnderstood { .. }
+            | Self::NotSeen(_)
             | Self::NotAsAsked(_)
             | Self::Store(_)
             | Self::Read(_)

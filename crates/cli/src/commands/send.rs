@@ -9,8 +9,8 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::ServerOption;
 use super::ops::print_operation;
+use super::{ServerOption, whoami};
 use crate::client::api::{Api, status_words};
 use crate::client::follow::{self, Teller};
 use crate::client::{Answer, Call, PATIENCE};
@@ -100,6 +100,7 @@ async fn follow(api: &Api, id: OperationId, answer: &Answer, format: Format) -> 
     });
     let followed = follow::to_the_end(api, id, |seen| teller.tell(seen));
     let shown = match followed.await {
+        Err(Failure::NotFound(_)) if !whoami::may_read(api).await? => return Err(Failure::NotSeen(id)),
         Err(Failure::NotFound(_)) => {
             // It passed through: the operation is one of the target's own.
             say("the server knows no such operation, so it cannot be followed; this was answered:");

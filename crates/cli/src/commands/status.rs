@@ -25,17 +25,19 @@ pub(crate) struct Status {
     server: ServerOption,
 }
 
-/// The status of a server, as far as the table needs it.
+/// The status of a server, as far as the table needs it. What is of all tenants together is told to the house alone, and counts to
+/// whoever sees all that is counted.
 #[derive(Debug, Deserialize)]
 struct Form {
     version: String,
     started_at: Timestamp,
     draining: bool,
     drained: bool,
+    #[serde(default)]
     overdue: u64,
-    running: u64,
-    operations: BTreeMap<String, u64>,
-    store: Store,
+    running: Option<u64>,
+    operations: Option<BTreeMap<String, u64>>,
+    store: Option<Store>,
     #[serde(default)]
     nodes: Vec<Node>,
 }
@@ -80,15 +82,16 @@ fn table(url: &str, form: &Form) -> Table {
     let state = match (form.draining, form.drained) {
         (true, true) => Cell::toned(Tone::Doubtful, "accepts nothing: drained, nothing is under way any more"),
         (true, false) => Cell::toned(Tone::Doubtful, "accepts nothing: draining or about to stop"),
-        (false, _) => match &form.store.trouble {
+        (false, _) => match form.store.as_ref().and_then(|store| store.trouble.as_ref()) {
             Some(trouble) => Cell::toned(Tone::Bad, format!("accepts nothing: {trouble}")),
             None => Cell::toned(Tone::Good, "accepting"),
         },
     };
     fact("server", Cell::plain(format!("{url}, version {}, since {}", form.version, time(form.started_at))));
     fact("state", state);
-    for status in OperationStatus::ALL {
-        let count = form.operations.get(status.as_str()).copied().unwrap_or(0);
+    for (operations, status) in form.operations.iter().flat_map(|counts| OperationStatus::ALL.map(|one| (counts, one)))
+    {
+        let count = operations.get(status.as_str()).copied().unwrap_or(0);
         fact(
             status.as_str(),
             Cell::toned(if count == 0 { Tone::Plain } else { story::status(status) }, count.to_string()),
@@ -97,16 +100,14 @@ fn table(url: &str, form: &Form) -> Table {
     if form.overdue > 0 {
         fact("overdue", Cell::toned(Tone::Bad, form.overdue.to_string()));
     }
-    fact("in memory", Cell::plain(form.running.to_string()));
-    let bound = form.store.hard_bound_bytes.map(|bound| format!(" of {}", size(bound))).unwrap_or_default();
-    let Store { used_bytes, free_bytes, log_bytes, .. } = form.store;
-    let store = format!(
-        "{} used{bound}, {} of unused pages in the file, {} in the log",
-        size(used_bytes),
-        size(free_bytes),
-        size(log_bytes)
-    );
-    fact("store", Cell::plain(store));
+    if let Some(running) = form.running {
+        fact("in memory", Cell::plain(running.to_string()));
+    }
+    if let Some(Store { used_bytes, free_bytes, log_bytes, hard_bound_bytes, .. }) = form.store {
+        let bound = hard_bound_bytes.map(|bound| format!(" of {}", size(bound))).unwrap_or_default();
+        let (used, free, log) = (size(used_bytes), size(free_bytes), size(log_bytes));
+        fact("store", Cell::plain(format!("{used} used{bound}, {free} of unused pages in the file, {log} in the log")));
+    }
     let own = form.nodes.iter().find(|node| node.this).map(|node| node.configuration.as_str());
     for node in &form.nodes {
         fact("node", node_cell(node, own));

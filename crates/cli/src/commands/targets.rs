@@ -68,7 +68,7 @@ struct List {
     targets: Vec<Box<RawValue>>,
 }
 
-/// A target as the server shows it, as far as the table needs it.
+/// A target as the server shows it, as far as the table needs it. What all tenants together do there is told to the house alone.
 #[derive(Debug, Deserialize)]
 struct Target {
     name: String,
@@ -77,9 +77,9 @@ struct Target {
     breaker: Breaker,
     limits: Option<Limits>,
     hold: Option<Hold>,
-    in_flight: ByKind,
-    waiting: ByKind,
-    totals: Totals,
+    in_flight: Option<ByKind>,
+    waiting: Option<ByKind>,
+    totals: Option<Totals>,
     latency: Option<Latency>,
 }
 
@@ -175,15 +175,16 @@ fn table() -> Table {
 }
 
 fn row(target: &Target) -> [Cell; 9] {
-    let Totals { answered, server_errors, not_sent, broke } = target.totals;
+    let count = |number: Option<u64>| Cell::plain(number.map_or_else(|| "-".to_owned(), |number| number.to_string()));
+    let totals = target.totals.as_ref();
     let latency = target.latency.as_ref();
     [
         Cell::plain(target.name.as_str()),
         Cell::toned(tone(&target.state), target.state.replace('_', " ")),
         Cell::plain(on_the_wire(target)),
-        Cell::plain(target.waiting.total().to_string()),
-        Cell::plain(answered.to_string()),
-        Cell::plain((server_errors + not_sent + broke).to_string()),
+        count(target.waiting.as_ref().map(ByKind::total)),
+        count(totals.map(|totals| totals.answered)),
+        count(totals.map(|totals| totals.server_errors + totals.not_sent + totals.broke)),
         Cell::plain(
             latency.map_or_else(|| "-".to_owned(), |latency| format!("{}/{} ms", latency.median_ms, latency.p95_ms)),
         ),
@@ -194,7 +195,7 @@ fn row(target: &Target) -> [Cell; 9] {
 
 /// How many requests are on the wire, and how many may be; undos are counted apart.
 fn on_the_wire(target: &Target) -> String {
-    let ByKind { forward, undo, pass } = target.in_flight;
+    let Some(ByKind { forward, undo, pass }) = target.in_flight else { return "-".to_owned() };
     match &target.limits {
         Some(limits) => format!("{}/{} {undo}/{}", forward + pass, limits.max_in_flight, limits.undo_max_in_flight),
         None => format!("{} {undo}", forward + pass),

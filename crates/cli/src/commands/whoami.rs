@@ -4,6 +4,7 @@ use fanfold_core::Role;
 use serde::Deserialize;
 
 use super::{ServerOption, token};
+use crate::client::api::Api;
 use crate::failure::Failure;
 use crate::output::{Cell, Format, Table, print_line};
 
@@ -25,6 +26,12 @@ struct Caller {
     roles: Vec<Role>,
     routes: Option<Vec<String>>,
     targets: Option<Vec<String>>,
+}
+
+/// Whether the caller may see operations.
+pub(super) async fn may_read(api: &Api) -> Result<bool, Failure> {
+    let caller: Caller = api.parse(&api.get(CALLER).await?)?;
+    Ok(caller.roles.iter().any(|role| matches!(role, Role::Read | Role::Operate | Role::Admin)))
 }
 
 pub(super) async fn run(whoami: Whoami) -> Result<(), Failure> {

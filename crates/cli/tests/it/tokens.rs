@@ -116,3 +116,36 @@ async fn without_a_token_it_is_said_how_to_show_one() {
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
     rig.server.stop().await;
 }
+
+/// Who only submits is not told that all is well.
+#[tokio::test]
+async fn what_the_token_may_not_see_is_not_taken_for_done() {
+    let rig = Rig::start().await;
+    let made = rig.as_admin(&["token", "create", "ci", "--role", "submit"]).await;
+    let secret = made.stdout.trim();
+    let sent = rig.with_file(secret, &["send", "PUT", "/things/1"]).await;
+    assert_eq!((sent.code, sent.stderr.contains("not for reading")), (Some(1), true), "{}", sent.stderr);
+    assert_eq!(rig.with_file(secret, &["send", "PUT", "/things/1", "--no-follow"]).await.code, Some(0));
+    rig.server.stop().await;
+}
+
+/// What all tenants together do is told to the house alone, and everything else to each.
+#[tokio::test]
+async fn another_tenant_is_told_what_is_theirs() {
+    let rig = Rig::start().await;
+    let words = ["token", "create", "portal", "--role", "operate", "--tenant", "acme"];
+    let made = rig.as_admin(&words).await;
+    let secret = made.stdout.trim();
+    for (command, part) in [
+        (&["targets"][..], "tokyo"),
+        (&["targets", "show", "tokyo"], "tokyo"),
+        (&["status"], "accepting"),
+        (&["routes"], "put-thing"),
+        (&["ops", "list"], ""),
+        (&["attention", "list"], ""),
+    ] {
+        let shown = rig.with_file(secret, command).await;
+        assert_eq!((shown.code, shown.stdout.contains(part)), (Some(0), true), "{command:?}: {}", shown.stderr);
+    }
+    rig.server.stop().await;
+}
