@@ -1,5 +1,7 @@
 //! Where a target says that its operation can be followed: a reference that must stay at the target.
 
+use http::uri::PathAndQuery;
+
 use super::path::has_dot_segment;
 
 /// Where a request was sent.
@@ -56,6 +58,9 @@ pub(crate) fn resolve(reference: &str, asked: &Asked<'_>) -> Result<String, Stri
     }
     if has_dot_segment(path) {
         return Err("it has an encoded dot segment".to_owned());
+    }
+    if PathAndQuery::try_from(resolved.as_str()).is_err() {
+        return Err("it contains characters that no address has".to_owned());
     }
     if !is_below(asked.below, &resolved) {
         return Err(format!("it does not lie below `{}`; if it may, set the target's `monitor_prefix`", asked.below));
@@ -165,6 +170,8 @@ mod tests {
             "http://167772417:18080/",
             "javascript:alert(1)",
             "/a\r\nx: y",
+            "/a`b",
+            "/a<b>",
             "",
             "#x",
         ] {

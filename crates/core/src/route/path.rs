@@ -25,7 +25,7 @@ pub(crate) fn check(path: &str) -> Result<(), BadPath> {
     if !path.starts_with('/') {
         return Err(BadPath("the path does not begin with `/`".to_owned()));
     }
-    check_octets(path, "path")?;
+    check_octets(path, "path", b"<>`")?;
     if path.starts_with("//") {
         return Err(BadPath("the path begins with `//`, which could name another host".to_owned()));
     }
@@ -40,7 +40,7 @@ pub(crate) fn check(path: &str) -> Result<(), BadPath> {
 
 /// Refuses what no query may contain: octets outside of RFC 3986, NUL and broken percent escapes.
 pub(crate) fn check_query(query: &str) -> Result<(), BadPath> {
-    check_octets(query, "query")
+    check_octets(query, "query", b"<>\"")
 }
 
 /// Whether a raw path has a dot segment in any spelling in which a server might follow it: a path without one stays below
@@ -98,7 +98,8 @@ fn is_dots(value: &str) -> bool {
     matches!(value.split(';').next(), Some("." | ".."))
 }
 
-fn check_octets(text: &str, noun: &str) -> Result<(), BadPath> {
+/// Besides what stands nowhere in an address, `unfit` octets are refused: whoever writes the request line would not take them.
+fn check_octets(text: &str, noun: &str, unfit: &[u8]) -> Result<(), BadPath> {
     let octets = text.as_bytes();
     for (at, octet) in octets.iter().enumerate() {
         match octet {
@@ -107,7 +108,7 @@ fn check_octets(text: &str, noun: &str) -> Result<(), BadPath> {
                 Some(0) => return Err(BadPath(format!("the {noun} contains an encoded NUL"))),
                 Some(_) => {}
             },
-            0..=0x20 | 0x7f.. | b'#' | b'\\' => {
+            octet if matches!(octet, 0..=0x20 | 0x7f.. | b'#' | b'\\') || unfit.contains(octet) => {
                 return Err(BadPath(format!(
                     "the {noun} contains the octet 0x{octet:02X}, which must be percent-encoded"
                 )));
@@ -174,6 +175,8 @@ mod tests {
             "/a b",
             "/a\\..\\b",
             "/a#b",
+            "/a<b>",
+            "/a`b",
             "/a?b",
             "/ä",
             "/a\u{7f}",
@@ -183,6 +186,14 @@ mod tests {
         ] {
             assert!(check(path).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_query_has_no_octets_that_a_request_line_cannot_carry() {
+        for query in ["a=\"b\"", "<a>", "a b", "a#", "%0", "%00", "ä"] {
+            assert!(check_query(query).is_err(), "{query}");
+        }
+        assert_eq!(check_query("a={b}&c=`|^[]'&d=%22/?"), Ok(()));
     }
 
     #[test]

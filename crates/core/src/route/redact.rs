@@ -142,9 +142,9 @@ impl Redaction {
         if self.is_assigned(&left) { Some(REDACTED.to_owned()) } else { public }
     }
 
-    /// Whether a text gives a value to one of the names: `password=x`, `"token": "x"`, `my_secret : x`.
+    /// Whether a text gives a value to one of the names: `password=x`, `"token": "x"`, `my_secret : x`, `<password>x`.
     fn is_assigned(&self, text: &str) -> bool {
-        if !text.contains(['=', ':']) {
+        if !text.contains(['=', ':', '>']) {
             return false;
         }
         let text = text.to_lowercase();
@@ -154,7 +154,15 @@ impl Redaction {
             let value = rest.strip_prefix(['=', ':']).unwrap_or_default().trim_start();
             !value.is_empty() && !value.starts_with(['&', ';', ',', ')', '}', '#'])
         };
-        let ends = |key: &String| text.match_indices(key.as_str()).map(|(at, found)| at + found.len()).any(is_followed);
+        let is_element = |begin: usize, end: usize| {
+            let is_opened = text[..begin].trim_end_matches(|c: char| c == ':' || is_of_name(c)).ends_with('<');
+            let value = text[end..].split_once('>').map_or("", |(_, value)| value.trim_start());
+            is_opened && !value.is_empty() && (!value.starts_with('<') || value.starts_with("<!"))
+        };
+        let ends = |key: &String| {
+            let mut found = text.match_indices(key.as_str()).map(|(at, found)| (at, at + found.len()));
+            found.any(|(begin, end)| is_followed(end) || is_element(begin, end))
+        };
         self.keys.iter().filter(|key| !key.is_empty()).any(ends)
     }
 
@@ -184,7 +192,7 @@ impl Redaction {
             if let Ok(public) = redact_json::redact(text, self) {
                 return public.map(Bytes::from);
             }
-        } else if header(headers, "content-type").is_some_and(is_form) {
+        } else if header(headers, "content-type").is_some_and(is_form) && form::is_one(text) {
             return self.pairs(text).map(Bytes::from);
         }
         (self.is_mentioned(text) || is_credential(text)).then(|| Bytes::from_static(REDACTED.as_bytes()))

@@ -126,6 +126,10 @@ impl FromStr for WebhookUrl {
             return Err(BadWebhookUrl::Fragment);
         }
         let uri: Uri = text.parse().map_err(|_| BadWebhookUrl::Unparsable)?;
+        // What parses URIs lets octets of other scripts through, control characters among them (RFC 3986 has none of them).
+        if uri.path_and_query().is_some_and(|rest| !rest.as_str().is_ascii()) {
+            return Err(BadWebhookUrl::Unparsable);
+        }
         let is_secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
@@ -244,6 +248,8 @@ mod tests {
             ("http://host:+80/s3cret", BadWebhookUrl::Port),
             ("http://host:65536/s3cret", BadWebhookUrl::Port),
             ("http://s3cret s3cret/", BadWebhookUrl::Unparsable),
+            ("http://host/s3cret\u{87}", BadWebhookUrl::Unparsable),
+            ("http://host/?s3cret=\u{e4}", BadWebhookUrl::Unparsable),
             ("http://me:s3cret@host/", BadWebhookUrl::Credentials),
             ("http://host/#s3cret", BadWebhookUrl::Fragment),
             ("http://host:0/s3cret", BadWebhookUrl::Port),

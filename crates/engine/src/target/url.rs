@@ -136,6 +136,9 @@ impl FromStr for TargetUrl {
         if has_dot_segment(prefix) {
             return Err(BadUrl::Unfit("has no dot segments"));
         }
+        if prefix.starts_with("//") {
+            return Err(BadUrl::Unfit("has a path that begins with one slash: two could name another host"));
+        }
         let authority = normal_authority(authority, secure)?;
         Ok(Self { secure, authority, prefix: prefix.to_owned(), monitor_prefix: None })
     }
@@ -295,6 +298,7 @@ mod tests {
             "http://a:0",
             "http://a:99999",
             "http://a/../b",
+            "http://a//b",
         ] {
             assert!(text.parse::<TargetUrl>().is_err(), "{text}");
         }

@@ -82,6 +82,32 @@ fn what_is_not_understood_goes_as_a_whole_if_it_mentions_a_key() {
 }
 
 #[test]
+fn what_is_said_to_be_a_form_and_is_none_hides_no_key() {
+    for text in [
+        "<password>x</password>",
+        "a=1&b=<password>x</password>",
+        "\u{feff}{\"password\":\"x\"}",
+        "x{\"password\":\"x\"}",
+        "password: x",
+        "a=1\npassword x",
+    ] {
+        assert_eq!(body(&[FORM], text).as_deref(), Some(REDACTED), "{text:?}");
+    }
+    assert_eq!(body(&[FORM], "<user>x</user>"), None);
+}
+
+#[test]
+fn markup_within_a_text_hides_no_key() {
+    for text in ["<password>x</password>", "a <My:Token type='b'>x", "<secret><![CDATA[x]]></secret>"] {
+        let json = serde_json::json!({ "note": text }).to_string();
+        assert_eq!(body(&[JSON], &json).as_deref(), Some("{\"note\":\"[redacted]\"}"), "{text}");
+    }
+    for text in ["<password></password>", "more tokens > 5", "</token>x", "token->x", "<user>x</user> token"] {
+        assert_eq!(body(&[JSON], &serde_json::json!({ "note": text }).to_string()), None, "{text}");
+    }
+}
+
+#[test]
 fn a_body_in_utf_16_hides_no_key() {
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     for octets in [wide("{\"password\":1}"), [b"\xff\xfe".to_vec(), wide("{\"password\":1}")].concat()] {
