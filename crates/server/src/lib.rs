@@ -8,6 +8,9 @@
 
 mod http;
 
+#[cfg(feature = "hostile")]
+#[doc(hidden)]
+pub use crate::http::hostile;
 pub use crate::http::{
     Authentication, BadServerTls, CertificateName, ClientCertificates, Error, FixedCertificate, FixedToken, Front,
     Pace, Parts, Server, ServerConfig, Tls, Validity,

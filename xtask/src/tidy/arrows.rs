@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 /// A crate's folder, and the crates of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("core", &[]),
     ("store", &["fanfold-core"]),
     ("engine", &["fanfold-core", "fanfold-store"]),
     ("server", &["fanfold-core", "fanfold-store", "fanfold-engine"]),
     ("cli", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-server"]),
     ("sim", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-testkit"]),
+    ("hostile", &["fanfold-core", "fanfold-store", "fanfold-engine", "fanfold-server", "fanfold-testkit"]),
     ("testkit", &["fanfold-core"]),
     ("../xtask", &["fanfold-core", "fanfold-store", "fanfold-testkit"]),
 ];

@@ -28,6 +28,7 @@ use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 pub(crate) use finding::{Finding, Mistake, Warning};
+pub(crate) use secret::Surroundings;
 pub(crate) use settings::{
     LimitSettings, NoticeSettings, ServerSettings, Settings, StoreSettings, TargetSettings, TelemetrySettings,
 };
@@ -35,7 +36,6 @@ pub(crate) use value::StoreUrl;
 
 use document::Document;
 use finding::{Findings, Wrong};
-use secret::Surroundings;
 
 /// The file that `fanfold init` writes: short, commented, and without mistakes.
 pub(crate) const STARTER: &str = include_str!("starter.toml");
@@ -77,7 +77,15 @@ fn read(path: &Path) -> Result<String, Wrong> {
     }
 }
 
-fn load_text(name: &str, text: String, around: &Surroundings<'_>) -> Result<(Settings, Vec<Warning>), Vec<Mistake>> {
+/// Reads the text of a file of this name.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file.
+pub(crate) fn load_text(
+    name: &str,
+    text: String,
+    around: &Surroundings<'_>,
+) -> Result<(Settings, Vec<Warning>), Vec<Mistake>> {
     let document = Document::parse(text)
         .map_err(|error| vec![Mistake::outside(name, error.position, Wrong::new(error.message))])?;
     let mut findings = Findings::new(name, &document);

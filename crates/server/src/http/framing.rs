@@ -8,6 +8,9 @@
 //!
 //! What hyper refuses by itself is not told here again. Wherever both take a request, both see the same end of it.
 
+#[cfg(feature = "hostile")]
+pub(super) mod hostile;
+
 use std::fmt;
 
 /// How much of a line is kept: the fields that say where a request ends fit in, and no honest one is longer.

@@ -29,6 +29,8 @@ mod framing;
 mod front;
 mod handshake;
 mod head;
+#[cfg(feature = "hostile")]
+pub mod hostile;
 mod listen;
 mod listing;
 mod live;

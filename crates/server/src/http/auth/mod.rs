@@ -9,7 +9,7 @@ pub(super) mod keyring;
 mod leaving;
 pub(super) mod rules;
 mod session;
-mod shown;
+pub(super) mod shown;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

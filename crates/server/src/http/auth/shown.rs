@@ -13,7 +13,7 @@ const TOKEN_OCTETS_MAX: usize = 8 * 1024;
 
 /// What a request shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown<'a> {
+pub(in crate::http) enum Shown<'a> {
     /// Nothing.
     Nothing,
     /// A token, in `Authorization: Bearer`.
@@ -30,7 +30,7 @@ impl<'a> Shown<'a> {
     /// # Errors
     /// [`Refusal::Unauthenticated`] where they do not show exactly one thing: somebody between the caller and us may have looked at
     /// the other one.
-    pub(super) fn read(fields: &'a HeaderMap) -> Result<Self, Refusal> {
+    pub(in crate::http) fn read(fields: &'a HeaderMap) -> Result<Self, Refusal> {
         let mut shown = Vec::new();
         for value in fields.get_all(AUTHORIZATION) {
             shown.push(value.to_str().ok().and_then(bearer).map(Self::Bearer));

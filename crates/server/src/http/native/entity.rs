@@ -65,7 +65,7 @@ pub(super) fn tag(revision: Revision, unrecorded: &str) -> String {
 }
 
 /// Whether the client has what this tag stands for (`If-None-Match`, RFC 9110, section 13.1.2).
-pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(in crate::http) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|known| known.trim() == "*" || opaque(known) == opaque(tag))

@@ -23,7 +23,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(super) const OF_ONE: [&str; 1] = ["after"];
 
-pub(super) const OF_ALL: [&str; 9] =
+pub(in crate::http) const OF_ALL: [&str; 9] =
     ["after", "dialect", "event", "mount", "resource", "route", "status", "target", "verb"];
 
 /// `GET /operations/{id}/events`: everything that happened, and what happens from now on until the operation has ended.
@@ -86,7 +86,7 @@ async fn after(shared: &Shared, visit: &Visit, query: &Query) -> Result<Option<u
     Ok(Some(number))
 }
 
-fn event_number(name: &str, text: &str) -> Result<u64, Refusal> {
+pub(in crate::http) fn event_number(name: &str, text: &str) -> Result<u64, Refusal> {
     let digits = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
     // One with more digits than any event has is later than all of them.
     let number = |digits: &str| if digits.is_empty() { None } else { Some(digits.parse().unwrap_or(u64::MAX)) };
@@ -97,7 +97,7 @@ fn not_a_number(name: &str) -> Refusal {
     Refusal::BadValue { detail: format!("`{name}` is not the number of an event, as streams give it in `id`") }
 }
 
-fn wanted(query: &Query) -> Result<Wanted, Refusal> {
+pub(in crate::http) fn wanted(query: &Query) -> Result<Wanted, Refusal> {
     let text = |name: &str| query.one(name).map(|value| value.map(str::to_owned));
     let ends = [Status::Completed, Status::Failed, Status::Canceled].map(|status| (status.as_str(), status));
     let statuses = query.all("status").map(|text| pick("status", text, &ends));

@@ -10,7 +10,7 @@ use crate::http::server::Shared;
 
 /// The fields of a form that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Form(Vec<(String, String)>);
+pub(in crate::http) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// Reads a form within the limits of request bodies.
@@ -22,7 +22,7 @@ impl Form {
     }
 
     /// Reads the text of a form, or of a query.
-    pub(super) fn of(text: &str) -> Option<Self> {
+    pub(in crate::http) fn of(text: &str) -> Option<Self> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -32,7 +32,7 @@ impl Form {
     }
 
     /// What a field says, without spaces around it; `None` where it is left empty.
-    pub(super) fn one(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn one(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
     }
 
@@ -42,7 +42,7 @@ impl Form {
     }
 
     /// Every field that is not left empty.
-    pub(super) fn filled(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(in crate::http) fn filled(&self) -> impl Iterator<Item = (&str, &str)> {
         let trimmed = self.0.iter().map(|(name, value)| (name.as_str(), value.trim()));
         trimmed.filter(|(_, value)| !value.is_empty())
     }

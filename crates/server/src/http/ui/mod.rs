@@ -11,7 +11,7 @@ mod bulk;
 mod chart;
 mod confirm;
 mod curl;
-mod form;
+pub(super) mod form;
 mod live;
 mod message;
 mod notices;
