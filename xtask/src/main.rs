@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use xtask::{
-    adoption, defects, failover, flood, followers, hardened, moving, package, pages, schemathesis, tidy, torn, torture,
+    adoption, defects, failover, flood, followers, fuzz, hardened, hostile, moving, package, pages, schemathesis, tidy,
+    torn, torture,
 };
 
 const USAGE: &str = "\
@@ -25,6 +26,12 @@ usage: cargo xtask COMMAND
   followers [OPTIONS]      measures what an idle follower costs in memory, by streams of events and by ?wait=
       --count N            how many follow (10000)
       --kib-max K          fails if one costs more than so many KiB (32)
+  fuzz [OPTIONS] [TARGET ...]  lets libFuzzer look for bytes that break a parser (needs a nightly compiler and cargo-fuzz)
+      --minutes N          for how long, each (1)
+  hostile [OPTIONS]        lets clients and a target that mean harm loose on a server, and measures what others notice of it
+      --connections N      idle and slow ones (10000)
+      --seconds N          for how long (60)
+      --optimised          with the program as it is released
   defects [COMMAND ...]    plants each defect of crates/sim/defects in a copy of the workspace, and requires that the command
                            fails there (cargo test of core, engine and store)
   moving [OPTIONS]         moves a large database into PostgreSQL, kills that on the way, and compares what both export
@@ -69,6 +76,8 @@ fn main() -> ExitCode {
         Some("failover") => Options::read(arguments).and_then(|options| fail_over(&options)),
         Some("flood") => Options::read(arguments).and_then(|options| measure_flood(&options)),
         Some("tidy") => tidy(),
+        Some("fuzz") => fuzzed(arguments),
+        Some("hostile") => Options::read(arguments).and_then(|options| let_loose(&options)),
         Some("moving") => Options::read(arguments).and_then(|options| moved(&options)),
         Some("package") => Options::read(arguments).and_then(|options| make_package(&options)),
         Some("pages") => Options::read(arguments).and_then(|options| measure_pages(&options)),
@@ -325,6 +334,46 @@ fn measure_flood(options: &Options) -> Result<ExitCode> {
     let report = runtime.block_on(flood::measure(&program, effort, &say))?;
     say(&format!("flood:\n{report}"));
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn let_loose(options: &Options) -> Result<ExitCode> {
+    options.only(&["--connections", "--seconds", "--optimised"])?;
+    let program = if options.is_set("--optimised") { built("release", "release")? } else { program()? };
+    let effort = hostile::Effort {
+        connections: options.count("--connections", 10_000),
+        seconds: options.number("--seconds", 60),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(hostile::run(&program, effort))?;
+    say(&format!("hostile:\n{report}"));
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn fuzzed(arguments: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let (mut given, mut named) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next() {
+        if argument.starts_with("--") {
+            given.extend([Some(argument), arguments.next()].into_iter().flatten());
+        } else {
+            named.push(argument);
+        }
+    }
+    let options = Options::read(given.into_iter())?;
+    options.only(&["--minutes"])?;
+    let fuzzing = fuzz::Fuzzing::new(&tidy::workspace_root(), &target_folder())?;
+    let all = fuzzing.targets()?;
+    if let Some(unknown) = named.iter().find(|name| !all.contains(name)) {
+        bail!("{unknown} is no target; there are: {}", all.join(", "));
+    }
+    fuzzing.build()?;
+    let mut is_good = true;
+    for target in if named.is_empty() { all } else { named } {
+        let finding = fuzzing.run(&target, options.number("--minutes", 1).max(1) * 60)?;
+        say(&format!("fuzz: {finding}"));
+        is_good &= finding.is_good();
+    }
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn measure_adoption(options: &Options) -> Result<ExitCode> {

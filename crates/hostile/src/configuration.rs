@@ -9,7 +9,11 @@ const SECRET: &str = "0planted0secret0";
 pub(crate) fn read(text: String) -> Result<(Settings, Vec<Warning>), Vec<Mistake>> {
     let variable = |name: &str| (name == "PLANTED").then(|| SECRET.to_owned());
     // A folder without files: what a text refers to is not there.
-    load_text("f.toml", text, &Surroundings { folder: "/nowhere".into(), variable: &variable })
+    load_text(
+        "f.toml",
+        text,
+        &Surroundings { folder: "/nowhere".into(), variable: &variable, now: jiff::Timestamp::UNIX_EPOCH },
+    )
 }
 
 /// Whatever stands in the file, all that is told of it has its place, and nothing that comes from the environment.

@@ -53,6 +53,7 @@ pub const TARGETS: [(&str, Target); 15] = [
 /// Header fields, one a line, as everybody reads them who reads some.
 fn fields(octets: &[u8]) {
     server::credentials(octets);
+    server::session(octets);
     server::preference(octets);
     server::entity_tag(octets);
     server::origin(octets);

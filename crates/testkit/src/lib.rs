@@ -1,7 +1,8 @@
 //! What Fanfold's own tests need of the world around it: targets that answer as told, or rudely ([`fake`]), those who issue
 //! credentials ([`FakeIssuer`], [`FakeKeystone`]), the real program
-//! as a process ([`process`]), certificates ([`certificates`]), a PostgreSQL of their own ([`postgres`]) and a network that breaks ([`Proxy`]), a small HTTP client
-//! ([`http`]), a browser (`browser`, with the feature of that name), numbers drawn from a seed ([`Random`]), and schemas that answers are
+//! as a process ([`process`]), certificates ([`certificates`]), a PostgreSQL of their own ([`postgres`]) and a network that breaks
+//! ([`Proxy`]), a small HTTP client ([`http`]), a browser (`browser`, with the feature of that name), numbers drawn from a seed
+//! ([`Random`]), clients and targets that mean harm ([`hostile`]), and schemas that answers are
 //! held against ([`Schemas`]).
 //!
 //! It knows nothing of the engine and the store, so that their tests can use it without building them twice. Everything that
@@ -11,6 +12,7 @@
 pub mod browser;
 pub mod certificates;
 pub mod fake;
+pub mod hostile;
 pub mod http;
 mod issuer;
 mod keystone;

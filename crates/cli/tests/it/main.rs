@@ -18,6 +18,7 @@ mod follow;
 mod forbidden;
 mod full_disk;
 mod help;
+mod hostile;
 mod install;
 mod keys;
 mod limits;

@@ -1,17 +1,20 @@
 //! What must hold of the parsers here whatever a client sends: one function for each, which panics where it does not. Fuzzing
 //! and property tests call them (`fanfold-hostile`); nothing else does.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, SET_COOKIE};
 use http::uri::Authority;
 use http::{Method, Request};
 
+use super::auth::cookie;
 use super::auth::shown::{self, Shown};
 use super::native::query::{self, Query};
 use super::native::{entity, events, operations};
+use super::origin::Origin;
 use super::ui::form::Form;
+use super::wire::Peer;
 use super::{framing, head, origin, page, prefer};
 
 /// The octets of a connection: where requests begin and end in them.
@@ -25,7 +28,7 @@ pub fn credentials(octets: &[u8]) {
     let shows = fields.get_all(AUTHORIZATION).iter().count() + fields.get_all("x-auth-token").iter().count();
     match Shown::read(&fields) {
         Ok(Shown::Nothing) => assert_eq!(shows, 0, "what is shown counts"),
-        Ok(Shown::Bearer(token) | Shown::AuthToken(token)) => {
+        Ok(Shown::Bearer(token) | Shown::AuthToken(token) | Shown::Written(token)) => {
             assert_eq!(shows, 1, "two things are shown, and one counts");
             assert!(!token.is_empty() && token.trim() == token, "{token:?}");
             let again = HeaderValue::try_from(format!("Bearer {token}")).expect("it came in a field");
@@ -36,6 +39,23 @@ pub fn credentials(octets: &[u8]) {
     }
     shown::hide(&mut fields);
     assert_eq!(Shown::read(&fields), Ok(Shown::Nothing));
+}
+
+/// Header fields, one a line: the session that they show, and what is left of them without it.
+pub fn session(octets: &[u8]) {
+    let before = fields(octets);
+    for is_https in [false, true] {
+        let mut after = before.clone();
+        if cookie::read(&after, is_https).is_some() {
+            assert!(after.contains_key(COOKIE), "a session is nowhere else");
+        }
+        cookie::hide(&mut after);
+        assert_eq!(cookie::read(&after, is_https), None, "no target gets to see it");
+        let others = |fields: &HeaderMap| fields.iter().filter(|(name, _)| **name != COOKIE).count();
+        assert_eq!(others(&after), others(&before), "nothing else is taken out");
+        cookie::keep_from_setting(&mut after);
+        assert!(after.get_all(SET_COOKIE).iter().all(|field| !cookie::is_named(field.as_bytes())), "no target sets it");
+    }
 }
 
 /// Header fields, one a line: how long the client would wait.
@@ -120,8 +140,14 @@ pub fn origin(octets: &[u8]) {
     }
     let Ok(request) = request.body(()) else { return };
     let head = request.into_parts().0;
-    let public = Authority::from_static("fanfold.example");
-    if origin::check(&head, Some(&public)).is_err() {
+    let public = Origin::of("https://fanfold.example").expect("it is one");
+    let address = SocketAddr::from(([192, 0, 2, 1], 5_000));
+    let is_let_in = |is_encrypted| {
+        let peer = Peer { address, is_encrypted, certificate: None };
+        origin::check(&head, &peer, Some(&public)).is_ok()
+    };
+    if !is_let_in(false) {
+        assert!(!is_let_in(true), "TLS lets nobody in who is not let in without");
         return;
     }
     assert_eq!(head.headers.get_all(HOST).iter().count(), 1, "it is for one host");

@@ -66,7 +66,7 @@ pub(in crate::http) fn keep_from_setting(fields: &mut HeaderMap) {
 
 /// Whether a pair has one of our names. Browsers take one without a name for one whose name stands in its value, and compare the
 /// prefix without case.
-fn is_named(pair: &[u8]) -> bool {
+pub(in crate::http) fn is_named(pair: &[u8]) -> bool {
     let start = pair.iter().position(|octet| !b"= \t".contains(octet)).unwrap_or(pair.len());
     let pair = &pair[start..];
     let end = pair.iter().position(|octet| b"=;".contains(octet)).unwrap_or(pair.len());
