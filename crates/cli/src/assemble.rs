@@ -176,12 +176,15 @@ impl Running {
         self.address
     }
 
-    /// Replaces routes, mounts, targets, the rules of notices, who may call, the certificate and the public address: all of them, or, where one cannot be set
-    /// up, none.
+    /// Replaces routes, mounts, targets, the rules of notices, who may call, the certificate and the public address: all of them,
+    /// or, where one cannot be set up, none.
     ///
     /// # Errors
-    /// If something cannot be set up as configured.
+    /// If something cannot be set up as configured; [`Failure::Unlocked`].
     pub(crate) fn reload(&self, settings: &Settings) -> Result<(), Failure> {
+        if settings.auth.is_none() && self.server.asks_who_calls() {
+            return Err(Failure::Unlocked);
+        }
         let front = front(settings)?;
         let issuers = self.issuers.prepare(vouching(settings))?;
         // The last thing that can fail; and targets go first, so that no new route meets a target that is not there yet.
@@ -191,6 +194,10 @@ impl Running {
         self.engine.replace_notice_rules(notice_rules(&settings.notices));
         self.engine.replace_configuration_hash(settings.work_hash());
         self.server.replace_authentication(authentication(settings));
+        if self.server.speaks_tls() != settings.server.tls.is_some() {
+            let scheme = if settings.server.tls.is_some() { "https" } else { "http" };
+            tracing::warn!(scheme, "new connections speak another protocol than before");
+        }
         self.server.replace_tls(settings.server.tls.clone());
         self.server.replace_front(front);
         Ok(())

@@ -20,6 +20,12 @@ pub(crate) enum Failure {
         /// How many.
         count: usize,
     },
+    /// A reload would let whoever is on this machine do everything.
+    #[error(
+        "there is no [auth] any more: whoever is on this machine, or comes through a proxy on it, could do everything; stop the \
+         server and start it again if that is meant"
+    )]
+    Unlocked,
     /// A file is there that would be overwritten.
     #[error("{} is there already; --force overwrites it", .0.display())]
     Exists(PathBuf),
@@ -227,7 +233,7 @@ impl Failure {
         match self {
             // Whoever read the output has seen enough (`| head`).
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Configuration { .. } => Exit::Configuration,
+            Self::Configuration { .. } | Self::Unlocked => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
             Self::Untrusted { .. } | Self::Unreachable { .. } | Self::NoAnswer { .. } => Exit::Unreachable,
             Self::NotCompleted { .. } => Exit::NotCompleted,

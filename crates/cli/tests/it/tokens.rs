@@ -149,3 +149,17 @@ async fn another_tenant_is_told_what_is_theirs() {
     }
     rig.server.stop().await;
 }
+
+/// Nobody opens the door by taking the lock out.
+#[tokio::test]
+async fn a_reload_without_auth_changes_nothing() {
+    let rig = Rig::start().await;
+    let configured = std::fs::read_to_string(rig.home.config()).unwrap();
+    let (before, rest) = configured.split_once("[[auth.tokens]]").unwrap();
+    let (_, routes) = rest.split_once("[[routes]]").unwrap();
+    rig.home.configure(&format!("{}[[routes]]{routes}", before.replace("[auth]\n", "")));
+    rig.server.process.reload();
+    rig.server.process.line("there is no [auth] any more").await;
+    assert_eq!(rig.server.get("/api/v1/caller").await.status, 401);
+    rig.server.stop().await;
+}

@@ -138,6 +138,16 @@ impl Server {
         self.0.keyring.reconsider();
     }
 
+    /// Whether new connections speak TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.0.tls.load().is_some()
+    }
+
+    /// Whether callers have to show who they are.
+    pub fn asks_who_calls(&self) -> bool {
+        self.0.authenticator().asks()
+    }
+
     /// Puts another way to tell callers apart in place, from the next request on; what lasts ends where its caller is none any more.
     /// Until the first call whoever is on this machine is trusted, and nobody else is let in.
     pub fn replace_authentication(&self, authentication: Authentication) {

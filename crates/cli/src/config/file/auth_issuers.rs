@@ -29,8 +29,8 @@ pub(crate) struct Issuer {
     /// File with authorities in PEM form that it is trusted by, beside those of the platform.
     pub(crate) authorities: Option<String>,
     /// How its tokens may be signed. Default: all of these.
-    #[serde(default)]
-    pub(crate) algorithms: Vec<Algorithm>,
+    #[schemars(length(min = 1))]
+    pub(crate) algorithms: Option<Vec<Algorithm>>,
     /// The claim that says what somebody is called. Default: "sub".
     pub(crate) name_claim: Option<String>,
     /// Whose operations all its people see and start. Either this or `tenant_claim` is needed.

@@ -71,9 +71,14 @@ impl Room<'_, '_, '_> {
         let keys = self.keys(given, address, place);
         let is_asked = !matches!(keys, Some(KeysFrom::Given(_)));
         let authorities = self.authorities(given.authorities.as_ref(), is_asked, place);
-        let algorithms = match given.algorithms.as_slice() {
-            [] => Algorithm::ALL.to_vec(),
-            several => several.iter().copied().map(Into::into).collect(),
+        let algorithms = match given.algorithms.as_deref() {
+            None => Algorithm::ALL.to_vec(),
+            Some([]) => {
+                let wrong = Wrong::new("no token could be signed in a way that counts");
+                self.findings.mistake(&place.key("algorithms"), wrong.hint("name some, or leave it out for all"));
+                return None;
+            }
+            Some(several) => several.iter().copied().map(Into::into).collect(),
         };
         let tenant = self.issuer_tenant(given, place);
         let grants = self.grants(given.roles.as_ref(), place);
