@@ -22,14 +22,14 @@ pub(super) fn identity(claims: &Map<String, Json>, issuer: &IssuerConfig, now: T
     if !audiences(claims).contains(&issuer.audience.as_str()) {
         return Err(Reason::Audience { expected: issuer.audience.clone() });
     }
-    let expires_at = check_time(claims, now)?;
+    let expires_at = Some(check_time(claims, now)?);
     let name = issuer.name_claim.name(claims)?.to_owned();
     let tenant = match &issuer.tenant {
         IssuerTenant::Fixed(tenant) => tenant.clone(),
         IssuerTenant::Claim(path, names) => names.tenant(path.text(claims)?)?,
     };
     let access = issuer.grants.access(tenant, issuer.roles_claim.list(claims)?);
-    Ok(Identity { name, issuer: issuer.name.clone(), access, expires_at: Some(expires_at) })
+    Ok(Identity { name, issuer: issuer.name.clone(), access, expires_at })
 }
 
 /// Whom the token is for (RFC 7519, section 4.1.3).
@@ -41,24 +41,25 @@ pub(super) fn audiences(claims: &Map<String, Json>) -> Vec<&str> {
     }
 }
 
-/// Until when it holds, if it holds now.
+/// Until when it is taken, if it is taken now.
 fn check_time(claims: &Map<String, Json>, now: Timestamp) -> Result<Timestamp, Reason> {
     let leeway = SignedDuration::try_from(LEEWAY).expect("half a minute is no long time");
-    let (late, early) = (now.saturating_add(leeway), now.saturating_sub(leeway));
-    // Neither can fail: they saturate, and only spans of years and months could be in doubt.
-    let (late, early) = (late.unwrap_or(Timestamp::MAX), early.unwrap_or(Timestamp::MIN));
+    let later = |at: Timestamp| at.checked_add(leeway).unwrap_or(Timestamp::MAX);
     let expires_at = date(claims, "exp")?;
     let expires_at = expires_at.ok_or_else(|| Reason::Claim { claim: "exp".to_owned(), wrong: "is missing" })?;
-    if early >= expires_at {
+    // What goes on is not cut off before a new request would be refused.
+    let taken_until = later(expires_at);
+    if now >= taken_until {
         return Err(Reason::Expired(expires_at));
     }
+    let late = later(now);
     if let Some(begins_at) = date(claims, "nbf")?.filter(|at| *at > late) {
         return Err(Reason::TooEarly(begins_at));
     }
     if let Some(issued_at) = date(claims, "iat")?.filter(|at| *at > late) {
         return Err(Reason::FromTheFuture(issued_at));
     }
-    Ok(expires_at)
+    Ok(taken_until)
 }
 
 /// Seconds since 1970, whole or not (RFC 7519, section 2).
