@@ -190,3 +190,16 @@ async fn a_token_that_expired_a_moment_ago_is_good_for_the_whole_of_a_request() 
     let accepted = alice.put("/things/1", &json!({})).await;
     assert_eq!(accepted.status, 202, "{}", accepted.text());
 }
+
+#[tokio::test]
+async fn an_issuer_that_is_taken_out_ends_what_is_open_by_its_word() {
+    let rig = Rig::new().await;
+    let server = Server::start(&rig.home).await;
+    let shown = format!("authorization: Bearer {}", rig.token("fanfold"));
+    let mut events = Http::new(&server.url).open().await;
+    events.send(format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n{shown}\r\n\r\n").as_bytes()).await;
+    assert!(events.until("\r\n\r\n").await.contains(" 200 "));
+    rig.without_issuer();
+    server.process.reload();
+    events.until("0\r\n\r\n").await;
+}

@@ -344,6 +344,23 @@ async fn a_session_expires_with_its_token_and_has_what_that_has() {
     assert!(page.contains("of acme</span>") && page.contains("t-tokyo") && !page.contains("t-osaka"), "{page}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_ends_where_a_token_is_made_to_end_earlier() {
+    let (rig, root) = guarded().await;
+    let (cookie, _) = sign_in(&rig, &root).await;
+    let mut page = rig.http.open().await;
+    page.send(format!("GET /ui/live HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n\r\n").as_bytes()).await;
+    page.until("retry: ").await;
+    let mut events = rig.http.open().await;
+    let shown = format!("authorization: Bearer {root}");
+    events.send(format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n{shown}\r\n\r\n").as_bytes()).await;
+    events.until("\r\n\r\n").await;
+    let (token, _) = fixed(1, "root", &[Role::Admin]);
+    rig.ask_for(vec![FixedToken { expires_at: Some(rig.clock.now() - SignedDuration::from_secs(1)), ..token }]);
+    page.until("0\r\n\r\n").await;
+    events.until("0\r\n\r\n").await;
+}
+
 /// Goal: nobody is shown what they may not do. Method: the pages of something of everything, for whoever reads and for whoever
 /// operates.
 #[tokio::test(flavor = "multi_thread")]

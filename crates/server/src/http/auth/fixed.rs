@@ -31,11 +31,6 @@ impl FixedTokens {
         Self(tokens.into_iter().map(|token| (token.digest, token)).collect())
     }
 
-    /// Whether there is one of this digest that lets its owner do just this.
-    pub(super) fn has(&self, digest: SecretDigest, access: &Access) -> bool {
-        self.0.get(&digest).is_some_and(|token| token.access == *access)
-    }
-
     /// Who shows a secret of this digest, if it is one of theirs that is good now.
     pub(super) fn find(&self, digest: SecretDigest, from: SocketAddr, now: Timestamp) -> Option<Caller> {
         let token = self.0.get(&digest)?;

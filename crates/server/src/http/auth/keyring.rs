@@ -149,19 +149,14 @@ impl Keyring {
         uses.into_iter().map(|(id, at)| TokenUse { id, at }).collect()
     }
 
-    /// Whether a token is among those that were not taken back.
-    pub(super) fn has(&self, id: TokenId) -> bool {
-        self.issued.load().as_ref().is_some_and(|issued| issued.by_id.contains_key(&id))
-    }
-
-    /// Waits until something is so, and looks each time that tokens or sessions have changed, or the configuration's tokens.
+    /// Waits until something is so, and looks each time that tokens or sessions have changed, or what the configuration says of callers.
     pub(super) async fn until(&self, is_so: impl Fn() -> bool) {
         let mut versions = self.version.subscribe();
         // The sender is in `self`, so it is not gone.
         drop(versions.wait_for(|_| is_so()).await);
     }
 
-    /// Has those look who wait: what the configuration says of tokens has changed.
+    /// Has those look who wait: what the configuration says of callers has changed.
     pub(in crate::http) fn reconsider(&self) {
         self.version.send_modify(|_| {});
     }
@@ -224,7 +219,7 @@ mod tests {
         assert_eq!(find(2), Ok("token 1".to_owned()));
         assert_eq!(find(100), Err(Refusal::Unauthenticated), "it has expired");
         assert_eq!(keyring.take_uses(), [TokenUse { id: new.id, at: at(2) }]);
-        let gone = keyring.until(|| !keyring.has(new.id));
+        let gone = keyring.until(|| keyring.holder(new.id, peer(), at(3)).is_err());
         tokio::pin!(gone);
         assert!(futures_util::poll!(&mut gone).is_pending());
         store.revoke_token(new.id, None, Revoked { at: at(3), by: "anna".to_owned() }).await.unwrap();

@@ -41,34 +41,33 @@ impl Body for Leaving {
 }
 
 impl Shared {
-    /// Waits until a caller is one no more: what they showed was taken back or has expired, or lets them do something else now.
+    /// Waits until a caller is one no more: what they showed was taken back or has expired, or makes somebody else of them now.
     pub(in crate::http) async fn gone(&self, caller: &Caller, peer: &Peer) {
-        let expires_at = caller.credential.expires_at();
-        let lost = async {
-            match &caller.credential {
-                Credential::Nothing | Credential::Machine | Credential::Issuer { .. } => std::future::pending().await,
-                Credential::FixedToken { digest, .. } => {
-                    self.keyring.until(|| !self.authenticator().has(*digest, &caller.access)).await;
-                }
-                Credential::Certificate { .. } => {
-                    self.keyring.until(|| self.by_certificate(peer).as_ref() != Some(caller)).await;
-                }
-                Credential::Token { id, .. } => self.keyring.until(|| !self.keyring.has(*id)).await,
-                Credential::Session { digest, .. } => {
-                    let known = (&self.keyring, &self.issuers);
-                    self.keyring.until(|| !self.authenticator().has_session(known, *digest, &caller.access)).await;
-                }
-            }
-        };
         tokio::select! {
-            () = lost => {}
-            () = self.expired(expires_at) => {}
+            () = self.keyring.until(|| !self.still_is(caller, peer, self.clock.now())) => {}
+            () = self.expired(caller.credential.expires_at()) => {}
         }
     }
 
-    /// Who has shown the certificate of this connection, by the configuration as it is now.
-    fn by_certificate(&self, peer: &Peer) -> Option<Caller> {
-        self.authenticator().by_certificate(self.certificate(peer)?, peer.address).ok()
+    /// Whether what a caller has shown still makes the same of them, by the configuration as it is now and by what is known of the
+    /// store.
+    fn still_is(&self, caller: &Caller, peer: &Peer, now: Timestamp) -> bool {
+        let (authenticator, known) = (self.authenticator(), (&self.keyring, &self.issuers));
+        let again = match &caller.credential {
+            Credential::Nothing | Credential::Machine => return true,
+            // What their token said was read as it was shown; when it expires is known.
+            Credential::Issuer { issuer, expires_at } => {
+                return authenticator.asks() && self.issuers.has(issuer) && expires_at.is_none_or(|at| at > now);
+            }
+            Credential::Certificate { .. } => {
+                self.certificate(peer).and_then(|said| authenticator.by_certificate(said, peer.address).ok())
+            }
+            Credential::FixedToken { digest, .. } => authenticator.by_fixed_token(*digest, peer.address, now),
+            Credential::Token { id, .. } if authenticator.asks() => self.keyring.holder(*id, peer.address, now).ok(),
+            Credential::Token { .. } => None,
+            Credential::Session { digest, .. } => authenticator.by_known_session(known, *digest, peer.address, now),
+        };
+        again.as_ref() == Some(caller)
     }
 
     async fn expired(&self, at: Option<Timestamp>) {

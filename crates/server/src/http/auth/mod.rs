@@ -120,6 +120,14 @@ impl Authenticator {
         }
     }
 
+    /// Who shows the token of the configuration whose secret has this digest, if it is good now.
+    pub(super) fn by_fixed_token(&self, digest: SecretDigest, peer: SocketAddr, now: Timestamp) -> Option<Caller> {
+        match self {
+            Self::Loopback => None,
+            Self::Credentials { fixed, .. } => fixed.find(digest, peer, now),
+        }
+    }
+
     /// Who connected from `peer` with this certificate.
     ///
     /// # Errors

@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fanfold_core::Access;
 use fanfold_core::access::SecretDigest;
 use fanfold_core::dialect::Refusal;
 use fanfold_engine::identity::Issuers;
@@ -36,27 +35,17 @@ impl Authenticator {
         Ok(caller)
     }
 
-    /// Whether a session is good as far as is known, and lets its owner do just this.
-    pub(super) fn has_session(
+    /// The same, as far as is known, of a session that is being used already.
+    pub(super) fn by_known_session(
         &self,
         (keyring, issuers): (&Keyring, &Issuers),
         digest: SecretDigest,
-        access: &Access,
-    ) -> bool {
-        let Self::Credentials { fixed, .. } = self else { return false };
-        // When it expires was known before.
-        let (nowhere, now) = (SocketAddr::from(([0, 0, 0, 0], 0)), Timestamp::MIN);
-        let session = keyring.good_session(digest, now);
-        let holder = session.map(|session| holder(fixed, (keyring, issuers), &session, nowhere, now));
-        holder.is_some_and(|holder| holder.is_ok_and(|caller| caller.access == *access))
-    }
-
-    /// Whether a token of the configuration is in it, and lets its owner do just this.
-    pub(super) fn has(&self, digest: SecretDigest, access: &Access) -> bool {
-        match self {
-            Self::Loopback => false,
-            Self::Credentials { fixed, .. } => fixed.has(digest, access),
-        }
+        peer: SocketAddr,
+        now: Timestamp,
+    ) -> Option<Caller> {
+        let Self::Credentials { fixed, .. } = self else { return None };
+        let session = keyring.good_session(digest, now)?;
+        holder(fixed, (keyring, issuers), &session, peer, now).ok()
     }
 
     /// How a session of this caller is to begin, and when it is to end; `None` for whoever has shown nothing of which one could be.
