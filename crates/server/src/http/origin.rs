@@ -10,14 +10,12 @@ use fanfold_core::dialect::Refusal;
 use http::header::{HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Method, Uri, Version};
+use http::{Uri, Version};
 
 use super::Front;
 use super::auth::is_loopback;
+use super::auth::rules::SAFE;
 use super::wire::Peer;
-
-/// Methods that change nothing, so that a page of another origin cannot do harm with them; it cannot read the answers.
-const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// Where a browser's request comes from, seen from where it goes.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
@@ -55,6 +53,7 @@ pub(super) fn check(head: &Parts, peer: &Peer, public: Option<&Origin>) -> Resul
             return Err(Refusal::BadValue { detail });
         }
     }
+    // A page of another origin cannot do harm with those, and cannot read the answers.
     if SAFE.contains(&head.method) {
         return Ok(());
     }
