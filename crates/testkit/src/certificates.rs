@@ -40,13 +40,17 @@ impl Authority {
     /// Another one than all others.
     #[expect(clippy::new_without_default, reason = "no two are the same")]
     pub fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("there is randomness");
-        // Authorities are told apart by their names first.
-        let number: String = key.public_key_raw().iter().skip(1).take(8).map(|octet| format!("{octet:02x}")).collect();
-        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
+        let (params, key) = authority();
         let pem = params.self_signed(&key).expect("an authority may sign itself").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// One that this one vouches for, good until the beginning of a year.
+    #[must_use]
+    pub fn below(&self, last: i32) -> Self {
+        let (mut params, key) = authority();
+        params.not_after = date_time_ymd(last, 1, 1);
+        let pem = params.signed_by(&key, &self.issuer).expect("the authority may sign").pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
 
@@ -89,6 +93,17 @@ impl Authority {
         let chain = params.signed_by(&key, &self.issuer).expect("the authority may sign").pem();
         Identity { chain, key: key.serialize_pem() }
     }
+}
+
+/// What an authority is made of.
+fn authority() -> (CertificateParams, KeyPair) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("there is randomness");
+    // Authorities are told apart by their names first.
+    let number: String = key.public_key_raw().iter().skip(1).take(8).map(|octet| format!("{octet:02x}")).collect();
+    params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
+    (params, key)
 }
 
 impl Identity {

@@ -1,7 +1,7 @@
 //! The certificate that a client shows when it connects.
 
 use fanfold_core::access::SecretDigest;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use x509_cert::Certificate;
@@ -35,7 +35,7 @@ pub(super) struct Said {
     pub(super) dns: Vec<String>,
     /// The URIs in it.
     pub(super) uris: Vec<String>,
-    /// From then on it is no good.
+    /// From then on it is no good, or one of those that vouch for it.
     pub(super) ends_at: Timestamp,
 }
 
@@ -46,7 +46,8 @@ impl ClientCertificate {
     /// If what the TLS library took for a certificate cannot be read here.
     pub(super) fn new(chain: &[CertificateDer<'_>], checked_by: Tls) -> Result<Option<Self>, Error> {
         let Some(own) = chain.first() else { return Ok(None) };
-        let said = Said::read(own)?;
+        let mut said = Said::read(own)?;
+        said.ends_at = ends_at(chain, said.ends_at, &checked_by)?;
         let chain = chain.iter().map(|der| der.clone().into_owned()).collect();
         Ok(Some(Self { chain, checked_by, said }))
     }
@@ -79,6 +80,22 @@ impl Said {
             ends_at: tls::timestamp(certificate.validity.not_after),
         })
     }
+}
+
+/// When a certificate that itself ends at `own` is taken no more. One behind it that ends before is of no weight where the rest is
+/// taken without it: clients show more than is needed.
+fn ends_at(chain: &[CertificateDer<'_>], own: Timestamp, checked_by: &Tls) -> Result<Timestamp, Error> {
+    let mut earlier = Vec::new();
+    for der in chain.iter().skip(1) {
+        earlier.push(tls::timestamp(Certificate::from_der(der)?.tbs_certificate.validity.not_after));
+    }
+    earlier.retain(|end| *end < own);
+    earlier.sort_unstable();
+    // Each is good for the whole of its last second.
+    let after = |end: Timestamp| end.checked_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+    // Whoever shows many makes us check few of them.
+    let without_weight = earlier.partition_point(|end| checked_by.takes(chain, after(*end)));
+    Ok(earlier.get(without_weight).copied().unwrap_or(own))
 }
 
 /// The common name (RFC 5280, appendix A.1), if there is one alone.
@@ -146,6 +163,31 @@ mod tests {
         assert!(!certificate.is_good(None, now));
         assert!(!certificate.is_good(Some(&checked_by), "2100-01-01T00:00:00Z".parse().unwrap()));
         assert!(ClientCertificate::new(&[], checked_by).unwrap().is_none());
+    }
+
+    #[test]
+    fn it_ends_with_those_that_vouch_for_it_as_far_as_they_are_needed() {
+        let (servers, root) = (Authority::new(), Authority::new());
+        let (short, shorter) = (root.below(2040), root.below(2030));
+        let (own, authorities) = (servers.server(), root.pem().as_bytes());
+        let asked = ClientCertificates { authorities, are_required: false };
+        let tls = Tls::new(own.chain.as_bytes(), own.key.as_bytes(), Some(asked)).unwrap();
+        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        for (vouches, behind, year) in [
+            (&root, &[][..], 2100),
+            (&short, &[&short], 2040),
+            (&short, &[&short, &shorter], 2040),
+            (&short, &[&shorter, &short], 2040),
+            (&root, &[&short, &shorter], 2100),
+        ] {
+            let mut chain = vec![der(&vouches.client(&Names::default()).chain)];
+            chain.extend(behind.iter().map(|authority| der(authority.pem())));
+            let certificate = ClientCertificate::new(&chain, tls.clone()).unwrap().unwrap();
+            let end: Timestamp = format!("{year}-01-01T00:00:00Z").parse().unwrap();
+            assert_eq!(certificate.said.ends_at, end);
+            assert!(certificate.is_good(Some(&tls), end - SignedDuration::from_secs(1)));
+            assert!(!certificate.is_good(Some(&tls), end));
+        }
     }
 
     #[test]
