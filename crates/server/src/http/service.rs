@@ -137,19 +137,20 @@ impl Shared {
         let authenticator = self.authenticator();
         // A session is for the console alone, and whoever shows something else is that one.
         let is_browsing = matches!(door, Door::Console) && authenticator.asks() && !auth::shows(&head.headers);
-        let known = (&self.keyring, &self.issuers);
+        let (known, now) = ((&self.keyring, &self.issuers), self.clock.now());
         let certificate = self.certificate(peer);
-        let caller = match session {
-            Some(session) if is_browsing => authenticator.by_session(known, session, peer.address, self.clock.now())?,
-            // A browser that is not signed in yet has tried nothing, so nothing is counted.
-            None if is_browsing => {
-                authenticator.by_certificate(certificate.ok_or(Refusal::Unauthenticated)?, peer.address)?
+        let caller = if is_browsing {
+            let session = session.map(|session| authenticator.by_session(known, session, peer.address, now));
+            match session {
+                // A browser that is not signed in, or not any more, has tried nothing, so nothing is counted.
+                None | Some(Err(Refusal::Unauthenticated)) => {
+                    authenticator.by_certificate(certificate.ok_or(Refusal::Unauthenticated)?, peer.address)?
+                }
+                Some(found) => found?,
             }
-            Some(_) | None => {
-                let now = self.clock.now();
-                let found = authenticator.authenticate(known, peer.address, certificate, &head.headers, now).await;
-                self.counted(peer.address, found)?
-            }
+        } else {
+            let found = authenticator.authenticate(known, peer.address, certificate, &head.headers, now).await;
+            self.counted(peer.address, found)?
         };
         // What a browser shows of itself it also shows for pages of others.
         let is_ambient = matches!(caller.credential, Credential::Session { .. } | Credential::Certificate { .. });

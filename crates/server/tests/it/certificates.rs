@@ -151,3 +151,34 @@ async fn a_token_of_the_configuration_that_is_gone_ends_what_it_has_open() {
     asking.rig.server.replace_authentication(authentication);
     stream.rest().await;
 }
+
+/// What a server answers that knows what its store has: it reads it as it begins to ask who somebody is.
+async fn read(http: &Http, path: &str) -> fanfold_testkit::HttpAnswer {
+    let told = async {
+        loop {
+            let answer = http.get(path).await;
+            if answer.status != 503 {
+                return answer;
+            }
+        }
+    };
+    tokio::time::timeout(fanfold_testkit::PATIENCE, told).await.expect("the store is there")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_before_a_certificate_and_one_that_has_ended_does_not() {
+    let asking = Asking::start(false).await;
+    let browser = asking.showing(&asking.portal()).with("origin", &format!("https://{}", asking.rig.address));
+    let ended = "__Secure-fanfold-session=fanfold_ended";
+    let page = read(&browser.clone().with("cookie", ended), "/ui").await;
+    assert_eq!((page.status, page.text().contains("signed in as </span>portal ")), (200, true), "{}", page.text());
+    assert_eq!(asking.showing_nothing().with("cookie", ended).get("/ui").await.status, 303);
+
+    let written = format!("token={}", asking.token.expose());
+    let signed_in = browser.request("POST", "/ui/sign-in", written.as_bytes()).await;
+    let cookie = signed_in.header("set-cookie").unwrap_or_else(|| panic!("{}", signed_in.text()));
+    let anna = browser.clone().with("cookie", cookie.split(';').next().unwrap());
+    assert!(anna.get("/ui").await.text().contains("signed in as </span>anna "));
+    assert_eq!(anna.request("POST", "/ui/sign-out", b"").await.status, 303);
+    assert!(anna.get("/ui").await.text().contains("signed in as </span>portal "));
+}
