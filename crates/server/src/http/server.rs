@@ -244,6 +244,14 @@ impl Shared {
         }
     }
 
+    /// Has what was done with tokens and sessions just now hold from the answer on at this node; others look within a second. Where
+    /// the store cannot be read it is done all the same, and holds here as soon as it holds there.
+    pub(super) async fn hold_here(&self) {
+        if let Err(error) = self.keyring.refresh(&*self.store).await {
+            tracing::warn!(%error, "tokens or sessions have changed, and cannot be read anew yet");
+        }
+    }
+
     /// Records which tokens were used. What is lost with the process was used in the last minute before its end.
     async fn record_uses(&self) -> Infallible {
         let mut looks = tokio::time::interval(keyring::USES_PACE);

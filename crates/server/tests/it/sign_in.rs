@@ -361,6 +361,23 @@ async fn what_is_open_ends_where_a_token_is_made_to_end_earlier() {
     events.until("0\r\n\r\n").await;
 }
 
+/// Goal: what is done is answered as done. Method: the store can be written, and not be read, just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_in_or_out_is_told_so_although_nobody_can_read_it_yet() {
+    let (rig, root) = guarded().await;
+    sign_in(&rig, &root).await;
+    rig.lossy.be_away(true);
+    let (_, browser) = sign_in(&rig, &root).await;
+    rig.lossy.be_away(false);
+    let let_in = async { while browser.get("/ui").await.status != 200 {} };
+    tokio::time::timeout(PATIENCE, let_in).await.expect("the session is good");
+    rig.lossy.be_away(true);
+    let out = form(&browser, "/ui/sign-out", "").await;
+    assert_eq!((out.status, out.header("location")), (303, Some("/ui/sign-in?done=signed_out")), "{}", out.text());
+    rig.lossy.be_away(false);
+    until_shut_out(&browser).await;
+}
+
 /// Goal: nobody is shown what they may not do. Method: the pages of something of everything, for whoever reads and for whoever
 /// operates.
 #[tokio::test(flavor = "multi_thread")]

@@ -377,6 +377,8 @@ impl ReadHolds for Lossy {
 #[async_trait]
 impl Tokens for Lossy {
     async fn create_token(&self, token: NewToken) -> Result<TokenCreated, Error> {
+        // Whether the name is free has to be read.
+        self.there()?;
         self.below.create_token(token).await
     }
 

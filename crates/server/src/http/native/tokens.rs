@@ -123,7 +123,7 @@ pub(super) async fn create(shared: &Shared, visit: Visit) -> Result<Response, St
             return Err(not_now(detail.to_owned()).into());
         }
     };
-    shared.keyring.refresh(&*shared.store).await?;
+    shared.hold_here().await;
     let form = NewTokenForm { secret: secret.expose().to_owned(), token: TokenForm::of(token) };
     Ok(outcome::reply(Reply::json(StatusCode::CREATED, &form).with("cache-control", "no-store")))
 }
@@ -136,8 +136,7 @@ pub(super) async fn revoke(shared: &Shared, visit: Visit, id: &str) -> Result<Re
     let token = one(shared, &caller, id).await?.id;
     let (engine, by) = (shared.engine.clone(), caller.name.clone());
     shared.carried(async move { engine.revoke_token(token, None, by).await }).await??;
-    // Other nodes look within a second; on this one it holds from the answer on.
-    shared.keyring.refresh(&*shared.store).await?;
+    shared.hold_here().await;
     Ok(json(&TokenForm::of(one(shared, &caller, id).await?)))
 }
 

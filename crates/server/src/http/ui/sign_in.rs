@@ -85,7 +85,7 @@ pub(super) async fn sign_in(shared: &Shared, visit: Visit) -> Result<Response, S
         }
     };
     let secret = shared.audited(&caller, Audited::server(Action::SignIn), beginning).await?;
-    shared.keyring.refresh(&*shared.store).await?;
+    shared.hold_here().await;
     let lasts = Duration::try_from(expires_at.duration_since(now)).unwrap_or_default();
     Ok(page::go_to_with_cookie(next, cookie::set(&secret, lasts, front.is_https(&peer))))
 }
@@ -110,8 +110,7 @@ pub(super) async fn sign_out(shared: &Shared, visit: &Visit) -> Result<Response,
             Ok(())
         };
         shared.audited(&visit.caller, Audited::server(Action::SignOut), ending).await?;
-        // Other nodes look within a second; on this one it holds from the answer on.
-        shared.keyring.refresh(&*shared.store).await?;
+        shared.hold_here().await;
     }
     Ok(signed_out(&visit.front, &visit.peer))
 }
