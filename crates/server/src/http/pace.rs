@@ -21,6 +21,9 @@ use super::metrics::{Metrics, Rejected};
 /// Tokens that are kept in memory because they are ahead of their pace, and addresses as well.
 const KEPT_MAX: usize = 65_536;
 
+/// Refused attempts to sign in that go into the audit trail in a minute, from all addresses together: nobody pays to make them.
+const REFUSED_SIGN_INS_A_MINUTE: u32 = 60;
+
 /// The part of an IPv6 address that one client is given, who chooses the rest of it at will.
 const CLIENT_BITS: u32 = 64;
 
@@ -124,6 +127,7 @@ pub(super) struct Paces {
     failures: Pace,
     tokens: Mutex<Ahead<(TenantId, String)>>,
     addresses: Mutex<Ahead<IpAddr>>,
+    refused_sign_ins: Mutex<Ahead<()>>,
     metrics: Metrics,
 }
 
@@ -131,7 +135,7 @@ impl Paces {
     /// `requests`: of each token of a tenant. `failures`: failed authentications of each address.
     pub(super) fn new(requests: PerTenant<Pace>, failures: Pace, metrics: Metrics) -> Self {
         let (tokens, addresses) = (Mutex::new(Ahead::new(KEPT_MAX)), Mutex::new(Ahead::new(KEPT_MAX)));
-        Self { requests, failures, tokens, addresses, metrics }
+        Self { requests, failures, tokens, addresses, refused_sign_ins: Mutex::new(Ahead::new(1)), metrics }
     }
 
     /// Tells an address that its credentials were bad, unless too many that came from it were: then it is to wait. Good ones are
@@ -153,6 +157,12 @@ impl Paces {
     pub(super) fn failed(&self, peer: IpAddr, now: Instant) {
         // Where several are looked at in the same moment, a few more than may be are found to be bad. The next one is refused.
         let _ = lock(&self.addresses).take(&client(peer), &self.failures, now);
+    }
+
+    /// Whether one more refused attempt to sign in is to go into the audit trail.
+    pub(super) fn may_record_refused_sign_in(&self, now: Instant) -> bool {
+        let pace = Pace::new(REFUSED_SIGN_INS_A_MINUTE, Duration::from_secs(60), REFUSED_SIGN_INS_A_MINUTE);
+        lock(&self.refused_sign_ins).take(&(), &pace, now).is_ok()
     }
 
     /// Lets a caller make one more request. Those who have shown nothing are told apart by their addresses, so that none of them
@@ -293,6 +303,14 @@ mod tests {
         let take = |address: &str| paces.request(&Caller::anybody(address.parse().unwrap()), now).is_ok();
         let took = ["192.0.2.1:1", "192.0.2.2:1", "192.0.2.1:2", "[2001:db8::1]:1", "[2001:db8::2]:1"].map(take);
         assert_eq!(took, [true, true, false, true, false]);
+    }
+
+    #[test]
+    fn nobody_fills_the_trail_by_trying_to_sign_in_from_many_addresses() {
+        let paces = Paces::new(PerTenant::same(second(1, 1)), second(1, 1), Metrics::new(&ServerConfig::default()));
+        let (now, minute) = (Instant::now(), Duration::from_secs(60));
+        let recorded = |now| (0..1_000).filter(|_| paces.may_record_refused_sign_in(now)).count();
+        assert_eq!([now, now, now + minute / 60, now + 2 * minute].map(recorded), [60, 0, 1, 60]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::auth::rules::{self, Needs, SAFE};
 use super::auth::{Caller, Credential, cookie};
-use super::door::Door;
+use super::door::{CONSOLE, Door};
 use super::metrics::{DoorLabels, Rejected};
 use super::outcome::{Response, Stop};
 use super::server::{Server, Shared};
@@ -164,10 +164,13 @@ impl Shared {
         Ok(caller)
     }
 
-    /// Who wrote this token on the page to sign in.
+    /// Who wrote this token on the page to sign in. One that is good for nothing in the console counts as a bad one, or else whoever
+    /// has it could fail as often as they like.
     pub(super) async fn who_wrote(&self, token: &str, peer: SocketAddr) -> Result<Caller, Refusal> {
         let known = (&self.keyring, &self.issuers);
         let found = self.authenticator().authenticate_written(known, peer, token, self.clock.now()).await;
+        let is_of_use = |caller: &Caller| ui::needs(CONSOLE).are_met_by(&caller.access);
+        let found = found.and_then(|caller| is_of_use(&caller).then_some(caller).ok_or(Refusal::Unauthenticated));
         self.counted(peer, found)
     }
 

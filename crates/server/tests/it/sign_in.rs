@@ -378,6 +378,36 @@ async fn whoever_signs_in_or_out_is_told_so_although_nobody_can_read_it_yet() {
     until_shut_out(&browser).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_good_elsewhere_fails_to_sign_in_no_more_often_than_a_bad_one() {
+    let failure_pace = fanfold_server::Pace::new(1, Duration::from_secs(600), 2);
+    let rig = Rig::with(ServerConfig { failure_pace, ..ServerConfig::default() }).await;
+    let (submit, secret) = fixed(2, "feeder", &[Role::Submit]);
+    rig.ask_for(vec![submit]);
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(form(&own(&rig), "/ui/sign-in", &format!("token={secret}")).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 429]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_attempts_to_sign_in_are_all_counted_and_do_not_fill_the_trail() {
+    let failure_pace = fanfold_server::Pace::new(1_000, Duration::from_secs(60), 1_000);
+    let rig = Rig::with(ServerConfig { failure_pace, ..ServerConfig::default() }).await;
+    let (root, secret) = fixed(1, "root", &[Role::Admin]);
+    let (submit, of_submit) = fixed(2, "feeder", &[Role::Submit]);
+    rig.ask_for(vec![root, submit]);
+    for _ in 0..200 {
+        assert_eq!(form(&own(&rig), "/ui/sign-in", &format!("token={of_submit}")).await.status, 401);
+    }
+    let trail = rig.showing(&secret).get("/api/v1/audit?action=sign_in_refused&limit=200").await.json();
+    let recorded = trail["audit"].as_array().unwrap().len();
+    assert!((60..200).contains(&recorded), "{recorded}");
+    let metrics = rig.showing(&secret).get("/metrics").await.text();
+    assert!(metrics.contains("fanfold_http_rejected_total{reason=\"unauthenticated\"} 200\n"), "{metrics}");
+}
+
 /// Goal: nobody is shown what they may not do. Method: the pages of something of everything, for whoever reads and for whoever
 /// operates.
 #[tokio::test(flavor = "multi_thread")]

@@ -11,11 +11,12 @@ use fanfold_engine::SessionOutcome;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use tokio::time::Instant;
 
 use super::form::Form;
 use super::page::{self, Trouble};
 use super::shell::Shell;
-use super::{Asked, OK, needs, segments};
+use super::{Asked, OK, segments};
 use crate::http::audited::Audited;
 use crate::http::auth::{self, Caller, Credential, cookie};
 use crate::http::door::CONSOLE;
@@ -66,9 +67,8 @@ pub(super) async fn sign_in(shared: &Shared, visit: Visit) -> Result<Response, S
     let form = Form::read(shared, body).await?;
     let next = where_to(form.exact("next"));
     let caller = match shared.who_wrote(form.one("token").unwrap_or_default(), peer.address).await {
-        Ok(caller) if needs(CONSOLE).are_met_by(&caller.access) => caller,
-        // Which of the two it is is nobody's business.
-        Ok(_) | Err(Refusal::Unauthenticated) => return refused(shared, &anybody, next).await,
+        Ok(caller) => caller,
+        Err(Refusal::Unauthenticated) => return refused(shared, &anybody, next).await,
         Err(refusal) => return Err(refusal.into()),
     };
     let now = shared.clock.now();
@@ -93,8 +93,11 @@ pub(super) async fn sign_in(shared: &Shared, visit: Visit) -> Result<Response, S
 /// The page once more. What was written is not in it, and neither is what is wrong with it.
 async fn refused(shared: &Shared, anybody: &Caller, next: &str) -> Result<Response, Stop> {
     shared.metrics.rejected(Rejected::Unauthenticated);
-    let reason = "the token is not good for the console".to_owned();
-    shared.record_refusal(anybody, &Audited::server(Action::SignInRefused), reason).await?;
+    // Whoever has many addresses does not fill the trail by trying; the metric counts them all.
+    if shared.paces.may_record_refused_sign_in(Instant::now()) {
+        let reason = "the token is not good for the console".to_owned();
+        shared.record_refusal(anybody, &Audited::server(Action::SignInRefused), reason).await?;
+    }
     let shell = Shell::of(shared, anybody, super::shell::Place::Nowhere, "Sign in").await;
     let mut response = page::render(StatusCode::UNAUTHORIZED, &SignIn { shell, next, is_refused: true })?;
     response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
