@@ -82,9 +82,8 @@ pub(super) async fn serve(shared: &Shared, visit: Visit) -> Response {
 }
 
 async fn answer(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
-    let segments = segments(visit.path()).ok_or_else(no_such_page)?;
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let asked = Asked::of(&segments).ok_or_else(no_such_page)?;
+    let segments = Segments::of(visit.path());
+    let asked = segments.asked().ok_or_else(no_such_page)?;
     let allow = asked.methods();
     if !allow.contains(&visit.head.method) {
         return Err(Refusal::MethodNotAllowed { allow: allow.to_vec() }.into());
@@ -173,11 +172,20 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The decoded segments of the path below the console; `None` where one is not UTF-8.
-fn segments(path: &str) -> Option<Vec<String>> {
-    let below = path.strip_prefix(CONSOLE)?;
-    let below = below.strip_prefix('/').unwrap_or(below);
-    below.split('/').map(|raw| percent_decode_str(raw).decode_utf8().ok().map(Into::into)).collect()
+/// The decoded segments of a path below the console; `None` where it is not there, or one of them is not UTF-8.
+struct Segments(Option<Vec<String>>);
+
+impl Segments {
+    fn of(path: &str) -> Self {
+        let below = path.strip_prefix(CONSOLE).map(|below| below.strip_prefix('/').unwrap_or(below));
+        let decoded = |raw: &str| percent_decode_str(raw).decode_utf8().ok().map(Into::into);
+        Self(below.and_then(|below| below.split('/').map(decoded).collect()))
+    }
+
+    /// What the path is about, if there is such a page.
+    fn asked(&self) -> Option<Asked<'_>> {
+        Asked::of(&self.0.as_ref()?.iter().map(String::as_str).collect::<Vec<_>>())
+    }
 }
 
 /// What is said of a page that is none, and of one that is not for whoever asks.
@@ -187,15 +195,12 @@ pub(super) fn no_such_page() -> Refusal {
 
 /// What a request for this page needs.
 pub(super) fn needs(path: &str) -> Needs {
-    let Some(segments) = segments(path) else { return Needs::Known };
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    Asked::of(&segments).map_or(Needs::Known, Asked::needs)
+    Segments::of(path).asked().map_or(Needs::Known, Asked::needs)
 }
 
 /// Whether a request for this path ends the session that it is made with.
 pub(super) fn signs_out(path: &str) -> bool {
-    let segments = segments(path).unwrap_or_default();
-    Asked::of(&segments.iter().map(String::as_str).collect::<Vec<_>>()) == Some(Asked::SignOut)
+    Segments::of(path).asked() == Some(Asked::SignOut)
 }
 
 fn operation_id(text: &str) -> Result<OperationId, Stop> {

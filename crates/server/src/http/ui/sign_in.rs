@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::form::Form;
 use super::page::{self, Trouble};
 use super::shell::Shell;
-use super::{Asked, OK, segments};
+use super::{Asked, OK, Segments};
 use crate::http::audited::Audited;
 use crate::http::auth::{self, Caller, Credential, cookie};
 use crate::http::door::CONSOLE;
@@ -132,8 +132,8 @@ pub(in crate::http) fn shut_out(
 ) -> Response {
     let stop = Stop::Refused(refusal.clone());
     shared.metrics.stopped(&stop);
-    let asked = segments(head.uri.path()).unwrap_or_default();
-    let asked = Asked::of(&asked.iter().map(String::as_str).collect::<Vec<_>>());
+    let segments = Segments::of(head.uri.path());
+    let asked = segments.asked();
     let is_for_a_script = head.headers.contains_key("hx-request") || matches!(asked, Some(Asked::Live(_)));
     match refusal {
         Refusal::Unauthenticated if auth::shows(&head.headers) || is_for_a_script => {
@@ -168,10 +168,9 @@ fn where_to(next: &str) -> &str {
             .strip_prefix(CONSOLE)
             .and_then(|rest| rest.strip_prefix('/'))
             .is_some_and(|rest| rest.split('/').all(is_clean));
-    let segments = segments(path).unwrap_or_default();
-    let asked = Asked::of(&segments.iter().map(String::as_str).collect::<Vec<_>>());
-    let is_page =
-        asked.is_some_and(|asked| !matches!(asked, Asked::SignIn | Asked::SignOut | Asked::Live(_) | Asked::Asset(_)));
+    let is_page = Segments::of(path)
+        .asked()
+        .is_some_and(|asked| !matches!(asked, Asked::SignIn | Asked::SignOut | Asked::Live(_) | Asked::Asset(_)));
     if next.len() <= NEXT_MAX && is_plain && is_below && is_page { next } else { CONSOLE }
 }
 
