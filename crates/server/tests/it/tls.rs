@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfold_server::{ServerConfig, Tls};
+use fanfold_core::Access;
+use fanfold_core::access::Secret;
+use fanfold_server::{FixedToken, ServerConfig, Tls};
 use fanfold_testkit::certificates::{Authority, Identity};
 use fanfold_testkit::{Http, PATIENCE};
 use rustls::pki_types::pem::PemObject as _;
@@ -13,7 +15,7 @@ use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVers
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, front_at, routes};
 
 fn tls(identity: &Identity) -> Tls {
     Tls::new(identity.chain.as_bytes(), identity.key.as_bytes(), None).unwrap()
@@ -25,6 +27,22 @@ async fn rig(config: ServerConfig) -> (Rig, Authority, Http) {
     rig.server.replace_tls(Some(tls(&authority.server())));
     let client = Http::new(&rig.address).trusting(authority.pem());
     (rig, authority, client)
+}
+
+#[tokio::test]
+async fn a_session_that_is_begun_within_tls_is_shown_within_tls_alone() {
+    let (rig, _, client) = rig(ServerConfig::default()).await;
+    rig.server.replace_front(front_at("http://fanfold.example", routes()));
+    let secret = Secret::from_random([1; 32]);
+    let (name, digest) = ("root".to_owned(), secret.digest());
+    rig.ask_for(vec![FixedToken { name, digest, access: Access::full(), expires_at: None }]);
+    let own = client.with("origin", &format!("https://{}", rig.address));
+    let signed_in = own.request("POST", "/ui/sign-in", format!("token={}", secret.expose()).as_bytes()).await;
+    let field = signed_in.header("set-cookie").unwrap_or_else(|| panic!("{}", signed_in.text()));
+    assert!(field.starts_with("__Secure-fanfold-session=fanfold_") && field.ends_with("; Secure"), "{field}");
+    let cookie = field.split(';').next().unwrap();
+    assert_eq!(own.clone().with("cookie", cookie).get("/ui").await.status, 200);
+    assert_eq!(own.with("cookie", cookie.trim_start_matches("__Secure-")).get("/ui").await.status, 303);
 }
 
 /// Reads the metrics until one of them has this line.
