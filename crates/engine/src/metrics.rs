@@ -206,7 +206,7 @@ const DEAD_LETTERS: Metric =
     Metric::gauge("fanfold_notices_dead", "Dead letters: notices that were given up and not replayed").of_the_store();
 const SEALED_WITH_OTHER_KEYS: Metric = Metric::gauge(
     "fanfold_sealed_with_other_keys",
-    "Originals that are sealed with another key than the one that seals now, as of the latest look; 0: the other keys can be retired",
+    "Originals that are sealed with another key than the one that seals now, as of the latest look of this node; 0 before the key is changed, on nodes that do not seal with the new one yet, and when the others can be retired",
 )
 .of_the_store();
 

@@ -72,7 +72,7 @@ pub use operations::{
 pub use permits::{PermitShare, PermitWish, Pool};
 pub use queue::Queue;
 pub use retention::{ReadSize, Retention, Size, Swept};
-pub use sealed::{KeyCount, RESEAL_MAX, Resealed, Sealed};
+pub use sealed::{KeyCount, RESEAL_BYTES_MAX, RESEAL_MAX, Resealed, Sealed};
 pub use sealing::{SEALING_KEYS_MAX, SealingKey};
 pub use sessions::{Session, SessionBegun, SessionOf, Sessions};
 pub use tokens::{

@@ -10,6 +10,9 @@ use crate::Error;
 /// Messages that one call of [`Sealed::reseal`] looks at, at the most.
 pub const RESEAL_MAX: usize = 64;
 
+/// Octets of messages that one call of [`Sealed::reseal`] seals anew, at the most; a message that is larger goes alone.
+pub const RESEAL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Gives originals back, and seals them anew when the key is changed.
 #[async_trait]
 pub trait Sealed: Send + Sync {
@@ -20,9 +23,10 @@ pub trait Sealed: Send + Sync {
     /// [`Error::Corrupt`] if it was tampered with or moved to another operation or slot.
     async fn sealed(&self, id: OperationId, slot: Slot) -> Result<Option<Bytes>, Error>;
 
-    /// Looks at the next [`RESEAL_MAX`] messages, at the most, and seals those anew with the key of now that another one sealed;
-    /// nothing else about them changes. At the end it begins from the start. A store with one key has nothing to do, and so has a
-    /// node while the node that started last seals with another key: there is one direction.
+    /// Looks at the next [`RESEAL_MAX`] messages, at the most, and seals those anew with the key of now that another one sealed,
+    /// [`RESEAL_BYTES_MAX`] at the most; nothing else about them changes. At the end it begins from the start, if there is one
+    /// that another key has sealed. A store with one key has nothing to do, and so has a node while the node that started last
+    /// seals with another key: there is one direction.
     /// One that does not open is told in the log, and left as it is.
     async fn reseal(&self) -> Result<Resealed, Error>;
 
@@ -35,6 +39,10 @@ pub trait Sealed: Send + Sync {
 pub enum Resealed {
     /// There is nothing to be done as long as this store is open.
     Idle,
+    /// There is nothing to be done for now: another node's key is the one to seal with, or none of the others was that ever.
+    Later,
+    /// No message is sealed with another key.
+    Done,
     /// It is in the middle.
     Some {
         /// How many were sealed anew.

@@ -10,7 +10,7 @@ use fanfold_core::{OperationId, Slot, TenantId};
 use sha2::{Digest, Sha256};
 
 use crate::record::hex;
-use crate::{Error, KeyCount};
+use crate::{Error, KeyCount, Resealed};
 
 /// Octets of a sealing key.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -91,6 +91,29 @@ pub(crate) struct SealedMessage {
     pub(crate) octets: Vec<u8>,
 }
 
+/// A message that another key has sealed than the one that seals now.
+pub(crate) struct Old {
+    pub(crate) id: OperationId,
+    pub(crate) slot: Slot,
+    pub(crate) tenant: TenantId,
+    pub(crate) key: String,
+    pub(crate) octets: Vec<u8>,
+}
+
+/// What was found by looking for such messages.
+pub(crate) struct Looked<Place> {
+    pub(crate) old: Vec<Old>,
+    /// The last message that was looked at, if there may be more behind it.
+    pub(crate) next: Option<Place>,
+}
+
+impl<Place> Looked<Place> {
+    /// What is told when so many of them were sealed anew.
+    pub(crate) fn told(&self, resealed: usize) -> Resealed {
+        if self.next.is_none() { Resealed::Whole { resealed } } else { Resealed::Some { resealed } }
+    }
+}
+
 impl Sealer {
     /// Seals with `current`, and opens what is sealed with any of `others` too.
     pub(crate) fn new(current: &SealingKey, others: &[SealingKey]) -> Self {
@@ -149,13 +172,21 @@ impl Sealer {
             .ok_or_else(|| Error::corrupt(format!("the sealed message {slot} of operation {id} does not open")))
     }
 
-    /// Encrypts one message with the key that seals now, which another one sealed at the same place.
-    pub(crate) fn seal_anew(
-        &self,
-        at: (&TenantId, OperationId, Slot),
-        sealed: (&str, &[u8]),
-    ) -> Result<SealedMessage, Error> {
-        self.seal(at, &self.open_box(at, sealed)?)
+    /// Encrypts messages with the key that seals now, which others sealed at the same place: each with its new box. One that
+    /// does not open is told of, and left out.
+    pub(crate) fn seal_all_anew(&self, old: Vec<Old>) -> Vec<(Old, Vec<u8>)> {
+        let anew = |old: Old| {
+            let at = (&old.tenant, old.id, old.slot);
+            let sealed = self.open_box(at, (&old.key, &old.octets)).and_then(|message| self.seal(at, &message));
+            match sealed {
+                Ok(sealed) => Some((old, sealed.octets)),
+                Err(error) => {
+                    tracing::error!(%error, "an original cannot be sealed anew");
+                    None
+                }
+            }
+        };
+        old.into_iter().filter_map(anew).collect()
     }
 
     /// As it stands among single values: the id of the key that it is sealed with, then the box.
@@ -228,9 +259,12 @@ impl Noted {
     }
 }
 
-/// Why a store cannot be opened without a key: so many messages need it.
-pub(crate) fn needed(counts: &[(String, u64)], remedy: &str) -> String {
+/// What to say where a key that is needed is missing.
+pub(crate) const NOT_HERE: &str = "which is not here";
+
+/// Why a key must be there: so many messages need it. `because`: why it is missed.
+pub(crate) fn needed(counts: &[(String, u64)], because: &str, remedy: &str) -> String {
     let told: Vec<_> =
         counts.iter().map(|(id, number)| format!("{number} messages are sealed with the key {id}")).collect();
-    format!("{}, which is not here; {remedy}", told.join(", "))
+    format!("{}, {because}; {remedy}", told.join(", "))
 }

@@ -66,6 +66,11 @@ pub async fn sealing(reopen: Reopen<'_>) {
     Box::pin(sealing::a_key_is_changed(reopen)).await;
 }
 
+/// The same with messages that do not all go into one batch; it needs a database of its own.
+pub async fn sealing_of_large(reopen: Reopen<'_>) {
+    Box::pin(sealing::large_messages_are_sealed_anew(reopen)).await;
+}
+
 /// Puts a store of one process, or one that nobody has joined, through the whole suite.
 pub async fn run_all(fresh: Factory<'_>) {
     operations(fresh).await;

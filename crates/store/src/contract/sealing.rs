@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfold_core::{Operation, Slot};
 
 use super::fixtures::{accept, acceptance, at, end, plan};
-use crate::{Acceptance, Error, KeyCount, RESEAL_MAX, Resealed, SealingKey, Store};
+use crate::{Acceptance, Error, KeyCount, RESEAL_BYTES_MAX, RESEAL_MAX, Resealed, SealingKey, Store};
 
 /// Opens one database with these keys, of which the first seals; whoever had it open before has gone away by then.
 pub type Reopen<'a> = &'a (dyn Fn(&[&SealingKey]) -> Result<Arc<dyn Store>, Error> + Send + Sync);
@@ -75,10 +75,11 @@ pub(super) async fn a_key_is_changed(reopen: Reopen<'_>) {
         match store.reseal().await.unwrap() {
             Resealed::Some { resealed: some } => resealed += some,
             Resealed::Whole { resealed: rest } => break resealed += rest,
-            Resealed::Idle => panic!("there are two keys"),
+            other @ (Resealed::Idle | Resealed::Later | Resealed::Done) => panic!("there is more to do: {other:?}"),
         }
     }
     assert_eq!((resealed as u64, store.sealing_keys().await.unwrap()), (left, counts(&[(&new, all + 2), (&old, 0)])));
+    assert_eq!(store.reseal().await, Ok(Resealed::Done));
     drop(store);
 
     let store = reopen(&[&new]).unwrap();
@@ -88,4 +89,23 @@ pub(super) async fn a_key_is_changed(reopen: Reopen<'_>) {
     assert_eq!(store.sealed(operations[0].id, Slot::Callback).await.unwrap().unwrap(), "callback of 0");
     drop(store);
     refused(reopen(&[&old]), &format!("{} messages are sealed with the key {}", all + 1, new.id()));
+}
+
+/// Large messages go in smaller batches, and one that is larger than a batch goes alone; what is cut is not the end.
+pub(super) async fn large_messages_are_sealed_anew(reopen: Reopen<'_>) {
+    let (old, new) = (SealingKey([1; 32]), SealingKey([2; 32]));
+    let store = reopen(&[&old]).unwrap();
+    let half = RESEAL_BYTES_MAX / 2 - 100;
+    let sizes = [half, half, half, RESEAL_BYTES_MAX + 1, 1];
+    for (number, size) in (0..).zip(sizes) {
+        let sealed = vec![(Slot::Request, Bytes::from(vec![b'x'; size]))];
+        accept(&*store, Acceptance { sealed, ..acceptance(number, at(1), plan()) }).await;
+    }
+    drop(store);
+    let store = reopen(&[&new, &old]).unwrap();
+    for resealed in [2, 1, 1] {
+        assert_eq!(store.reseal().await, Ok(Resealed::Some { resealed }));
+    }
+    assert_eq!(store.reseal().await, Ok(Resealed::Whole { resealed: 1 }));
+    assert_eq!(store.reseal().await, Ok(Resealed::Done));
 }

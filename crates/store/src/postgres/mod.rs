@@ -45,7 +45,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use self::batch::Write;
 pub use self::connect::{BadUrl, Url};
@@ -140,8 +139,8 @@ pub struct Postgres {
     listener: Listener,
     sealer: Arc<Sealer>,
     fingerprints: Arc<FingerprintKey>,
-    /// The last message that was looked at whether it is to be sealed anew.
-    resealed_to: tokio::sync::Mutex<(Uuid, String)>,
+    /// The last message that was looked at whether it is to be sealed anew; `None`: it begins from the start.
+    resealed_to: tokio::sync::Mutex<Option<sealing::Place>>,
     hashes: PolicyHashes,
     metrics: Metrics,
     /// That of this process; 0: it is no node.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::{OperationId, Slot, TenantId};
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::{Client, GenericClient, Row};
 use uuid::Uuid;
 
 use super::Postgres;
@@ -14,8 +14,8 @@ use super::columns::{get, operation_id, slot, unescaped, unsigned, uuid};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
 use crate::failure::DatabaseError as _;
-use crate::sealing::{FingerprintKey, Noted, Sealer, SealingKey, needed};
-use crate::{Epoch, Error, KeyCount, RESEAL_MAX, Resealed, Sealed};
+use crate::sealing::{FingerprintKey, Looked, NOT_HERE, Noted, Old, Sealer, SealingKey, needed};
+use crate::{Epoch, Error, KeyCount, RESEAL_BYTES_MAX, RESEAL_MAX, Resealed, Sealed};
 
 const NOTED: &str = "SELECT value FROM meta WHERE name = 'sealing_key' FOR UPDATE";
 
@@ -26,6 +26,20 @@ const FINGERPRINT_KEY: &str = "SELECT value FROM meta WHERE name = 'fingerprint_
 
 pub(super) const SET_FINGERPRINT_KEY: &str = "INSERT INTO meta (name, value) VALUES ('fingerprint_key', $1)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+/// Where a sealed message stands.
+pub(super) type Place = (Uuid, String);
+
+/// The next messages, with those boxes that another key has sealed: so many rows at the most, and of them so many as have no
+/// more octets of such boxes, but one at least. With each stands how many there were without the bound of octets.
+const LOOK: &str = "SELECT operation, slot, tenant, key, CASE WHEN key <> $3 THEN box END, found
+    FROM (SELECT looked.*, count(*) OVER () AS found, row_number() OVER up_to_it AS number,
+              sum(CASE WHEN key <> $3 THEN octet_length(box) ELSE 0 END) OVER up_to_it AS octets
+          FROM (SELECT s.operation, s.slot, o.tenant, s.key, s.box
+                FROM sealed s JOIN operations o ON o.id = s.operation
+                WHERE (s.operation, s.slot) > ($1, $2) ORDER BY s.operation, s.slot LIMIT $4) looked
+          WINDOW up_to_it AS (ORDER BY operation, slot)) summed
+    WHERE octets <= $5 OR number = 1 ORDER BY operation, slot";
 
 /// What to do where a key is missing.
 const REMEDY: &str = "give it to this node as `[store] key`, or as one of `other_keys`";
@@ -128,8 +142,13 @@ async fn refuse_missing(client: &Client, noted: &Noted, sealer: &Sealer, shown: 
     }
     let count = "SELECT key, count(*) FROM sealed WHERE key = ANY($1) GROUP BY key ORDER BY key";
     let rows = client.query(count, &[&missing]).await?;
-    let counts = rows.iter().map(|row| Ok((get(row, 0)?, unsigned(row, 1)?))).collect::<Result<Vec<_>, Error>>()?;
-    if counts.is_empty() { Ok(()) } else { Err(refused(shown, needed(&counts, REMEDY)).into()) }
+    let counts = counted(&rows)?;
+    if counts.is_empty() { Ok(()) } else { Err(refused(shown, needed(&counts, NOT_HERE, REMEDY)).into()) }
+}
+
+/// Keys, and how many messages each has sealed.
+fn counted(rows: &[Row]) -> Result<Vec<(String, u64)>, Error> {
+    rows.iter().map(|row| Ok((get(row, 0)?, unsigned(row, 1)?))).collect()
 }
 
 fn refused(shown: &str, detail: String) -> Error {
@@ -176,20 +195,13 @@ impl Sealed for Postgres {
         }
         let noted = self.readers.query_opt("SELECT value FROM meta WHERE name = 'sealing_key'", &[]).await?;
         let noted = noted.map(|row| get::<String>(&row, 0)).transpose()?;
-        if Noted::of(noted.as_deref()).0.first().is_none_or(|id| id != self.sealer.key_id()) {
-            return Ok(Resealed::Whole { resealed: 0 });
+        // Only keys that are noted have sealed anything: the one that nodes get before they seal with it has not.
+        let noted = Noted::of(noted.as_deref());
+        if noted.0.len() < 2 || noted.0.first().is_none_or(|id| id != self.sealer.key_id()) {
+            return Ok(Resealed::Later);
         }
         let mut after = self.resealed_to.lock().await;
-        let select = "SELECT s.operation, s.slot, o.tenant, s.key, CASE WHEN s.key <> $3 THEN s.box END
-            FROM sealed s JOIN operations o ON o.id = s.operation
-            WHERE (s.operation, s.slot) > ($1, $2) ORDER BY s.operation, s.slot LIMIT $4";
-        let most = i64::try_from(RESEAL_MAX).unwrap_or(i64::MAX);
-        let rows = self.readers.query(select, &[&after.0, &after.1, &self.sealer.key_id(), &most]).await?;
-        let is_whole = rows.len() < RESEAL_MAX;
-        let next = match rows.last().filter(|_| !is_whole) {
-            Some(last) => (get(last, 0)?, get(last, 1)?),
-            None => (Uuid::nil(), String::new()),
-        };
+        let Some(mut looked) = self.look(after.clone()).await? else { return Ok(Resealed::Done) };
         let mut replace = Replace {
             operations: Vec::new(),
             slots: Vec::new(),
@@ -197,28 +209,54 @@ impl Sealed for Postgres {
             new: Vec::new(),
             key: self.sealer.key_id().to_owned(),
         };
-        for row in &rows {
-            let Some(old) = get::<Option<Vec<u8>>>(row, 4)? else { continue };
-            let (id, slot) = (operation_id(row, 0)?, slot(row, 1)?);
-            let tenant = TenantId::from(get::<String>(row, 2)?);
-            match self.sealer.seal_anew((&tenant, id, slot), (get(row, 3)?, &old)) {
-                Ok(sealed) => {
-                    replace.operations.push(uuid(id));
-                    replace.slots.push(slot.to_string());
-                    replace.old.push(old);
-                    replace.new.push(sealed.octets);
-                }
-                Err(error) => tracing::error!(%error, "an original cannot be sealed anew"),
-            }
+        for (old, new) in self.sealer.seal_all_anew(std::mem::take(&mut looked.old)) {
+            replace.operations.push(uuid(old.id));
+            replace.slots.push(old.slot.to_string());
+            replace.old.push(old.octets);
+            replace.new.push(new);
         }
         let resealed = if replace.new.is_empty() { 0 } else { self.writer.alone(replace).await? };
-        *after = next;
-        Ok(if is_whole { Resealed::Whole { resealed } } else { Resealed::Some { resealed } })
+        let told = looked.told(resealed);
+        *after = looked.next;
+        Ok(told)
     }
 
     async fn sealing_keys(&self) -> Result<Vec<KeyCount>, Error> {
         let rows = self.readers.query("SELECT key, count(*) FROM sealed GROUP BY key ORDER BY key", &[]).await?;
-        let counts = rows.iter().map(|row| Ok((get(row, 0)?, unsigned(row, 1)?))).collect::<Result<Vec<_>, Error>>()?;
-        Ok(self.sealer.told(&counts))
+        Ok(self.sealer.told(&counted(&rows)?))
     }
+}
+
+impl Postgres {
+    /// Looks for messages that another key has sealed, from the start or behind a place. `None`: there is none at all.
+    async fn look(&self, after: Option<Place>) -> Result<Option<Looked<Place>>, Error> {
+        let current = self.sealer.key_id();
+        if after.is_none() {
+            let is_any = "SELECT FROM sealed WHERE key <> $1 LIMIT 1";
+            if self.readers.query_opt(is_any, &[&current]).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let after = after.unwrap_or_default();
+        let (most, octets_most) = (most(RESEAL_MAX), most(RESEAL_BYTES_MAX));
+        let rows = self.readers.query(LOOK, &[&after.0, &after.1, &current, &most, &octets_most]).await?;
+        let mut looked = Looked { old: Vec::new(), next: None };
+        for row in &rows {
+            if let Some(octets) = get::<Option<Vec<u8>>>(row, 4)? {
+                let (id, slot) = (operation_id(row, 0)?, slot(row, 1)?);
+                let tenant = TenantId::from(get::<String>(row, 2)?);
+                looked.old.push(Old { id, slot, tenant, key: get(row, 3)?, octets });
+            }
+        }
+        if let Some(last) = rows.last() {
+            let found = unsigned(last, 5)?;
+            let is_cut = found > rows.len() as u64 || found >= RESEAL_MAX as u64;
+            looked.next = is_cut.then(|| Ok::<_, Error>((get(last, 0)?, get(last, 1)?))).transpose()?;
+        }
+        Ok(Some(looked))
+    }
+}
+
+fn most(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

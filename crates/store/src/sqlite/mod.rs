@@ -109,8 +109,8 @@ pub struct Sqlite {
 struct Keeper {
     writer: WriterHandle,
     keys: Keys,
-    /// The last message that was looked at whether it is to be sealed anew: the operation's number here, and its slot.
-    resealed_to: tokio::sync::Mutex<(i64, String)>,
+    /// The last message that was looked at whether it is to be sealed anew; `None`: it begins from the start.
+    resealed_to: tokio::sync::Mutex<Option<sealing::Place>>,
 }
 
 /// A key without its database means that the database was lost: a new one in its place would silently forget every operation.

@@ -18,8 +18,10 @@ use super::operations::{operation_id, slot};
 use super::writer::{Tx, Write};
 use super::{Sqlite, key_beside, restore, schema};
 use crate::failure::DatabaseError as _;
-use crate::sealing::{FingerprintKey, KEY_BYTES, Noted, SEALING_KEYS_MAX, Sealer, SealingKey, needed};
-use crate::{Error, KeyCount, RESEAL_MAX, Resealed, Sealed};
+use crate::sealing::{
+    FingerprintKey, KEY_BYTES, Looked, NOT_HERE, Noted, Old, SEALING_KEYS_MAX, Sealer, SealingKey, needed,
+};
+use crate::{Error, KeyCount, RESEAL_BYTES_MAX, RESEAL_MAX, Resealed, Sealed};
 
 /// Where the ids of the keys in use are noted.
 const NOTED: &str = "sealing_key";
@@ -29,6 +31,9 @@ const FINGERPRINT_KEY: &str = "fingerprint_key";
 
 /// What to do where a key is missing.
 const REMEDY: &str = "put it back into the file, behind the key that is to seal (32 octets each)";
+
+/// Where a sealed message stands: the operation's number here, and the slot.
+pub(super) type Place = (i64, String);
 
 /// What is needed to seal and to open.
 #[derive(Debug)]
@@ -99,7 +104,7 @@ fn refuse_missing(sql: &Connection, path: &Path, noted: &Noted, sealer: &Sealer)
     if counts.is_empty() {
         return Ok(());
     }
-    Err(Error::Key { path: path.to_owned(), detail: needed(&counts, REMEDY) })
+    Err(Error::Key { path: path.to_owned(), detail: needed(&counts, NOT_HERE, REMEDY) })
 }
 
 /// The key of fingerprints, and whether it stands there as it should. `None`: it is sealed with a key that is not here.
@@ -183,8 +188,7 @@ pub fn retire_keys(database: &Path) -> Result<Vec<String>, Error> {
     let mut counts = counts(&sql).map_err(failed)?;
     counts.retain(|(id, _)| !alone.has_key(id));
     if !counts.is_empty() {
-        let told = needed(&counts, remedy).replace("which is not here", "which is needed for them");
-        return Err(Error::Key { path, detail: told });
+        return Err(Error::Key { path, detail: needed(&counts, "which is needed for them", remedy) });
     }
     let value = single(&sql, FINGERPRINT_KEY).map_err(failed)?;
     if !value.is_some_and(|value| value.starts_with(&format!("{} ", alone.key_id()))) {
@@ -279,28 +283,19 @@ fn set_single(sql: &Connection, name: &str, value: &str) -> rusqlite::Result<()>
     sql.execute(record, [name, value]).map(drop)
 }
 
-/// A message that is looked at.
-struct Looked {
-    serial: i64,
-    id: OperationId,
-    slot: Slot,
-    tenant: TenantId,
-    key: String,
-    /// `None`: the key of now has sealed it.
-    octets: Option<Vec<u8>>,
-}
-
 /// Puts boxes in place of others, where they are those still.
-struct Replace(Vec<(Looked, Vec<u8>)>, String);
+struct Replace(Vec<(Old, Vec<u8>)>, String);
 
 impl Write for Replace {
     type Answer = usize;
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<usize, Failure> {
-        let update = "UPDATE sealed SET key = ?1, box = ?2 WHERE operation = ?3 AND slot = ?4 AND box = ?5";
+        let update = "UPDATE sealed SET key = ?1, box = ?2
+                      WHERE operation = (SELECT serial FROM operations WHERE id = ?3) AND slot = ?4 AND box = ?5";
         let mut replaced = 0;
         for (old, new) in &self.0 {
-            replaced += tx.execute(update, params![self.1, new, old.serial, old.slot.to_string(), old.octets])?;
+            replaced +=
+                tx.execute(update, params![self.1, new, old.id.as_bytes(), old.slot.to_string(), old.octets])?;
         }
         Ok(replaced)
     }
@@ -332,23 +327,16 @@ impl Sealed for Sqlite {
         }
         let mut after = keeper.resealed_to.lock().await;
         let (from, current) = (after.clone(), sealer.key_id().to_owned());
-        let looked = self.read(move |snapshot| Ok(look(snapshot.sql, &from, &current)?)).await?;
-        let is_whole = looked.len() < RESEAL_MAX;
-        let next = looked.last().filter(|_| !is_whole).map(|last| (last.serial, last.slot.to_string()));
-        let mut boxes = Vec::new();
-        for row in looked {
-            let Some(octets) = &row.octets else { continue };
-            match sealer.seal_anew((&row.tenant, row.id, row.slot), (&row.key, octets)) {
-                Ok(sealed) => boxes.push((row, sealed.octets)),
-                Err(error) => tracing::error!(%error, "an original cannot be sealed anew"),
-            }
-        }
+        let looked = self.read(move |snapshot| Ok(look(snapshot.sql, from, &current)?)).await?;
+        let Some(mut looked) = looked else { return Ok(Resealed::Done) };
+        let boxes = sealer.seal_all_anew(std::mem::take(&mut looked.old));
         let resealed = match boxes.is_empty() {
             true => 0,
             false => self.write(Replace(boxes, sealer.key_id().to_owned())).await?,
         };
-        *after = next.unwrap_or_default();
-        Ok(if is_whole { Resealed::Whole { resealed } } else { Resealed::Some { resealed } })
+        let told = looked.told(resealed);
+        *after = looked.next;
+        Ok(told)
     }
 
     async fn sealing_keys(&self) -> Result<Vec<KeyCount>, Error> {
@@ -358,22 +346,31 @@ impl Sealed for Sqlite {
     }
 }
 
-fn look(sql: &Connection, after: &(i64, String), current: &str) -> rusqlite::Result<Vec<Looked>> {
-    let select = "SELECT s.operation, o.id, s.slot, o.tenant, s.key, CASE WHEN s.key <> ?3 THEN s.box END
+/// Looks for messages that another key has sealed, from the start or behind a place. `None`: there is none at all.
+fn look(sql: &Connection, after: Option<Place>, current: &str) -> rusqlite::Result<Option<Looked<Place>>> {
+    let is_any = "SELECT EXISTS (SELECT 1 FROM sealed WHERE key <> ?1)";
+    if after.is_none() && !sql.query_row(is_any, [current], |row| row.get(0))? {
+        return Ok(None);
+    }
+    let after = after.unwrap_or_default();
+    let select = "SELECT s.operation, s.slot, o.id, o.tenant, s.key, CASE WHEN s.key <> ?3 THEN s.box END
                   FROM sealed s JOIN operations o ON o.serial = s.operation
                   WHERE (s.operation, s.slot) > (?1, ?2) ORDER BY s.operation, s.slot LIMIT ?4";
     let most = i64::try_from(RESEAL_MAX).unwrap_or(i64::MAX);
     let mut statement = sql.prepare_cached(select)?;
-    let rows = statement.query_map(params![after.0, after.1, current, most], |row| {
-        let tenant = TenantId::from(row.get::<_, String>(3)?);
-        Ok(Looked {
-            serial: row.get(0)?,
-            id: operation_id(row, 1)?,
-            slot: slot(row, 2)?,
-            tenant,
-            key: row.get(4)?,
-            octets: row.get(5)?,
-        })
-    })?;
-    rows.collect()
+    let mut rows = statement.query(params![after.0, after.1, current, most])?;
+    let (mut old, mut octets_in_all, mut number, mut last) = (Vec::new(), 0, 0, None);
+    while let Some(row) = rows.next()? {
+        if let Some(octets) = row.get::<_, Option<Vec<u8>>>(5)? {
+            octets_in_all += octets.len();
+            if octets_in_all > RESEAL_BYTES_MAX && !old.is_empty() {
+                return Ok(Some(Looked { old, next: last }));
+            }
+            let tenant = TenantId::from(row.get::<_, String>(3)?);
+            old.push(Old { id: operation_id(row, 2)?, slot: slot(row, 1)?, tenant, key: row.get(4)?, octets });
+        }
+        number += 1;
+        last = Some((row.get(0)?, row.get(1)?));
+    }
+    Ok(Some(Looked { old, next: last.filter(|_| number == RESEAL_MAX) }))
 }

@@ -46,22 +46,31 @@ fn refused(opened: Result<Arc<Postgres>, Error>, words: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_can_be_changed() {
     let Some(url) = database() else { return };
-    let last: Mutex<Option<Arc<Postgres>>> = Mutex::default();
-    let reopen = |keys: &[&SealingKey]| {
-        let before = last.lock().unwrap().take();
-        let opened = wait(async {
-            if let Some(before) = before {
-                leave(&before).await;
-            }
-            let store = node(&url, keys).await?;
-            // What the one before it had is its own now.
-            while store.adopt(at(1), ADOPT_MAX).await?.more {}
-            Ok::<_, Error>(store)
-        })?;
-        *last.lock().unwrap() = Some(Arc::clone(&opened));
-        Ok(opened as Arc<dyn Store>)
-    };
-    contract::sealing(&reopen).await;
+    let last = Mutex::default();
+    contract::sealing(&|keys| in_place_of(&last, &url, keys)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_can_be_changed_that_has_sealed_much() {
+    let Some(url) = database() else { return };
+    let last = Mutex::default();
+    contract::sealing_of_large(&|keys| in_place_of(&last, &url, keys)).await;
+}
+
+/// A node that comes when the last one has left.
+fn in_place_of(last: &Mutex<Option<Arc<Postgres>>>, url: &str, keys: &[&SealingKey]) -> Result<Arc<dyn Store>, Error> {
+    let before = last.lock().expect("no test failed while it held it").take();
+    let opened = wait(async {
+        if let Some(before) = before {
+            leave(&before).await;
+        }
+        let store = node(url, keys).await?;
+        // What the one before it had is its own now.
+        while store.adopt(at(1), ADOPT_MAX).await?.more {}
+        Ok::<_, Error>(store)
+    })?;
+    *last.lock().expect("no test failed while it held it") = Some(Arc::clone(&opened));
+    Ok(opened as Arc<dyn Store>)
 }
 
 /// Goal: while keys are changed node by node there is no moment at which one cannot open what another one seals. Method: the
@@ -94,7 +103,7 @@ async fn the_key_is_changed_one_node_after_the_other() {
         }
         if keys.len() == 2 && *keys[0] == NEW {
             refused(node(&url, &[&NEW]).await, "messages are sealed with the key");
-            while nodes[1].reseal().await.unwrap() != (Resealed::Whole { resealed: 0 }) {}
+            while nodes[1].reseal().await.unwrap() != Resealed::Done {}
             assert_eq!(nodes[0].sealing_keys().await.unwrap()[1].messages, 0);
         }
     }
@@ -105,12 +114,14 @@ async fn the_key_is_changed_one_node_after_the_other() {
 async fn messages_go_in_one_direction_while_nodes_differ() {
     let Some(url) = database() else { return };
     let behind = node(&url, &[&OLD, &NEW]).await.unwrap();
+    assert_eq!(behind.reseal().await, Ok(Resealed::Later), "what has sealed nothing yet is not to be retired");
     let ahead = node(&url, &[&NEW, &OLD]).await.unwrap();
     let sealed = vec![(Slot::Callback, Bytes::from_static(b"original"))];
     accept(&*behind, Acceptance { sealed: sealed.clone(), ..acceptance(1, at(1), plan()) }).await;
     accept(&*ahead, Acceptance { sealed, ..acceptance(2, at(1), plan()) }).await;
-    assert_eq!(behind.reseal().await, Ok(Resealed::Whole { resealed: 0 }), "the one that came last decides");
+    assert_eq!(behind.reseal().await, Ok(Resealed::Later), "the one that came last decides");
     assert_eq!(ahead.reseal().await, Ok(Resealed::Whole { resealed: 1 }));
+    assert_eq!(ahead.reseal().await, Ok(Resealed::Done));
 }
 
 // A program of the version before notes one key and says nothing of what it knows.

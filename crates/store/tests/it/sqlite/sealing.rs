@@ -115,12 +115,19 @@ async fn a_lost_key_is_replaced_while_nothing_is_sealed() {
 #[tokio::test]
 async fn a_key_can_be_changed() {
     let directory = directory();
-    let reopen = |keys: &[&SealingKey]| {
-        let octets: Vec<u8> = keys.iter().flat_map(|key| key.0).collect();
-        fs::write(directory.path().join("fanfold.db.key"), octets).expect("it can be written");
-        reopened_or_begun(&directory).map(|store| store as Arc<dyn Store>)
-    };
-    contract::sealing(&reopen).await;
+    contract::sealing(&|keys| reopened_with(&directory, keys)).await;
+}
+
+#[tokio::test]
+async fn a_key_can_be_changed_that_has_sealed_much() {
+    let directory = directory();
+    contract::sealing_of_large(&|keys| reopened_with(&directory, keys)).await;
+}
+
+fn reopened_with(directory: &TempDir, keys: &[&SealingKey]) -> Result<Arc<dyn Store>, Error> {
+    let octets: Vec<u8> = keys.iter().flat_map(|key| key.0).collect();
+    fs::write(directory.path().join("fanfold.db.key"), octets).expect("it can be written");
+    reopened_or_begun(directory).map(|store| store as Arc<dyn Store>)
 }
 
 /// A key that is there before its database would mean that the database was lost.
@@ -136,7 +143,7 @@ fn reopened_or_begun(directory: &TempDir) -> Result<Arc<Sqlite>, Error> {
 }
 
 async fn reseal(store: &Sqlite) {
-    while store.reseal().await != Ok(Resealed::Whole { resealed: 0 }) {}
+    while store.reseal().await != Ok(Resealed::Done) {}
 }
 
 #[tokio::test]
