@@ -67,12 +67,13 @@ pub(super) fn open_keys(sql: &Connection, path: &Path) -> Result<Keys, Error> {
         // As if it began now.
         None => (FingerprintKey::begun_with(&keys[0]), false),
     };
+    // In this order: as long as it does not stand there, it follows from the key that is noted.
+    if !stands {
+        set_single(sql, FINGERPRINT_KEY, &sealer.seal_fingerprint_key(&fingerprints)?).map_err(failed)?;
+    }
     let led = noted.led_by(&sealer);
     if led != noted.0.join(" ") {
         set_single(sql, NOTED, &led).map_err(failed)?;
-    }
-    if !stands {
-        set_single(sql, FINGERPRINT_KEY, &sealer.seal_fingerprint_key(&fingerprints)?).map_err(failed)?;
     }
     Ok(Keys { sealer, fingerprints })
 }

@@ -246,3 +246,22 @@ async fn a_database_of_the_version_before_goes_on_with_its_fingerprints() {
     assert_eq!(store.fingerprint_key(), fingerprints);
     assert_eq!(store.sealed(operation.id, Slot::Request).await, Ok(Some(Bytes::from_static(SECRET))));
 }
+
+// The power may fail between what is written at a start with a new key.
+#[tokio::test]
+async fn a_start_that_is_broken_off_forgets_no_fingerprints() {
+    let directory = directory();
+    let database = directory.path().join("fanfold.db");
+    let fingerprints = open(&directory, Limits::default()).fingerprint_key();
+    let run = |text: &str| Connection::open(&database).and_then(|sql| sql.execute_batch(text)).expect("it is SQL");
+    run("DELETE FROM meta WHERE name = 'fingerprint_key'");
+    rotate_key(&database).expect("no server has it open");
+    for (name, event) in [("fingerprint_key", "INSERT"), ("sealing_key", "UPDATE")] {
+        run(&format!(
+            "CREATE TRIGGER broken BEFORE {event} ON meta WHEN NEW.name = '{name}' BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        ));
+        reopened(&directory).map(drop).expect_err("it is broken off");
+        run("DROP TRIGGER broken");
+    }
+    assert_eq!(reopened(&directory).expect("both are there").fingerprint_key(), fingerprints);
+}
