@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -83,15 +83,49 @@ pub(super) fn create_database(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Creates a file that only its owner can read: whole and on the disk, or not at all.
-pub(super) fn create_private(path: &Path, octets: &[u8]) -> std::io::Result<()> {
-    let new = beside(path, "new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&new)?;
+/// Writes a file that only its owner can read: whole and on the disk, or not at all. One that is there already keeps its owner
+/// and its mode, so that whoever reads it can do so afterwards, and its place, if there is only a link to it here.
+pub(super) fn write_private(path: &Path, octets: &[u8]) -> std::io::Result<()> {
+    let path = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => std::fs::canonicalize(path)?,
+        Ok(_) | Err(_) => path.to_owned(),
+    };
+    let new = beside(&path, "new");
+    // The process lock is held, so nobody else writes it between the caller's look and this.
+    let written = write_like(&path, &new, octets).and_then(|()| std::fs::rename(&new, &path));
+    if written.is_err() {
+        drop(std::fs::remove_file(&new));
+    }
+    written?;
+    sync_directory(&path)
+}
+
+/// Writes `new`, as what `path` is to be.
+fn write_like(path: &Path, new: &Path, octets: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(new)?;
+    match std::fs::metadata(path) {
+        Ok(before) => {
+            let made = file.metadata()?;
+            if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+                fchown(&file, Some(before.uid()), Some(before.gid())).map_err(of_another_account)?;
+            }
+            file.set_permissions(before.permissions())?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     file.write_all(octets)?;
-    file.sync_all()?;
-    // The process lock is held, so nobody else creates it between the caller's look and this.
-    std::fs::rename(&new, path)?;
-    sync_directory(path)
+    file.sync_all()
+}
+
+fn of_another_account(error: std::io::Error) -> std::io::Error {
+    match error.kind() {
+        ErrorKind::PermissionDenied => std::io::Error::new(
+            ErrorKind::PermissionDenied,
+            "it belongs to another account or group: run this as the account that runs the server",
+        ),
+        _ => error,
+    }
 }
 
 pub(super) fn sync_directory(file: &Path) -> std::io::Result<()> {

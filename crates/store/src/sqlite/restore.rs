@@ -245,5 +245,5 @@ fn put_key_in_place(path: &Path, from: &Path, found: &BackedUp) -> Result<(), Er
         return Err(Error::Key { path: key, detail });
     }
     let octets = read_key(&beside_backup, found.key_ids.as_deref())?;
-    files::create_private(&key, &octets).map_err(|error| Error::Key { path: key, detail: error.to_string() })
+    files::write_private(&key, &octets).map_err(|error| Error::Key { path: key, detail: error.to_string() })
 }

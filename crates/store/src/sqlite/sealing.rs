@@ -13,7 +13,7 @@ use fanfold_core::{OperationId, Slot, TenantId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Failure;
-use super::files::{ProcessLock, create_private};
+use super::files::{ProcessLock, write_private};
 use super::operations::{operation_id, slot};
 use super::writer::{Tx, Write};
 use super::{Sqlite, key_beside, restore, schema};
@@ -245,7 +245,7 @@ fn new_key(path: &Path) -> Result<SealingKey, Error> {
 
 fn write_keys(path: &Path, keys: &[SealingKey]) -> Result<(), Error> {
     let octets: Vec<u8> = keys.iter().flat_map(|key| key.0).collect();
-    create_private(path, &octets).map_err(|error| Error::Key { path: path.to_owned(), detail: error.to_string() })
+    write_private(path, &octets).map_err(|error| Error::Key { path: path.to_owned(), detail: error.to_string() })
 }
 
 fn warn_if_exposed(path: &Path) {

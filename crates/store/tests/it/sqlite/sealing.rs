@@ -1,6 +1,7 @@
 //! The sealing key, and what stands in the file.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -264,4 +265,40 @@ async fn a_start_that_is_broken_off_forgets_no_fingerprints() {
         run("DROP TRIGGER broken");
     }
     assert_eq!(reopened(&directory).expect("both are there").fingerprint_key(), fingerprints);
+}
+
+// A command that root runs must leave the server a key that it can read. Only root can give a file away; others see at least the mode.
+#[tokio::test]
+async fn a_key_file_keeps_its_owner_and_its_mode() {
+    let directory = directory();
+    let (database, key) = (directory.path().join("fanfold.db"), directory.path().join("fanfold.db.key"));
+    drop(open(&directory, Limits::default()));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("it is ours");
+    drop(chown(&key, Some(12_345), Some(12_345)));
+    let like = || fs::metadata(&key).map(|file| (file.uid(), file.gid(), file.mode())).expect("it is there");
+    let before = like();
+    rotate_key(&database).expect("no server has it open");
+    assert_eq!(like(), before);
+    assert_eq!(fs::read(&key).expect("it is there").len(), 64);
+}
+
+#[tokio::test]
+async fn a_key_file_elsewhere_stays_there() {
+    let directory = directory();
+    let (database, key) = (directory.path().join("fanfold.db"), directory.path().join("fanfold.db.key"));
+    drop(open(&directory, Limits::default()));
+    let elsewhere = tempfile::tempdir().expect("there is room");
+    let real = elsewhere.path().join("key");
+    fs::rename(&key, &real)
+        .or_else(|_| fs::copy(&key, &real).and_then(|_| fs::remove_file(&key)))
+        .expect("there is room");
+    symlink(&real, &key).expect("there is room");
+    rotate_key(&database).expect("no server has it open");
+    assert_eq!(fs::read_link(&key).expect("it is a link still"), real);
+    assert_eq!(fs::read(&real).expect("it is there").len(), 64);
+    // Where the link leads nowhere, the key is not lost: perhaps its disk is not there yet.
+    fs::remove_file(&real).expect("it is there");
+    let refused = reopened(&directory).map(drop).expect_err("there is a key somewhere");
+    assert!(matches!(refused, Error::Key { .. }), "{refused}");
+    assert_eq!(fs::read_link(&key).expect("it is a link still"), real);
 }
