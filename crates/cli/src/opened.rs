@@ -4,9 +4,24 @@ use std::sync::Arc;
 
 use fanfold_store::postgres::{self, Postgres};
 use fanfold_store::sqlite::{self, Sqlite};
-use fanfold_store::{Error, Metrics, Nodes, Read, ReadAll, Store};
+use fanfold_store::{Error, KeyCount, Metrics, Nodes, Read, ReadAll, Store};
 
 use crate::config::{StoreSettings, StoreUrl};
+
+/// How a database is opened that nodes share.
+fn of_nodes(url: &postgres::Url, settings: &StoreSettings) -> Result<postgres::Config, Error> {
+    let Some(node) = &settings.node else {
+        // The configuration refuses it with a better hint.
+        return Err(Error::Unavailable { detail: "the store has no key".to_owned(), may_have_committed: false });
+    };
+    Ok(postgres::Config {
+        other_keys: node.other_keys.clone(),
+        limits: settings.limits.clone(),
+        readers: node.readers,
+        require_sync_standby: node.require_sync_standby,
+        ..postgres::Config::new(url.clone(), node.key.0)
+    })
+}
 
 /// An open store, whichever it is.
 #[derive(Debug, Clone)]
@@ -23,22 +38,23 @@ impl OpenStore {
     /// # Errors
     /// If it is locked, damaged, not writable, not reachable, or not one.
     pub(crate) async fn open(settings: &StoreSettings) -> Result<Self, Error> {
-        let limits = settings.limits.clone();
-        match (&settings.url, &settings.node) {
-            (StoreUrl::Sqlite { path }, _) => {
+        match &settings.url {
+            StoreUrl::Sqlite { path } => {
+                let limits = settings.limits.clone();
                 Ok(Self::Sqlite(Sqlite::open(sqlite::Config { limits, ..sqlite::Config::new(path) })?))
             }
-            (StoreUrl::Postgres { url }, Some(node)) => {
-                let config = postgres::Config::new(url.as_ref().clone(), node.key.0);
-                let (other_keys, readers) = (node.other_keys.clone(), node.readers);
-                let require_sync_standby = node.require_sync_standby;
-                let config = postgres::Config { other_keys, limits, readers, require_sync_standby, ..config };
-                Ok(Self::Postgres(Postgres::open(config).await?))
-            }
-            // The configuration refuses it with a better hint.
-            (StoreUrl::Postgres { .. }, None) => {
-                Err(Error::Unavailable { detail: "the store has no key".to_owned(), may_have_committed: false })
-            }
+            StoreUrl::Postgres { url } => Ok(Self::Postgres(Postgres::open(of_nodes(url, settings)?).await?)),
+        }
+    }
+
+    /// The keys of the store, and how many messages each has sealed; it is read alone, whether servers run or not.
+    ///
+    /// # Errors
+    /// If it is not reachable, not one, or a key is missing.
+    pub(crate) async fn list_keys(settings: &StoreSettings) -> Result<Vec<KeyCount>, Error> {
+        match &settings.url {
+            StoreUrl::Sqlite { path } => sqlite::list_keys(path),
+            StoreUrl::Postgres { url } => postgres::list_keys(of_nodes(url, settings)?).await,
         }
     }
 

@@ -56,15 +56,7 @@ pub(super) async fn run(key: Key) -> Result<(), Failure> {
 }
 
 async fn list(settings: &StoreSettings) -> Result<(), Failure> {
-    let keys = match &settings.url {
-        StoreUrl::Sqlite { path } => sqlite::list_keys(path).map_err(Failure::Store)?,
-        StoreUrl::Postgres { .. } => {
-            let store = OpenStore::open(settings).await.map_err(Failure::Store)?;
-            let keys = store.store().sealing_keys().await.map_err(Failure::Read)?;
-            store.close().await.map_err(Failure::Store)?;
-            keys
-        }
-    };
+    let keys = OpenStore::list_keys(settings).await.map_err(Failure::Store)?;
     let mut table = Table::new(&["KEY", "USE", "MESSAGES"]);
     for (place, KeyCount { id, messages }) in keys.iter().enumerate() {
         let role = match (place, messages) {

@@ -51,6 +51,7 @@ pub use self::connect::{BadUrl, Url};
 use self::listen::Listener;
 pub use self::moving::Destination;
 use self::readers::Readers;
+pub use self::sealing::list_keys;
 use self::writer::WriterHandle;
 use crate::policies::PolicyHashes;
 use crate::sealing::{FingerprintKey, Sealer, SealingKey};

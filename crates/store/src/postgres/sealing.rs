@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fanfold_core::{OperationId, Slot, TenantId};
+use tokio::task::JoinSet;
 use tokio_postgres::{Client, GenericClient, Row};
 use uuid::Uuid;
 
-use super::Postgres;
 use super::columns::{get, operation_id, slot, unescaped, unsigned, uuid};
 use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
+use super::{Config, Postgres, named};
 use crate::failure::DatabaseError as _;
 use crate::sealing::{FingerprintKey, Looked, NOT_HERE, Noted, Old, Sealer, SealingKey, needed};
 use crate::{Epoch, Error, KeyCount, RESEAL_BYTES_MAX, RESEAL_MAX, Resealed, Sealed};
@@ -40,6 +41,8 @@ const LOOK: &str = "SELECT operation, slot, tenant, key, CASE WHEN key <> $3 THE
                 WHERE (s.operation, s.slot) > ($1, $2) ORDER BY s.operation, s.slot LIMIT $4) looked
           WINDOW up_to_it AS (ORDER BY operation, slot)) summed
     WHERE octets <= $5 OR number = 1 ORDER BY operation, slot";
+
+const COUNT: &str = "SELECT key, count(*) FROM sealed GROUP BY key ORDER BY key";
 
 /// What to do where a key is missing.
 const REMEDY: &str = "give it to this node as `[store] key`, or as one of `other_keys`";
@@ -146,6 +149,28 @@ async fn refuse_missing(client: &Client, noted: &Noted, sealer: &Sealer, shown: 
     if counts.is_empty() { Ok(()) } else { Err(refused(shown, needed(&counts, NOT_HERE, REMEDY)).into()) }
 }
 
+/// How many messages each key has sealed, that of the configuration first. Nothing is set up or noted in the database for it.
+///
+/// # Errors
+/// [`Error::Unavailable`]; [`Error::Unusable`] if no server has set the database up; [`Error::Key`] if a key is missing.
+pub async fn list_keys(config: Config) -> Result<Vec<KeyCount>, Error> {
+    let shown = config.url.shown();
+    let connector = config.url.connector(config.connect, config.patience)?;
+    let (client, connection) = connector.connect_to_set_up().await.map_err(|error| named(error, shown))?;
+    let mut running = JoinSet::new();
+    running.spawn(connection);
+    let failed = |error: tokio_postgres::Error| error.translate(false);
+    let look = "SELECT to_regclass('migrations') IS NOT NULL AND to_regclass('sealed') IS NOT NULL";
+    if !get::<bool>(&client.query_one(look, &[]).await.map_err(failed)?, 0)? {
+        let detail = "no server has set it up yet: start one on it once".to_owned();
+        return Err(Error::Unusable { path: PathBuf::from(shown), detail });
+    }
+    let counts = counted(&client.query(COUNT, &[]).await.map_err(failed)?)?;
+    let sealer = Sealer::new(&config.key, &config.other_keys);
+    let missing: Vec<_> = counts.iter().filter(|(id, _)| !sealer.has_key(id)).cloned().collect();
+    if missing.is_empty() { Ok(sealer.told(&counts)) } else { Err(refused(shown, needed(&missing, NOT_HERE, REMEDY))) }
+}
+
 /// Keys, and how many messages each has sealed.
 fn counted(rows: &[Row]) -> Result<Vec<(String, u64)>, Error> {
     rows.iter().map(|row| Ok((get(row, 0)?, unsigned(row, 1)?))).collect()
@@ -222,7 +247,7 @@ impl Sealed for Postgres {
     }
 
     async fn sealing_keys(&self) -> Result<Vec<KeyCount>, Error> {
-        let rows = self.readers.query("SELECT key, count(*) FROM sealed GROUP BY key ORDER BY key", &[]).await?;
+        let rows = self.readers.query(COUNT, &[]).await?;
         Ok(self.sealer.told(&counted(&rows)?))
     }
 }

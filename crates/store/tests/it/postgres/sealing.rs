@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fanfold_core::Slot;
 use fanfold_store::contract;
 use fanfold_store::contract::fixtures::{accept, acceptance, at, plan};
-use fanfold_store::postgres::{Config, Postgres};
+use fanfold_store::postgres::{Config, Postgres, list_keys};
 use fanfold_store::{ADOPT_MAX, Acceptance, Error, NewNode, Nodes as _, Resealed, Sealed as _, SealingKey, Store};
 use fanfold_testkit::postgres::Cluster;
 
@@ -136,4 +136,27 @@ async fn a_node_of_the_version_before_knows_one_key() {
     refused(node(&url, &[&NEW, &OLD]).await, "cannot open what the key");
     let next = node(&url, &[&OLD, &NEW]).await.unwrap();
     assert_eq!(next.fingerprint_key(), fingerprints);
+}
+
+// Whoever looks changes nothing: neither is the key noted, nor are tables made.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_without_a_trace() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let name = cluster.create_database();
+    let url = cluster.url(&name);
+    let list = async |keys: [&SealingKey; 2]| {
+        let config = Config::new(url.parse().expect("it is an address"), keys[0].0);
+        list_keys(Config { other_keys: vec![keys[1].clone()], ..config }).await
+    };
+    let error = list([&NEW, &OLD]).await.expect_err("nothing is there");
+    assert!(matches!(error, Error::Unusable { .. }), "{error}");
+    let store = node(&url, &[&OLD]).await.expect("no table of another one is there");
+    let sealed = vec![(Slot::Callback, Bytes::from_static(b"original"))];
+    accept(&*store, Acceptance { sealed, ..acceptance(1, at(1), plan()) }).await;
+    let counts: Vec<_> = list([&NEW, &OLD]).await.unwrap().into_iter().map(|key| (key.id, key.messages)).collect();
+    assert_eq!(counts, [(NEW.id(), 0), (OLD.id(), 1)]);
+    let error = list([&NEW, &NEW]).await.expect_err("a key is missing");
+    assert!(matches!(error, Error::Key { .. }) && error.to_string().contains("1 messages are sealed"), "{error}");
+    let noted = cluster.query(&name, "SELECT value FROM meta WHERE name = 'sealing_key'");
+    assert_eq!(noted.trim(), OLD.id());
 }
