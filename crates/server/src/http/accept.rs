@@ -17,13 +17,13 @@ use super::auth::Caller;
 use super::outcome::{self, Response, Stop};
 use super::prefer::{self, PREFERENCE_APPLIED};
 use super::server::Shared;
-use super::visit::Visit;
+use super::visit::Arriving;
 use super::{body, head};
 
 /// Accepts a request, and waits for its end where the client prefers that.
 pub(super) async fn accept(
     shared: &Shared,
-    visit: Visit,
+    visit: Arriving,
     mount: Arc<Mount>,
     route: Arc<Route>,
     captures: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub(super) async fn accept(
     let wait = prefer::wait(&visit.head.headers, config.prefer_wait_max);
     let headers = head::fields(&visit.head.headers)?;
     let (path, query) = (visit.path().to_owned(), visit.query().map(str::to_owned));
-    let Visit { caller, front, head, body, .. } = visit;
+    let Arriving { caller, front, head, body, .. } = visit;
     let incoming = Incoming {
         method: head.method,
         path,

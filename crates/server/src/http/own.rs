@@ -13,12 +13,12 @@ use super::listing::Stream;
 use super::outcome::{self, Response, Stop};
 use super::page::{self, Token};
 use super::server::Shared;
-use super::visit::Visit;
+use super::visit::Arriving;
 
 /// Answers a request to one of a mount's own paths.
 pub(super) async fn serve(
     shared: &Shared,
-    visit: Visit,
+    visit: Arriving,
     mount: &Arc<Mount>,
     asked: OwnRequest,
 ) -> Result<Response, Stop> {
@@ -38,7 +38,7 @@ pub(super) async fn serve(
 
 /// Anybody can send a notification. So it wakes whoever follows that operation, who asks the controller; what it says is not
 /// even looked at.
-async fn notified(shared: &Shared, visit: Visit, lower: &str) -> Result<Response, Stop> {
+async fn notified(shared: &Shared, visit: Arriving, lower: &str) -> Result<Response, Stop> {
     if !shared.engine.lower_notified(lower) {
         return Err(Refusal::NotFound { detail: "no operation waits, or waited, for that operation".to_owned() }.into());
     }
@@ -47,7 +47,7 @@ async fn notified(shared: &Shared, visit: Visit, lower: &str) -> Result<Response
 }
 
 /// What is accepted through the mount is what it shows.
-fn filter(visit: &Visit, mount: &Mount) -> Filter {
+fn filter(visit: &Arriving, mount: &Mount) -> Filter {
     Filter {
         tenant: visit.caller.access.tenant.clone(),
         scope: visit.caller.access.scope.clone(),
@@ -59,7 +59,7 @@ fn filter(visit: &Visit, mount: &Mount) -> Filter {
 
 async fn detail(
     shared: &Shared,
-    visit: &Visit,
+    visit: &Arriving,
     mount: &Mount,
     id: OperationId,
     owner: Option<&str>,

@@ -12,17 +12,22 @@ use super::metrics::Rejected;
 use super::origin;
 use super::outcome::{self, BoxError, Response, Stop};
 use super::server::Shared;
-use super::visit::Visit;
+use super::visit::Arriving;
 
 /// When a client is told to try again if nobody knows when the target will take requests.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Passes a request through, and gives the target's answer as it comes.
-pub(super) async fn pass(shared: &Shared, visit: Visit, mount: &Mount, target: &TargetName) -> Result<Response, Stop> {
+pub(super) async fn pass(
+    shared: &Shared,
+    visit: Arriving,
+    mount: &Mount,
+    target: &TargetName,
+) -> Result<Response, Stop> {
     origin::check_passed(&visit.head, &visit.peer, visit.front.public())
         .inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
     let limits = visit.front.pass_limits(target);
-    let Visit { caller, head, body, .. } = visit;
+    let Arriving { caller, head, body, .. } = visit;
     let upload = Upload::new(body, shared.config.upload_idle_max.min(limits.response / 2));
     let stalled = upload.stalled();
     let claimant = shared.engine.claimant(&caller.access.tenant);

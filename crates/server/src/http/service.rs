@@ -21,7 +21,7 @@ use super::door::{CONSOLE, Door};
 use super::metrics::{DoorLabels, Rejected};
 use super::outcome::{Response, Stop};
 use super::server::{Server, Shared};
-use super::visit::Visit;
+use super::visit::{Arriving, Visit};
 use super::wire::Peer;
 use super::{Front, accept, auth, head, native, origin, own, pass, system, ui};
 
@@ -92,16 +92,19 @@ async fn answer(
     let is_console = matches!(door, Door::Console);
     // To lead a browser to where it can sign in again, should its session end meanwhile.
     let signed_in = matches!(caller.credential, Credential::Session { .. }).then(|| (Arc::clone(&front), head.clone()));
-    let ends_by_itself = is_console && ui::signs_out(head.uri.path());
     let visit = Visit { caller, peer, front, head, body };
-    let mut response = tokio::select! {
+    let led = tokio::select! {
         biased;
-        response = led(shared, visit, door, mount) => response?,
-        // Whatever is under way is carried to its end, as if the client had gone away.
-        () = shared.gone(&known.0, &known.1), if !ends_by_itself => return match signed_in {
+        led = led(shared, visit, door, mount) => led?,
+        // Whatever is accepted just now is carried to its end, as if the client had gone away.
+        () = shared.gone(&known.0, &known.1) => return match signed_in {
             Some((front, head)) => Ok(ui::shut_out(shared, (&front, &known.1), &head, &Refusal::Unauthenticated)),
             None => Err(Refusal::Unauthenticated.into()),
         },
+    };
+    let mut response = match led {
+        Led::Answered(response) => response,
+        Led::Acts(visit) => acted(server, visit, is_console).await?,
     };
     if !is_console {
         cookie::keep_from_setting(response.headers_mut());
@@ -109,20 +112,42 @@ async fn answer(
     Ok(auth::leaving(server, known.0, known.1, response))
 }
 
+/// How far a request has come that was led to its door.
+enum Led {
+    /// It is answered.
+    Answered(Response),
+    /// All of it has come, and it is about to do something.
+    Acts(Box<Visit>),
+}
+
 /// Leads a request to its door.
-async fn led(shared: &Shared, visit: Visit, door: Door, mount: Arc<Mount>) -> Result<Response, Stop> {
+async fn led(shared: &Shared, visit: Arriving, door: Door, mount: Arc<Mount>) -> Result<Led, Stop> {
+    let acts = !SAFE.contains(&visit.head.method);
     // Each on the heap, so that a request which waits is as large as its own door makes it, and not as the largest does.
-    match door {
+    let answered = match door {
+        Door::Native | Door::Console if acts => return Ok(Led::Acts(Box::new(visit.whole(&shared.config).await))),
         Door::System(page) => system::serve(shared, &visit, page).await,
-        Door::Native => Box::pin(native::serve(shared, visit)).await,
-        Door::Console => Ok(Box::pin(ui::serve(shared, visit)).await),
+        Door::Native => Box::pin(native::serve(shared, visit.whole(&shared.config).await)).await,
+        Door::Console => Ok(Box::pin(ui::serve(shared, visit.whole(&shared.config).await)).await),
         Door::Own(asked) => Box::pin(own::serve(shared, visit, &mount, asked)).await,
         Door::Route { route, captures } => match &route.handling {
             Handling::Pass(target) => Box::pin(pass::pass(shared, visit, &mount, target)).await,
             Handling::Operation(_) => Box::pin(accept::accept(shared, visit, mount, route, captures)).await,
         },
         Door::Closed(refusal) => Err(refusal.into()),
-    }
+    };
+    answered.map(Led::Answered)
+}
+
+/// Does what a request asks for, and writes down what came of it, whatever becomes of the connection and of what let its caller
+/// in: they may be taking that back themselves. It waits for the end of no operation, so it ends soon.
+async fn acted(server: &Server, visit: Box<Visit>, is_console: bool) -> Result<Response, Stop> {
+    let acting = server.clone();
+    let acting = async move {
+        let shared = acting.shared();
+        if is_console { Ok(ui::serve(shared, *visit).await) } else { native::serve(shared, *visit).await }
+    };
+    server.shared().carried(acting).await?
 }
 
 impl Shared {

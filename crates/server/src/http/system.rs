@@ -15,7 +15,7 @@ use super::exposition::Form;
 use super::openapi;
 use super::outcome::{self, Response, Stop};
 use super::server::Shared;
-use super::visit::Visit;
+use super::visit::Arriving;
 
 /// How long the store may take to answer the question whether it is there.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub(super) fn describe(generator: &mut SchemaGenerator) {
 }
 
 /// Answers a request to one of the pages.
-pub(super) async fn serve(shared: &Shared, visit: &Visit, page: System) -> Result<Response, Stop> {
+pub(super) async fn serve(shared: &Shared, visit: &Arriving, page: System) -> Result<Response, Stop> {
     if !matches!(visit.head.method, Method::GET | Method::HEAD) {
         return Err(Refusal::MethodNotAllowed { allow: vec![Method::GET, Method::HEAD] }.into());
     }

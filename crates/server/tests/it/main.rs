@@ -24,3 +24,4 @@ mod sign_in;
 mod stop;
 mod tenants;
 mod tls;
+mod trail;

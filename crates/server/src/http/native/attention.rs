@@ -127,7 +127,7 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: &str) -> Result<Res
 /// ended with that.
 pub(super) async fn resolve(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let ResolveRequest { answer, remark } = read(shared, visit.body).await?;
+    let ResolveRequest { answer, remark } = read(visit.body)?;
     check_remark(remark.as_deref())?;
     let answer = resolution(&answer)?;
     let note = note_of(shared, &visit.caller, id).await?;
@@ -140,7 +140,7 @@ pub(super) async fn resolve(shared: &Shared, visit: Visit, id: &str) -> Result<R
 /// `POST /attention/{id}/acknowledge`: closes the note of an operation that has ended.
 pub(super) async fn acknowledge(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let AcknowledgeRequest { remark } = read(shared, visit.body).await?;
+    let AcknowledgeRequest { remark } = read(visit.body)?;
     check_remark(remark.as_deref())?;
     let note = note_of(shared, &visit.caller, id).await?;
     shared.engine.acknowledge(note.id, visit.caller.name.clone(), remark).await?;

@@ -76,7 +76,7 @@ pub(super) struct RefusedForm {
 pub(super) async fn cancel(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let Visit { caller, head, body, .. } = visit;
     let asked = Asked::read(head.uri.query(), &caller)?;
-    let CancelAll { dry_run, all } = read(shared, body).await?;
+    let CancelAll { dry_run, all } = read(body)?;
     asked.check(all)?;
     answer(shared, &caller, Deed::Cancel, asked, (head.uri.query(), dry_run)).await
 }
@@ -85,7 +85,7 @@ pub(super) async fn cancel(shared: &Shared, visit: Visit) -> Result<Response, St
 pub(super) async fn retry(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let Visit { caller, head, body, .. } = visit;
     let asked = Asked::read(head.uri.query(), &caller)?;
-    let RetryAll { dry_run, all, force } = read(shared, body).await?;
+    let RetryAll { dry_run, all, force } = read(body)?;
     asked.check(all)?;
     answer(shared, &caller, Deed::Retry { force }, asked, (head.uri.query(), dry_run)).await
 }
@@ -141,7 +141,7 @@ async fn answer(
     Ok(json(&BulkForm::of(done, until)))
 }
 
-/// Does it, or tells what would be done. Carried to its end even if the client goes away meanwhile. `chosen`: what chooses the
+/// Does it, or tells what would be done. `chosen`: what chooses the
 /// operations, as it was sent.
 pub(in crate::http) async fn carry_out(
     shared: &Shared,
@@ -151,8 +151,7 @@ pub(in crate::http) async fn carry_out(
     (until, dry_run): (Timestamp, bool),
 ) -> Result<BulkOutcome, Stop> {
     let request = BulkRequest { deed, filter, after, until, dry_run, by: caller.name.clone() };
-    let engine = shared.engine.clone();
-    let doing = async { Ok(shared.carried(async move { engine.bulk(request).await }).await??) };
+    let doing = async { Ok(shared.engine.bulk(request).await?) };
     if dry_run {
         return doing.await;
     }

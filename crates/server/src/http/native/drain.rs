@@ -21,7 +21,7 @@ pub(super) struct DrainForm {
 /// `POST /drain` and `POST /resume`. Asking again changes nothing.
 pub(super) async fn set(shared: &Shared, visit: Visit, draining: bool) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let Nothing {} = read(shared, visit.body).await?;
+    let Nothing {} = read(visit.body)?;
     shared.engine.drain(draining);
     tracing::info!(by = %visit.caller.name, draining, "accepting was switched");
     Ok(json(&DrainForm { draining: shared.engine.is_draining(), drained: shared.engine.is_drained() }))

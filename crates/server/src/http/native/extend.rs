@@ -28,7 +28,7 @@ struct ExtendRequest {
 /// `POST /operations/{id}/extend`
 pub(super) async fn extend(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let ExtendRequest { until, by } = read(shared, visit.body).await?;
+    let ExtendRequest { until, by } = read(visit.body)?;
     let extension = read_extension(until, by)?;
     // Whose it is comes before what can be done with it.
     shared.operation(&visit.caller, id).await?;

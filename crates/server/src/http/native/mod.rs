@@ -35,11 +35,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::auth::rules::Needs;
-use super::body;
 use super::door::API;
 use super::outcome::{self, Response, Stop};
 use super::server::Shared;
-use super::visit::Visit;
+use super::visit::{Visit, Whole};
 pub(in crate::http) use forms::describe;
 use paths::{Asked, Deed, Page, Path};
 
@@ -88,7 +87,7 @@ async fn read_page(shared: &Shared, visit: &Visit, page: Page, about: &str) -> R
 async fn change(shared: &Shared, visit: Visit, deed: Deed, about: &str) -> Result<Response, Stop> {
     let Some(audited) = deed.audited(about) else { return perform(shared, visit, deed, about).await };
     let caller = visit.caller.clone();
-    shared.audited(&caller, audited, perform(shared, visit, deed, about)).await
+    shared.audited(&caller, audited, Box::pin(perform(shared, visit, deed, about))).await
 }
 
 async fn perform(shared: &Shared, visit: Visit, deed: Deed, about: &str) -> Result<Response, Stop> {
@@ -147,9 +146,8 @@ fn uncached(reply: Reply) -> Reply {
 }
 
 /// Reads a body that is a JSON object, or absent, which counts as an empty one.
-async fn read<T: DeserializeOwned>(shared: &Shared, body: hyper::body::Incoming) -> Result<T, Stop> {
-    let config = &shared.config;
-    let octets = body::read(body, config.body_bytes_max, config.body_time_max).await?;
+fn read<T: DeserializeOwned>(body: Whole) -> Result<T, Stop> {
+    let octets = body?;
     let octets = if octets.is_empty() { b"{}" } else { octets.as_ref() };
     // Serde takes an array for the members of a structure, in their order.
     if octets.trim_ascii_start().first() == Some(&b'[') {

@@ -92,10 +92,9 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: &str) -> Result<Res
 /// `POST /notices/{id}/replay`: takes a dead letter up again.
 pub(super) async fn replay(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let Nothing {} = read(shared, visit.body).await?;
+    let Nothing {} = read(visit.body)?;
     let notice = one(shared, &visit.caller, id).await?;
-    let (engine, replayed) = (shared.engine.clone(), notice.notice.id);
-    shared.carried(async move { engine.replay_notice(&replayed).await }).await??;
+    shared.engine.replay_notice(&notice.notice.id).await?;
     let notice = one(shared, &visit.caller, id).await?;
     Ok(json(&NoticeForm::of(notice)))
 }

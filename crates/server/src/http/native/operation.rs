@@ -54,7 +54,7 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: OperationId) -> Res
 /// `POST /operations/{id}/cancel`: 202 while it is being carried out, 200 if that was done at once.
 pub(super) async fn cancel(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let Nothing {} = read(shared, visit.body).await?;
+    let Nothing {} = read(visit.body)?;
     // Whose it is comes before what can be done with it.
     shared.operation(&visit.caller, id).await?;
     let operation = match shared.engine.cancel(id, visit.caller.name).await? {

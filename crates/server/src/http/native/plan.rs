@@ -42,7 +42,7 @@ impl Server {
 /// `POST /plan`
 pub(super) async fn plan(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let asked: PlanRequest = read(shared, visit.body).await?;
+    let asked: PlanRequest = read(visit.body)?;
     Ok(json(&dry_run(shared, &visit.front, &visit.caller, &asked).await?))
 }
 

@@ -49,7 +49,7 @@ pub(super) struct ReleasedForm {
 /// `POST /operations/{id}/release`
 pub(super) async fn one(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let One { remark } = read(shared, visit.body).await?;
+    let One { remark } = read(visit.body)?;
     check_remark(remark.as_deref())?;
     // Whose it is comes before what can be done with it.
     shared.operation(&visit.caller, id).await?;
@@ -59,18 +59,16 @@ pub(super) async fn one(shared: &Shared, visit: Visit, id: OperationId) -> Resul
     Ok(response)
 }
 
-/// `POST /operations/release`: those that the query chooses, up to a bound; the answer tells where to go on. Carried to its end
-/// even if the client goes away meanwhile.
+/// `POST /operations/release`: those that the query chooses, up to a bound; the answer tells where to go on.
 pub(super) async fn all(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let query = Query::read(visit.query(), &choosing())?;
     let after = page::operation_key(query.one("page_token")?)?;
     let filter = filter(&query, &visit.caller)?;
     let by = visit.caller.name.clone();
-    let All { dry_run, remark } = read(shared, visit.body).await?;
+    let All { dry_run, remark } = read(visit.body)?;
     check_remark(remark.as_deref())?;
-    let engine = shared.engine.clone();
     let request = ReleaseRequest { filter, after, dry_run, by, remark };
-    let releasing = async { Ok(shared.carried(async move { engine.release_all_restored(request).await }).await??) };
+    let releasing = async { Ok(shared.engine.release_all_restored(request).await?) };
     let done = if dry_run {
         releasing.await?
     } else {

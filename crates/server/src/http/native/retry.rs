@@ -19,16 +19,13 @@ struct Wanted {
     force: bool,
 }
 
-/// `POST /operations/{id}/retry`: 202 with a new operation. As any acceptance it is carried to its end, even if the client goes
-/// away meanwhile.
+/// `POST /operations/{id}/retry`: 202 with a new operation.
 pub(super) async fn retry(shared: &Shared, visit: Visit, id: OperationId) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
     let headers = head::fields(&visit.head.headers)?;
     let Visit { caller: Caller { access, name: by, .. }, front, body, .. } = visit;
-    let Wanted { force } = read(shared, body).await?;
-    let engine = shared.engine.clone();
-    let retrying = async move { engine.retry(RetryRequest { access: &access, id, force, by: &by, headers }).await };
-    let accepted = shared.carried(retrying).await??.operation;
+    let Wanted { force } = read(body)?;
+    let accepted = shared.engine.retry(RetryRequest { access: &access, id, force, by: &by, headers }).await?.operation;
     let native = front.native();
     let mut response = outcome::reply(native.wire().accepted(native, &accepted));
     response.extensions_mut().insert(accepted.id);

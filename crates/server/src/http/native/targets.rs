@@ -134,22 +134,20 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, name: &str) -> Result<R
 /// `POST /targets/{name}/hold`
 pub(super) async fn hold(shared: &Shared, visit: Visit, name: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let HoldRequest { reason } = read(shared, visit.body).await?;
+    let HoldRequest { reason } = read(visit.body)?;
     check_reason(&reason)?;
     let caller = &visit.caller;
     to_hold(shared, caller, name).await?;
-    let (engine, target, by) = (shared.engine.clone(), TargetName::from(name), caller.name.clone());
-    shared.carried(async move { engine.hold(&target, by, reason).await }).await??;
+    shared.engine.hold(&TargetName::from(name), caller.name.clone(), reason).await?;
     Ok(json(&one(shared, caller, name).await?))
 }
 
 /// `POST /targets/{name}/release`
 pub(super) async fn release(shared: &Shared, visit: Visit, name: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
-    let Nothing {} = read(shared, visit.body).await?;
+    let Nothing {} = read(visit.body)?;
     let before = to_hold(shared, &visit.caller, name).await?;
-    let (engine, target) = (shared.engine.clone(), TargetName::from(name));
-    shared.carried(async move { engine.release(&target).await }).await??;
+    shared.engine.release(&TargetName::from(name)).await?;
     // One that is not configured any more is not listed once nothing holds it.
     match one(shared, &visit.caller, name).await {
         Ok(form) => Ok(json(&form)),

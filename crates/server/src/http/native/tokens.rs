@@ -100,7 +100,7 @@ pub(super) async fn show(shared: &Shared, visit: &Visit, id: &str) -> Result<Res
 pub(super) async fn create(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
     let Visit { caller, front, body, .. } = visit;
-    let asked: CreateRequest = read(shared, body).await?;
+    let asked: CreateRequest = read(body)?;
     let lifetime = asked.expires_in.as_deref().map(lifetime).transpose()?;
     let request = TokenRequest {
         access: asked.access(&caller),
@@ -110,9 +110,8 @@ pub(super) async fn create(shared: &Shared, visit: Visit) -> Result<Response, St
         by: caller.name.clone(),
     };
     check(&request, &caller, &front)?;
-    let engine = shared.engine.clone();
     let not_now = |detail: String| Refusal::NotPossible { detail };
-    let (token, secret) = match shared.carried(async move { engine.create_token(request).await }).await?? {
+    let (token, secret) = match shared.engine.create_token(request).await? {
         TokenOutcome::Created { token, secret } => (*token, secret),
         TokenOutcome::NameTaken { by } => {
             let detail = format!("token {by} has this name: revoke it, or choose another name");
@@ -132,10 +131,9 @@ pub(super) async fn create(shared: &Shared, visit: Visit) -> Result<Response, St
 pub(super) async fn revoke(shared: &Shared, visit: Visit, id: &str) -> Result<Response, Stop> {
     Query::read(visit.query(), &[])?;
     let Visit { caller, body, .. } = visit;
-    let Nothing {} = read(shared, body).await?;
+    let Nothing {} = read(body)?;
     let token = one(shared, &caller, id).await?.id;
-    let (engine, by) = (shared.engine.clone(), caller.name.clone());
-    shared.carried(async move { engine.revoke_token(token, None, by).await }).await??;
+    shared.engine.revoke_token(token, None, caller.name.clone()).await?;
     shared.hold_here().await;
     Ok(json(&TokenForm::of(one(shared, &caller, id).await?)))
 }

@@ -130,10 +130,10 @@ pub(super) async fn ask(shared: &Shared, visit: &Visit, act: Act<'_>) -> Result<
 /// Does it, and shows what has become of it.
 pub(super) async fn perform(shared: &Shared, visit: Visit, act: Act<'_>) -> Result<Response, Stop> {
     let Visit { caller, body, .. } = visit;
-    let form = Form::read(shared, body).await?;
+    let form = Form::read(body)?;
     let remark = form.one("remark").map(str::to_owned);
     check_remark(remark.as_deref())?;
-    let engine = shared.engine.clone();
+    let engine = &shared.engine;
     let by = caller.name.clone();
     let of = |id: &str, done: &str| page::go_to(&format!("/ui/operations/{id}?done={done}"));
     match act {
@@ -150,10 +150,8 @@ pub(super) async fn perform(shared: &Shared, visit: Visit, act: Act<'_>) -> Resu
         }
         Act::Retry(text) => {
             let (id, force, access) = (operation_id(text)?, form.one("force").is_some(), caller.access);
-            let retrying = async move {
-                engine.retry(RetryRequest { access: &access, id, force, by: &by, headers: Headers::new() }).await
-            };
-            let accepted = shared.carried(retrying).await??.operation;
+            let retry = RetryRequest { access: &access, id, force, by: &by, headers: Headers::new() };
+            let accepted = engine.retry(retry).await?.operation;
             Ok(of(&accepted.id.to_string(), "retried"))
         }
         Act::Extend(text) => {
@@ -173,14 +171,12 @@ pub(super) async fn perform(shared: &Shared, visit: Visit, act: Act<'_>) -> Resu
             let reason = form.one("reason").unwrap_or_default().to_owned();
             check_reason(&reason)?;
             to_hold(shared, &caller, name).await?;
-            let target = TargetName::from(name);
-            shared.carried(async move { engine.hold(&target, by, reason).await }).await??;
+            engine.hold(&TargetName::from(name), by, reason).await?;
             Ok(page::go_to("/ui/targets?done=held"))
         }
         Act::Release(name) => {
             to_hold(shared, &caller, name).await?;
-            let target = TargetName::from(name);
-            shared.carried(async move { engine.release(&target).await }).await??;
+            engine.release(&TargetName::from(name)).await?;
             Ok(page::go_to("/ui/targets?done=released"))
         }
         Act::Answer(id, answer) => {
@@ -195,7 +191,7 @@ pub(super) async fn perform(shared: &Shared, visit: Visit, act: Act<'_>) -> Resu
         }
         Act::Replay(id) => {
             let notice = notices::one(shared, &caller, id).await?;
-            shared.carried(async move { engine.replay_notice(&notice.notice.id).await }).await??;
+            engine.replay_notice(&notice.notice.id).await?;
             Ok(page::go_to("/ui/notices?done=replayed"))
         }
         Act::ReplayDead => {
@@ -218,17 +214,13 @@ pub(super) async fn perform(shared: &Shared, visit: Visit, act: Act<'_>) -> Resu
 async fn replay_all(shared: &Shared, filter: NoticeFilter) -> Result<(), Stop> {
     let dead =
         shared.store.notices(&filter, Page { order: Order::OldestFirst, after: None, limit: REPLAY_MAX }).await?;
-    let engine = shared.engine.clone();
-    let replaying = async move {
-        for notice in dead {
-            match engine.replay_notice(&notice.notice.id).await {
-                Ok(()) | Err(Error::NotFound | Error::NotPossible(_)) => {}
-                Err(error) => return Err(error),
-            }
+    for notice in dead {
+        match shared.engine.replay_notice(&notice.notice.id).await {
+            Ok(()) | Err(Error::NotFound | Error::NotPossible(_)) => {}
+            Err(error) => return Err(error.into()),
         }
-        Ok(())
-    };
-    Ok(shared.carried(replaying).await??)
+    }
+    Ok(())
 }
 
 async fn detail(shared: &Shared, visit: &Visit, id: &str) -> Result<OperationDetail, Stop> {

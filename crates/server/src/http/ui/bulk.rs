@@ -74,7 +74,7 @@ pub(super) async fn ask(shared: &Shared, visit: &Visit, bulk: Bulk) -> Result<Re
 /// Does it, with none that came after the look.
 pub(super) async fn perform(shared: &Shared, visit: Visit, bulk: Bulk) -> Result<Response, Stop> {
     let Visit { caller, front, head, body, .. } = visit;
-    let form = Form::read(shared, body).await?;
+    let form = Form::read(body)?;
     let until = shown_until(&form)?.ok_or_else(bad_until)?;
     let asked = Asked::of(bulk, head.uri.query());
     let outcome = asked.run(shared, (&caller, &front), until, false).await?;

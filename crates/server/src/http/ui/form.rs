@@ -1,21 +1,19 @@
 //! What forms of pages send: names and values, encoded as HTML forms encode them.
 
 use fanfold_core::dialect::Refusal;
-use hyper::body::Incoming;
 
-use crate::http::body;
 use crate::http::native::query::decode;
 use crate::http::outcome::Stop;
-use crate::http::server::Shared;
+use crate::http::visit::Whole;
 
 /// The fields of a form that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::http) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads a form within the limits of request bodies.
-    pub(super) async fn read(shared: &Shared, body: Incoming) -> Result<Self, Stop> {
-        let octets = body::read(body, shared.config.body_bytes_max, shared.config.body_time_max).await?;
+    /// Reads a form.
+    pub(super) fn read(body: Whole) -> Result<Self, Stop> {
+        let octets = body?;
         let text = std::str::from_utf8(&octets).ok();
         let form = text.and_then(Self::of);
         form.ok_or_else(|| Refusal::Unparsable { detail: "the form is not UTF-8".to_owned() }.into())

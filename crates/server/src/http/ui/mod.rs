@@ -198,11 +198,6 @@ pub(super) fn needs(path: &str) -> Needs {
     Segments::of(path).asked().map_or(Needs::Known, Asked::needs)
 }
 
-/// Whether a request for this path ends the session that it is made with.
-pub(super) fn signs_out(path: &str) -> bool {
-    Segments::of(path).asked() == Some(Asked::SignOut)
-}
-
 fn operation_id(text: &str) -> Result<OperationId, Stop> {
     text.parse().map_err(|_| Stop::not_found("operation"))
 }

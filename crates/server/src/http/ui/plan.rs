@@ -82,7 +82,7 @@ pub(super) async fn ask(shared: &Shared, visit: &Visit) -> Result<Response, Stop
 /// Shows what would become of it.
 pub(super) async fn answer(shared: &Shared, visit: Visit) -> Result<Response, Stop> {
     let Visit { caller, front, body, .. } = visit;
-    let form = Form::read(shared, body).await?;
+    let form = Form::read(body)?;
     let asked = Fields::of(&form);
     let planned = match asked.request(&form) {
         Ok(request) => dry_run(shared, &front, &caller, &request).await,

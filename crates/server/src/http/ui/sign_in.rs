@@ -64,7 +64,7 @@ pub(super) async fn sign_in(shared: &Shared, visit: Visit) -> Result<Response, S
     }
     // Nor does a page of others sign somebody in whom they have not chosen.
     origin::require_own(&head, &front).inspect_err(|_| shared.metrics.rejected(Rejected::Foreign))?;
-    let form = Form::read(shared, body).await?;
+    let form = Form::read(body)?;
     let next = where_to(form.exact("next"));
     let caller = match shared.who_wrote(form.one("token").unwrap_or_default(), peer.address).await {
         Ok(caller) => caller,
@@ -73,10 +73,8 @@ pub(super) async fn sign_in(shared: &Shared, visit: Visit) -> Result<Response, S
     };
     let now = shared.clock.now();
     let (of, expires_at) = shared.authenticator().session_of(&caller, now).ok_or(Refusal::Internal)?;
-    let engine = shared.engine.clone();
     let beginning = async {
-        let begun = shared.carried(async move { engine.begin_session(of, expires_at).await }).await??;
-        match begun {
+        match shared.engine.begin_session(of, expires_at).await? {
             SessionOutcome::Begun { secret } => Ok(secret),
             SessionOutcome::TooMany => {
                 let detail = "as many people are signed in as may be".to_owned();
@@ -107,9 +105,8 @@ async fn refused(shared: &Shared, anybody: &Caller, next: &str) -> Result<Respon
 /// `POST /ui/sign-out`
 pub(super) async fn sign_out(shared: &Shared, visit: &Visit) -> Result<Response, Stop> {
     if let Credential::Session { digest, .. } = visit.caller.credential {
-        let engine = shared.engine.clone();
         let ending = async {
-            shared.carried(async move { engine.end_session(digest).await }).await??;
+            shared.engine.end_session(digest).await?;
             Ok(())
         };
         shared.audited(&visit.caller, Audited::server(Action::SignOut), ending).await?;
