@@ -88,7 +88,7 @@ async fn what_was_done_is_in_the_audit_trail() {
     let rig = Rig::start().await;
     let (_, id) = rig.create(&[]).await;
     let trail = rig.as_admin(&["audit", "--action", "token_create"]).await;
-    for part in ["ann", "127.0.0.1", "asked", "done"] {
+    for part in ["ann", "127.0.0.1", "asked", "done", &id, "name \"ci\", tenant \"default\", roles submit read"] {
         assert!(trail.stdout.contains(part), "{part}: {}", trail.stdout);
     }
     rig.as_admin(&["token", "revoke", &id]).await;

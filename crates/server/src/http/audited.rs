@@ -17,12 +17,14 @@ pub(super) struct Audited {
     pub(super) target: Option<TargetName>,
     /// The id of anything else, or what chooses many.
     pub(super) subject: Option<String>,
+    /// What exactly is asked for, where that is more.
+    pub(super) detail: Option<String>,
 }
 
 impl Audited {
     /// Something that concerns the whole server.
     pub(super) fn server(action: Action) -> Self {
-        Self { action, operation: None, target: None, subject: None }
+        Self { action, operation: None, target: None, subject: None, detail: None }
     }
 
     /// Something with one operation. A text that is no id is told as it is.
@@ -54,7 +56,7 @@ impl Audited {
             operation: self.operation,
             target: self.target.clone(),
             subject: self.subject.clone(),
-            detail: None,
+            detail: self.detail.clone(),
             outcome,
         }
     }
@@ -80,10 +82,27 @@ impl Shared {
         what: Audited,
         doing: impl Future<Output = Result<T, Stop>>,
     ) -> Result<T, Stop> {
+        self.audited_making(caller, what, |_| None, doing).await
+    }
+
+    /// The same of something that makes what has an id only then: `id` gives it.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn audited_making<T>(
+        &self,
+        caller: &Caller,
+        mut what: Audited,
+        id: impl FnOnce(&T) -> Option<String>,
+        doing: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
         self.engine.record_audit(what.entry(self, caller, Outcome::Asked)).await?;
         let done = doing.await;
         let outcome = match &done {
-            Ok(_) => Outcome::Done,
+            Ok(made) => {
+                what.subject = id(made).or(what.subject);
+                Outcome::Done
+            }
             Err(Stop::Refused(refusal)) => Outcome::Refused { reason: refusal.to_string() },
             Err(Stop::TooSlow) => Outcome::Refused { reason: "the request did not come in time".to_owned() },
         };

@@ -102,3 +102,34 @@ async fn what_has_not_come_as_a_whole_when_its_token_is_revoked_is_not_begun() {
     assert!(tokens.iter().all(|entry| entry["by"] == "root"), "{tokens:?}");
     assert_eq!(admin.get("/api/v1/operations").await.json()["operations"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trail_says_which_token_was_asked_for_and_which_one_it_became() {
+    let (rig, admin) = guarded().await;
+    let wanted = json!({
+        "name": "ci", "tenant": "acme", "roles": ["read", "submit"], "routes": ["thing", "things"], "targets": ["tokyo"],
+        "expires_in": "90d"
+    });
+    let detail = "name \"ci\", tenant \"acme\", roles submit read, routes \"thing\" \"things\", targets \"tokyo\", \
+                  good for \"90d\"";
+    let made = admin.post("/api/v1/tokens/create", &wanted).await.json();
+    assert_eq!(admin.post("/api/v1/tokens/create", &wanted).await.status, 409);
+    let seen: Vec<_> = trail(&admin, "token_create")
+        .await
+        .iter()
+        .map(|entry| ["outcome", "subject", "detail"].map(|member| entry[member].clone()))
+        .collect();
+    let entry = |outcome: &str, subject: &Value| [json!(outcome), subject.clone(), json!(detail)];
+    let nothing = Value::Null;
+    let both = [entry("refused", &nothing), entry("asked", &nothing)];
+    let made = [entry("done", &made["token"]["id"]), entry("asked", &nothing)];
+    assert_eq!(seen, [both, made].concat());
+
+    // What somebody writes there cannot pass for something else; and what is left out is the caller's own.
+    let wanted = json!({ "name": "x\", tenant \"y\n", "roles": ["admin"] });
+    assert_eq!(admin.post("/api/v1/tokens/create", &wanted).await.status, 400);
+    let refused = &trail(&admin, "token_create").await[0];
+    assert_eq!(refused["detail"], "name \"x\\\", tenant \\\"y\\n\", tenant \"default\", roles admin");
+    assert_eq!(refused["outcome"], "refused");
+    drop(rig);
+}

@@ -35,6 +35,7 @@ pub(super) struct AuditForm {
     target: Option<TargetName>,
     /// What else it was about: a note, a notice, a token, or what chose many operations.
     subject: Option<String>,
+    /// What exactly was asked for, where that is more: of a token that was to be made its name, tenant, roles, and what narrows it.
     detail: Option<String>,
     /// `asked`, `done` or `refused`.
     #[schemars(extend("enum" = ["asked", "done", "refused"]))]

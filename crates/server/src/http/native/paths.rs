@@ -126,8 +126,10 @@ impl Deed {
     /// What goes into the audit trail of it by its path alone; `about`: what stands in its braces.
     pub(super) fn audited(self, about: &str) -> Option<Audited> {
         Some(match self {
-            // Nothing is changed; and what is done with many, or only tried, is known once the body has been read.
-            Self::Plan | Self::ReleaseAllRestored | Self::CancelAll | Self::RetryAll => return None,
+            // Nothing is changed; and what is made, done with many, or only tried, is known once the body has been read.
+            Self::Plan | Self::ReleaseAllRestored | Self::CancelAll | Self::RetryAll | Self::CreateToken => {
+                return None;
+            }
             Self::Acknowledge => Audited::other(Action::Acknowledge, about),
             Self::Resolve => Audited::other(Action::Resolve, about),
             Self::Drain => Audited::server(Action::Drain),
@@ -139,7 +141,6 @@ impl Deed {
             Self::ReleaseRestored => Audited::operation(Action::ReleaseRestored, about),
             Self::Hold => Audited::target(Action::Hold, about),
             Self::Release => Audited::target(Action::Release, about),
-            Self::CreateToken => Audited::server(Action::TokenCreate),
             Self::RevokeToken => Audited::other(Action::TokenRevoke, about),
         })
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fanfold_core::access::{self, TokenId};
+use fanfold_core::access::audit::Action;
+use fanfold_core::access::{self, Secret, TokenId};
 use fanfold_core::dialect::{Refusal, Reply};
 use fanfold_core::{Access, Role, Scope, TargetName, TenantId};
 use fanfold_engine::{TokenOutcome, TokenRequest};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::query::Query;
 use super::{Nothing, entity, json, read};
 use crate::http::Front;
+use crate::http::audited::Audited;
 use crate::http::auth::Caller;
 use crate::http::outcome::{self, Response, Stop};
 use crate::http::page::{self, CHUNK};
@@ -101,30 +103,36 @@ pub(super) async fn create(shared: &Shared, visit: Visit) -> Result<Response, St
     Query::read(visit.query(), &[])?;
     let Visit { caller, front, body, .. } = visit;
     let asked: CreateRequest = read(body)?;
+    let what = Audited { detail: Some(asked.in_words(&caller)), ..Audited::server(Action::TokenCreate) };
+    let id = |(token, _): &(Token, Secret)| Some(token.id.to_string());
+    let (token, secret) = shared.audited_making(&caller, what, id, make(shared, &caller, &front, asked)).await?;
+    shared.hold_here().await;
+    let form = NewTokenForm { secret: secret.expose().to_owned(), token: TokenForm::of(token) };
+    Ok(outcome::reply(Reply::json(StatusCode::CREATED, &form).with("cache-control", "no-store")))
+}
+
+async fn make(shared: &Shared, caller: &Caller, front: &Front, asked: CreateRequest) -> Result<(Token, Secret), Stop> {
     let lifetime = asked.expires_in.as_deref().map(lifetime).transpose()?;
     let request = TokenRequest {
-        access: asked.access(&caller),
+        access: asked.access(caller),
         name: asked.name,
         // A time so far ahead that it cannot be told is none.
         expires_at: lifetime.and_then(|lifetime| shared.clock.now().checked_add(lifetime).ok()),
         by: caller.name.clone(),
     };
-    check(&request, &caller, &front)?;
+    check(&request, caller, front)?;
     let not_now = |detail: String| Refusal::NotPossible { detail };
-    let (token, secret) = match shared.engine.create_token(request).await? {
-        TokenOutcome::Created { token, secret } => (*token, secret),
+    match shared.engine.create_token(request).await? {
+        TokenOutcome::Created { token, secret } => Ok((*token, secret)),
         TokenOutcome::NameTaken { by } => {
             let detail = format!("token {by} has this name: revoke it, or choose another name");
-            return Err(not_now(detail).into());
+            Err(not_now(detail).into())
         }
         TokenOutcome::TooMany => {
             let detail = "there are as many tokens as there may be: revoke some that are not needed";
-            return Err(not_now(detail.to_owned()).into());
+            Err(not_now(detail.to_owned()).into())
         }
-    };
-    shared.hold_here().await;
-    let form = NewTokenForm { secret: secret.expose().to_owned(), token: TokenForm::of(token) };
-    Ok(outcome::reply(Reply::json(StatusCode::CREATED, &form).with("cache-control", "no-store")))
+    }
 }
 
 /// `POST /tokens/{id}/revoke`. Asking again changes nothing.
@@ -195,6 +203,20 @@ impl CreateRequest {
         let tenant = self.tenant.as_deref().map_or_else(|| caller.access.tenant.clone(), TenantId::from);
         let scope = Scope { routes: self.routes.clone(), targets: self.targets.clone() };
         Access { tenant, roles: self.roles.clone(), scope }
+    }
+
+    /// For the audit trail. What the caller wrote is quoted: it can look like nothing else.
+    fn in_words(&self, caller: &Caller) -> String {
+        let Access { tenant, roles, scope: Scope { routes, targets } } = self.access(caller);
+        let quoted = |names: Vec<&str>| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" ");
+        let roles = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let routes = routes.iter().map(|names| names.iter().map(String::as_str).collect());
+        let targets = targets.iter().map(|names| names.iter().map(TargetName::as_str).collect());
+        let mut words = format!("name {:?}, tenant {:?}, roles {roles}", self.name, tenant.as_str());
+        words.extend(routes.map(|names| format!(", routes {}", quoted(names))));
+        words.extend(targets.map(|names| format!(", targets {}", quoted(names))));
+        words.extend(self.expires_in.iter().map(|span| format!(", good for {span:?}")));
+        words
     }
 }
 
