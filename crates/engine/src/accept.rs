@@ -132,13 +132,12 @@ impl Engine {
         let Prepared { id, plan, key } = self.prepare(request, asked, Ids::New, now).await?;
         let by_route = key.as_ref().is_some_and(|key| key.by_route);
         let idempotency = key.map(|key| key.key);
-        let outcome =
-            self.record((id, access.tenant.clone(), plan), idempotency, now).await.map_err(
-                |refusal| match refusal {
-                    Refusal::KeyReused { first, by_route: _ } => Refusal::KeyReused { first, by_route },
-                    other => other,
-                },
-            )?;
+        let outcome = self.record((id, access.tenant.clone(), plan), &by, idempotency, now).await.map_err(
+            |refusal| match refusal {
+                Refusal::KeyReused { first, by_route: _ } => Refusal::KeyReused { first, by_route },
+                other => other,
+            },
+        )?;
         note_retry(&outcome, &by);
         Ok(outcome)
     }
@@ -214,6 +213,7 @@ impl Engine {
     pub(crate) async fn record(
         &self,
         (id, tenant, plan): (OperationId, TenantId, Plan),
+        by: &str,
         idempotency: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
@@ -221,7 +221,8 @@ impl Engine {
         let (mut plan, originals) = seal(plan);
         let sealed = originals.iter().map(|(slot, original)| (*slot, sealed_form(original)));
         let sealed = sealed.chain(take_out(&mut plan)).collect();
-        let operation = Operation::accepted(id, tenant, Arc::new(plan), now);
+        let submitted_by = Some(by.to_owned());
+        let operation = Operation { submitted_by, ..Operation::accepted(id, tenant, Arc::new(plan), now) };
         let lock_key = operation.plan.lock.as_ref().map(|lock| lock.key.clone());
         let start_at = operation.plan.start_at;
         let acceptance = Acceptance {

@@ -79,7 +79,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<AcceptOutcome, Refusal> {
         let plan = self.as_given(plan, given, now);
-        let outcome = self.record((self.new_id(), tenant, plan), idempotency, now).await?;
+        let outcome = self.record((self.new_id(), tenant, plan), by, idempotency, now).await?;
         note_retry(&outcome, by);
         Ok(outcome)
     }

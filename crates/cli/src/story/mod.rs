@@ -122,7 +122,8 @@ fn asked(detail: &OperationDetail) -> Vec<String> {
         write!(request, " {body}").expect("writing to a String cannot fail");
     }
     let at = summary.accepted_at.strftime("%H:%M:%S%.3f");
-    let how = format!("for {}; accepted at {at} UTC as operation {}", list(&names), summary.id);
+    let by = detail.submitted_by.as_ref().map(|by| format!(", submitted by {}", printable(by))).unwrap_or_default();
+    let how = format!("for {}; accepted at {at} UTC as operation {}{by}", list(&names), summary.id);
     let issued = detail.resource_id.as_ref().map(|id| format!("issued for it: the id {id}"));
     [request, how].into_iter().chain(issued).collect()
 }

@@ -51,6 +51,14 @@ async fn a_token_is_made_used_and_revoked() {
     let (secret, id) = rig.create(&["--target", "tokyo", "--expires-in", "1h"]).await;
     let sent = rig.with_file(&secret, &["send", "PUT", "/things/1", "--data", "{}"]).await;
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let listed = rig.as_admin(&["ops", "list", "--output", "json"]).await;
+    let operations: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let operation = operations[0]["id"].as_str().unwrap();
+    let told = rig.as_admin(&["ops", "history", operation]).await;
+    assert!(told.stdout.contains(&format!("as operation {operation}, submitted by ci\n")), "{}", told.stdout);
+    let shown = rig.as_admin(&["ops", "get", operation]).await;
+    let submitted = shown.stdout.lines().find(|line| line.starts_with("submitted by"));
+    assert!(submitted.is_some_and(|line| line.ends_with(" ci")), "{}", shown.stdout);
     let who = rig.with_file(&secret, &["whoami"]).await;
     for part in ["ci", "submit, read", "targets tokyo", "known by  token"] {
         assert!(who.stdout.contains(part), "{part}: {}", who.stdout);

@@ -25,6 +25,9 @@ pub struct Operation {
     pub revision: Revision,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// Who submitted it, by the name that their credential has; `None`: it was accepted by a version that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// When it left `unexecuted` for `executing`.
@@ -61,6 +64,7 @@ impl Operation {
             tenant,
             revision: Revision::default(),
             accepted_at: at,
+            submitted_by: None,
             updated_at: at,
             started_at: None,
             stage: Stage::Unexecuted { start_at: plan.start_at, lock },

@@ -51,6 +51,24 @@ fn plas() {
 }
 
 #[test]
+fn who_submitted_it_is_in_the_native_form_alone_and_older_records_say_nothing_of_it() {
+    for name in [DialectName::Native, DialectName::Msf, DialectName::Plas] {
+        let old = accepted(name, 1);
+        let record = serde_json::to_value(&old).unwrap();
+        assert_eq!(record.get("submitted_by"), None, "{name}: as a version wrote it that did not know it");
+        assert_eq!(serde_json::from_value::<Operation>(record).unwrap().submitted_by, None);
+        let new = Operation { submitted_by: Some("ci".to_owned()), ..old.clone() };
+        let read: Operation = serde_json::from_value(serde_json::to_value(&new).unwrap()).unwrap();
+        assert_eq!(read.submitted_by.as_deref(), Some("ci"));
+        let (mut with, without) = (detail(name, &new), detail(name, &old));
+        if name == DialectName::Native {
+            assert_eq!(with.as_object_mut().unwrap().remove("submitted_by"), Some("ci".into()));
+        }
+        assert_eq!(with, without, "{name}");
+    }
+}
+
+#[test]
 fn the_native_form_can_be_read_back() {
     for (name, operation) in scenarios(DialectName::Native) {
         let form =

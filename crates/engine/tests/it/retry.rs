@@ -115,7 +115,9 @@ async fn retry_is_refused_while_unknown_and_can_be_forced() {
     assert_eq!(fakes[0].seen().len(), 1);
     let forced = retry(&stage, first.id, true).await.unwrap().operation;
     assert_eq!(forced.plan.front.attributes.get(fanfold_core::retry::FORCED_BY).map(String::as_str), Some("ann"));
-    assert_eq!(stage.ended(forced.id).await.status(), Status::Completed);
+    let retried = stage.ended(forced.id).await;
+    assert_eq!(retried.status(), Status::Completed);
+    assert_eq!((first.submitted_by.as_deref(), retried.submitted_by.as_deref()), (Some("a client"), Some("ann")));
     assert_eq!(fakes[0].seen().len(), 2);
 }
 

@@ -121,6 +121,7 @@ async fn what_is_unknown_is_sent_again_by_force_only() {
     assert!(not_possible(&stage, BODY, &first.id.to_string()).await.contains("`force`"));
     let forced = send(&stage, BODY, &format!("{}; force", first.id), &[]).await.unwrap().operation;
     assert_eq!(forced.plan.front.attributes.get(fanfold_core::retry::FORCED_BY).map(String::as_str), Some("a client"));
+    assert_eq!(forced.submitted_by.as_deref(), Some("a client"));
     assert_eq!(stage.ended(forced.id).await.status(), Status::Completed);
 }
 

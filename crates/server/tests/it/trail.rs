@@ -1,9 +1,10 @@
-//! The audit trail has what was done, whatever became meanwhile of whoever did it, and says with what.
+//! The audit trail has what was done, whatever became meanwhile of whoever did it, and says with what; and an operation says who
+//! submitted it.
 
 use fanfold_core::Access;
 use fanfold_core::access::Secret;
 use fanfold_server::FixedToken;
-use fanfold_testkit::{Http, PATIENCE};
+use fanfold_testkit::{Answer, Http, PATIENCE};
 use serde_json::{Value, json};
 
 use crate::rig::Rig;
@@ -132,4 +133,25 @@ async fn the_trail_says_which_token_was_asked_for_and_which_one_it_became() {
     assert_eq!(refused["detail"], "name \"x\\\", tenant \\\"y\\n\", tenant \"default\", roles admin");
     assert_eq!(refused["outcome"], "refused");
     drop(rig);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_says_who_submitted_it_and_a_retry_who_asked_for_that() {
+    let (rig, admin) = guarded().await;
+    let wanted = json!({ "name": "feeder", "roles": ["submit", "operate"] });
+    let feeder = admin.post("/api/v1/tokens/create", &wanted).await.json();
+    let feeder = rig.showing(feeder["secret"].as_str().unwrap());
+    rig.osaka.on("POST", "/things", Answer::json(409, &json!({})));
+    let id = feeder.post("/things", &json!({})).await.json()["id"].as_str().unwrap().to_owned();
+    let detail = |id: String| {
+        let admin = &admin;
+        async move { admin.get(&format!("/api/v1/operations/{id}?wait=30s")).await.json() }
+    };
+    assert_eq!(detail(id.clone()).await["submitted_by"], "feeder");
+    let page = admin.get(&format!("/ui/operations/{id}")).await.text();
+    assert!(page.contains("<dt>submitted by</dt><dd>feeder</dd>"), "{page}");
+    let retry = admin.post(&format!("/api/v1/operations/{id}/retry"), &json!({})).await;
+    assert_eq!(retry.status, 202, "{}", retry.text());
+    let retry = detail(retry.json()["id"].as_str().unwrap().to_owned()).await;
+    assert_eq!((&retry["submitted_by"], &retry["retry_of"]), (&json!("root"), &json!(id)));
 }

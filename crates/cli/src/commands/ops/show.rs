@@ -62,6 +62,9 @@ fn facts(detail: &OperationDetail) -> Table {
     }
     fact("route", Cell::plain(format!("{} ({})", summary.route, summary.dialect)));
     fact("request", Cell::plain(request_line(&detail.request)));
+    if let Some(by) = &detail.submitted_by {
+        fact("submitted by", Cell::plain(by.as_str()));
+    }
     for (name, at) in [
         ("accepted", Some(summary.accepted_at)),
         ("started", summary.started_at),

@@ -64,6 +64,9 @@ pub struct OperationDetail {
     /// Until when forward work may go on; null before its start, while a person is awaited or a target is on hold or
     /// missing, once it has passed, and after the end.
     pub deadline_at: Option<Timestamp>,
+    /// Who submitted it, or asked for the retry that it is; absent where a version accepted it that did not record that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
     /// The id that was issued for the resource.
     pub resource_id: Option<String>,
     /// The operation that this one retries.
@@ -174,6 +177,7 @@ impl OperationDetail {
             summary: OperationSummary::of(mount, operation),
             waiting_for: waiting_for(operation),
             deadline_at: deadline_at(operation),
+            submitted_by: operation.submitted_by.clone(),
             resource_id: operation.plan.resource_id.clone(),
             retry_of: operation.plan.retry_of,
             retried_by: None,

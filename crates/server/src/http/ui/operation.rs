@@ -167,6 +167,7 @@ fn facts(detail: &OperationDetail) -> Vec<(&'static str, String)> {
         facts.push(("resource id", id.clone()));
     }
     facts.push(("tenant", summary.tenant.to_string()));
+    facts.extend(detail.submitted_by.clone().map(|by| ("submitted by", by)));
     if let (Some(started), Some(ended)) = (summary.started_at, summary.ended_at) {
         facts.push(("took", words::span(words::between(started, ended))));
     }
