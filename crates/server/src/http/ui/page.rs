@@ -3,7 +3,7 @@
 use askama::Template;
 use fanfold_core::dialect::native::Problem;
 use fanfold_core::dialect::{Refusal, Reply};
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use super::shell::{Place, Shell};
 use crate::http::Front;
@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 #[derive(Template)]
 #[template(path = "trouble.html")]
-pub(super) struct Trouble<'a> {
+struct Trouble<'a> {
     shell: Shell,
     status: u16,
     title: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct Trouble<'a> {
 }
 
 impl<'a> Trouble<'a> {
-    pub(super) fn of(shell: Shell, problem: &'a Problem, refusal: &Refusal) -> Self {
+    fn of(shell: Shell, problem: &'a Problem, refusal: &Refusal) -> Self {
         let Problem { title, detail, status, .. } = problem;
         Self { shell, status: *status, title, detail, advice: advice(refusal) }
     }
@@ -80,14 +80,18 @@ pub(super) async fn trouble(shared: &Shared, front: &Front, caller: &Caller, sto
     let Stop::Refused(refusal) = stop else { return stop.response(front.native().wire()) };
     let problem = Problem::from(refusal);
     let shell = Shell::of(shared, caller, Place::Nowhere, &problem.title).await;
-    let page = Trouble::of(shell, &problem, refusal);
-    let rendered = render(self::status(&problem), &page);
+    telling_of((refusal, &problem), shell, front)
+}
+
+/// The page that tells of a refusal, with the fields that say what is allowed instead (RFC 9110, section 15.5.6) and when to try
+/// again.
+pub(super) fn telling_of((refusal, problem): (&Refusal, &Problem), shell: Shell, front: &Front) -> Response {
+    let rendered = render(status(problem), &Trouble::of(shell, problem, refusal));
     let mut response = rendered.unwrap_or_else(|stop| stop.response(front.native().wire()));
-    if let Refusal::MethodNotAllowed { .. } = refusal {
-        // The field that says what is allowed (RFC 9110, section 15.5.6).
-        let plain = stop.response(front.native().wire());
-        if let Some(allow) = plain.headers().get(http::header::ALLOW) {
-            response.headers_mut().insert(http::header::ALLOW, allow.clone());
+    let plain = Stop::Refused(refusal.clone()).response(front.native().wire());
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = plain.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
         }
     }
     response

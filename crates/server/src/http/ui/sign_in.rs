@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use tokio::time::Instant;
 
 use super::form::Form;
-use super::page::{self, Trouble};
+use super::page;
 use super::shell::Shell;
 use super::{Asked, OK, Segments};
 use crate::http::audited::Audited;
@@ -144,9 +144,7 @@ pub(in crate::http) fn shut_out(
         }
         _ => {
             let problem = Problem::from(refusal);
-            let page = Trouble::of(Shell::of_nobody(shared, &problem.title), &problem, refusal);
-            let rendered = page::render(page::status(&problem), &page);
-            rendered.unwrap_or_else(|stop| stop.response(front.native().wire()))
+            page::telling_of((refusal, &problem), Shell::of_nobody(shared, &problem.title), front)
         }
     }
 }
