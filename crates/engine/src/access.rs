@@ -83,7 +83,7 @@ impl Engine {
         })
     }
 
-    /// Revokes a token; one that is revoked stays so. With `tenant` only a token of that tenant is there.
+    /// Revokes a token and ends its sessions; one that is revoked stays so. With `tenant` only a token of that tenant is there.
     ///
     /// # Errors
     /// [`Error::NotFound`]; the store's errors.

@@ -25,8 +25,8 @@ pub trait Tokens: Send + Sync {
     /// [`Error::Conflict`] if there is a token of this id or of this digest.
     async fn create_token(&self, token: NewToken) -> Result<TokenCreated, Error>;
 
-    /// Revokes a token; one that is revoked stays so, since when and by whom it was first. On disk when answered. With `tenant`
-    /// only a token of that tenant is there.
+    /// Revokes a token and ends its sessions; one that is revoked stays so, since when and by whom it was first. On disk when
+    /// answered. With `tenant` only a token of that tenant is there.
     ///
     /// # Errors
     /// [`Error::NotFound`].

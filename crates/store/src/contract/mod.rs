@@ -225,6 +225,7 @@ suite! {
         a_session_comes_back_as_it_was_begun,
         a_session_ends_once_and_its_digest_shows_in_nothing_else,
         of_one_holder_the_oldest_sessions_end,
+        the_sessions_of_a_token_end_when_it_is_revoked,
         sessions_are_bounded_and_what_has_expired_does_not_count,
 }
 

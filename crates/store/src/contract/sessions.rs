@@ -3,7 +3,7 @@ use fanfold_core::access::SecretDigest;
 
 use super::Factory;
 use super::fixtures::{at, session, token};
-use crate::{Change, Error, Limits, Session, SessionBegun, SessionOf, Store, TokenCreated};
+use crate::{Change, Error, Limits, Revoked, Session, SessionBegun, SessionOf, Store, TokenCreated};
 
 async fn begin(store: &dyn Store, session: Session) -> Session {
     assert_eq!(store.begin_session(session.clone()).await, Ok(SessionBegun::New), "{session:?}");
@@ -68,6 +68,26 @@ pub(super) async fn of_one_holder_the_oldest_sessions_end(fresh: Factory<'_>) {
     assert_eq!(all(&*store).await, begun);
     assert_eq!(store.begin_session(session(6, of(3))).await, Ok(SessionBegun::TooMany));
     assert_eq!(all(&*store).await, begun);
+}
+
+pub(super) async fn the_sessions_of_a_token_end_when_it_is_revoked(fresh: Factory<'_>) {
+    let store = fresh(Limits::default());
+    for number in [1, 2] {
+        assert_eq!(store.create_token(token(number, &number.to_string())).await, Ok(TokenCreated::New));
+    }
+    let of_another = begin(&*store, session(1, of(2))).await;
+    let fixed = begin(&*store, session(2, SessionOf::FixedToken(token(1, "").digest))).await;
+    for number in [3, 4] {
+        begin(&*store, session(number, of(1))).await;
+    }
+    let before = store.tokens_changed().await.unwrap();
+    let revoked = Revoked { at: at(9), by: "anna".to_owned() };
+    let strange = store.revoke_token(token(1, "").id, Some(&"other".into()), revoked.clone()).await;
+    assert!(matches!(strange, Err(Error::NotFound { .. })), "{strange:?}");
+    assert_eq!(all(&*store).await.len(), 4);
+    assert_eq!(store.revoke_token(token(1, "").id, None, revoked).await, Ok(Change::Made));
+    assert_eq!(all(&*store).await, [of_another, fixed]);
+    assert!(store.tokens_changed().await.unwrap() > before);
 }
 
 pub(super) async fn sessions_are_bounded_and_what_has_expired_does_not_count(fresh: Factory<'_>) {

@@ -9,8 +9,8 @@ use super::list::cut_page;
 use super::{Model, State, cut};
 use crate::tokens::{not_found, refuse_too_many, revoked_before};
 use crate::{
-    Change, Error, LiveTokens, NewToken, Page, ReadTokens, Revoked, Token, TokenChanges, TokenCreated, TokenUse,
-    Tokens, time,
+    Change, Error, LiveTokens, NewToken, Page, ReadTokens, Revoked, SessionOf, Token, TokenChanges, TokenCreated,
+    TokenUse, Tokens, time,
 };
 
 #[async_trait]
@@ -43,6 +43,7 @@ impl Tokens for Model {
             return Ok(Change::AlreadySo);
         }
         token.revoked = Some(Revoked { at: cut(revoked.at), ..revoked });
+        state.sessions.retain(|_, session| session.of != SessionOf::Token(id));
         state.tokens_changed += 1;
         Ok(Change::Made)
     }

@@ -1,7 +1,7 @@
 //! Sessions.
 
 use async_trait::async_trait;
-use fanfold_core::access::SecretDigest;
+use fanfold_core::access::{SecretDigest, TokenId};
 use tokio_postgres::{Client, Row};
 
 use super::Postgres;
@@ -11,7 +11,7 @@ use super::readers::Readers;
 use super::session::{Alone, BoxFuture};
 use super::tokens::changed;
 use crate::record::json;
-use crate::{Change, Epoch, Error, Session, SessionBegun, Sessions, time};
+use crate::{Change, Epoch, Error, Session, SessionBegun, SessionOf, Sessions, time};
 
 struct Begin {
     session: Session,
@@ -75,6 +75,12 @@ impl Sessions for Postgres {
     async fn end_session(&self, digest: SecretDigest) -> Result<Change, Error> {
         self.writer.alone(End(digest)).await
     }
+}
+
+/// Ends those that were begun with a token.
+pub(super) async fn end_of_token(sql: &Client, id: TokenId) -> Result<(), Failure> {
+    sql.execute("DELETE FROM sessions WHERE holder = $1", &[&escaped(&SessionOf::Token(id).holder())]).await?;
+    Ok(())
 }
 
 /// All of them.

@@ -101,6 +101,7 @@ impl Alone for Revoke {
             }
             let update = "UPDATE tokens SET revoked_at = $2, revoked_by = $3 WHERE id = $1";
             sql.execute(update, &[&id, &time::floor(self.revoked.at), &escaped(&self.revoked.by)]).await?;
+            sessions::end_of_token(sql, self.id).await?;
             changed(sql).await?;
             Ok(Change::Made)
         })

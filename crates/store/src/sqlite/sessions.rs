@@ -1,7 +1,7 @@
 //! Sessions.
 
 use async_trait::async_trait;
-use fanfold_core::access::SecretDigest;
+use fanfold_core::access::{SecretDigest, TokenId};
 use rusqlite::{Row, params};
 
 use super::Sqlite;
@@ -11,7 +11,7 @@ use super::readers::Snapshot;
 use super::tokens::changed;
 use super::writer::{Tx, Write};
 use crate::record::json;
-use crate::{Change, Error, Session, SessionBegun, Sessions, time};
+use crate::{Change, Error, Session, SessionBegun, SessionOf, Sessions, time};
 
 struct Begin(Session);
 
@@ -72,6 +72,11 @@ impl Sessions for Sqlite {
 pub(super) fn all(snapshot: &Snapshot<'_>) -> rusqlite::Result<Vec<Session>> {
     let select = "SELECT digest, of, created_at, expires_at FROM sessions ORDER BY digest";
     snapshot.sql.prepare_cached(select)?.query_map([], session)?.collect()
+}
+
+/// Ends those that were begun with a token.
+pub(super) fn end_of_token(tx: &Tx<'_>, id: TokenId) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM sessions WHERE holder = ?1", [SessionOf::Token(id).holder()]).map(drop)
 }
 
 /// Ends all of them: whatever has signed out since must not come back.

@@ -76,6 +76,7 @@ impl Write for Revoke {
         }
         let update = "UPDATE tokens SET revoked_at = ?2, revoked_by = ?3 WHERE id = ?1";
         tx.execute(update, params![self.id.as_bytes(), time::floor(self.revoked.at), self.revoked.by])?;
+        sessions::end_of_token(tx, self.id)?;
         changed(tx)?;
         Ok(Change::Made)
     }
