@@ -42,6 +42,8 @@ pub enum TokenOutcome {
     },
     /// There are as many tokens as there may be; some have to be revoked first.
     TooMany,
+    /// The same of the tenant's tokens.
+    TenantTooMany,
 }
 
 /// What became of a session that was to begin.
@@ -52,7 +54,7 @@ pub enum SessionOutcome {
         /// Its secret, for its owner's browser alone: nothing keeps it.
         secret: Secret,
     },
-    /// There are as many sessions as there may be.
+    /// The tenant has as many sessions as it may have.
     TooMany,
 }
 
@@ -80,6 +82,7 @@ impl Engine {
             TokenCreated::New => TokenOutcome::Created { token: Box::new(new.into()), secret },
             TokenCreated::NameTaken { by } => TokenOutcome::NameTaken { by },
             TokenCreated::TooMany => TokenOutcome::TooMany,
+            TokenCreated::TenantTooMany => TokenOutcome::TenantTooMany,
         })
     }
 
@@ -95,13 +98,18 @@ impl Engine {
         }
     }
 
-    /// Begins a session of whoever has shown what it is `of`. It ends at `expires_at` at the latest.
+    /// Begins a session of whoever has shown what it is `of`, somebody of `tenant`. It ends at `expires_at` at the latest.
     ///
     /// # Errors
     /// The store's. Where it cannot tell whether the session was recorded, one may be there whose secret nobody knows.
-    pub async fn begin_session(&self, of: SessionOf, expires_at: Timestamp) -> Result<SessionOutcome, Error> {
+    pub async fn begin_session(
+        &self,
+        of: SessionOf,
+        tenant: TenantId,
+        expires_at: Timestamp,
+    ) -> Result<SessionOutcome, Error> {
         let (secret, created_at) = (self.new_secret(), self.shared.steady_now());
-        let session = Session { digest: secret.digest(), of, created_at, expires_at };
+        let session = Session { digest: secret.digest(), of, tenant, created_at, expires_at };
         Ok(match self.shared.store.begin_session(session).await? {
             SessionBegun::New => SessionOutcome::Begun { secret },
             SessionBegun::TooMany => SessionOutcome::TooMany,

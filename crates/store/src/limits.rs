@@ -32,8 +32,13 @@ pub struct Limits {
     pub keep_min: Duration,
     /// Tokens that are not revoked, over all tenants, at the most; expired ones count. A further one is not created.
     pub tokens_max: u64,
-    /// Sessions at the most, of all holders. A further one is not begun.
+    /// The same for the tokens of one tenant, so that none takes them all from the others. The house's own is bounded by
+    /// `tokens_max` alone.
+    pub tenant_tokens_max: u64,
+    /// Sessions at the most, of all holders. With a further one the oldest ends of the tenant that has most.
     pub sessions_max: u64,
+    /// The same for those of one tenant, the house's own apart. A further one is not begun.
+    pub tenant_sessions_max: u64,
     /// The same for those that were begun with one credential. With a further one the oldest ends.
     pub sessions_each_max: u64,
     /// How long an entry of the audit trail is kept.
@@ -44,6 +49,16 @@ impl Limits {
     /// The bound of a tenant, where it has one that is tighter than that of all.
     pub(crate) fn waiting_max_of(&self, tenant: &TenantId) -> Option<u64> {
         Some(*self.tenant_waiting_max.of(tenant)).filter(|bound| *bound < self.waiting_max)
+    }
+
+    /// The bound of a tenant's tokens; none for the house's own.
+    pub(crate) fn tokens_max_of(&self, tenant: &TenantId) -> u64 {
+        if *tenant == TenantId::default() { u64::MAX } else { self.tenant_tokens_max }
+    }
+
+    /// The bound of a tenant's sessions; none for the house's own.
+    pub(crate) fn sessions_max_of(&self, tenant: &TenantId) -> u64 {
+        if *tenant == TenantId::default() { u64::MAX } else { self.tenant_sessions_max }
     }
 }
 
@@ -58,7 +73,9 @@ impl Default for Limits {
             size_hard: None,
             keep_min: Duration::from_secs(24 * 60 * 60),
             tokens_max: 10_000,
+            tenant_tokens_max: 1_000,
             sessions_max: 10_000,
+            tenant_sessions_max: 1_000,
             sessions_each_max: 20,
             audit_kept: Duration::from_secs(400 * 24 * 60 * 60),
         }

@@ -2,18 +2,24 @@
 //! digest alone, and what it may do is what the credential may that it was begun with: it is good no longer than that one is.
 
 use async_trait::async_trait;
-use fanfold_core::Access;
 use fanfold_core::access::{SecretDigest, TokenId};
+use fanfold_core::{Access, TenantId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Change, Error};
 
+/// Ends the oldest session of those tenants that have most, in the words of both databases.
+pub(crate) const GIVE_WAY: &str = "DELETE FROM sessions WHERE digest IN
+    (SELECT s.digest FROM sessions s JOIN (SELECT tenant, count(*) AS number FROM sessions GROUP BY tenant) t
+     ON t.tenant = s.tenant ORDER BY t.number DESC, s.created_at, s.digest LIMIT 1)";
+
 /// Begins sessions and ends them. They are read with the tokens ([`crate::ReadTokens::live_tokens`]), and change their number.
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Records a new session; those that have expired by its beginning are deleted. Where its holder has as many as one may have
-    /// (`sessions_each_max`, [`crate::Limits`]), the oldest of them ends. On disk when answered.
+    /// (`sessions_each_max`, [`crate::Limits`]), the oldest of them ends; otherwise, where there are as many as there may be
+    /// (`sessions_max`), the oldest of a tenant that has most: nobody keeps others out by being many. On disk when answered.
     ///
     /// # Errors
     /// [`Error::Conflict`] if there is a session of this digest.
@@ -30,6 +36,8 @@ pub struct Session {
     pub digest: SecretDigest,
     /// What it was begun with.
     pub of: SessionOf,
+    /// Among whose sessions it counts: of whoever began it, at the time.
+    pub tenant: TenantId,
     /// When it was begun.
     pub created_at: Timestamp,
     /// From when on it lets nobody in any more.
@@ -71,6 +79,6 @@ impl SessionOf {
 pub enum SessionBegun {
     /// It is recorded, on disk.
     New,
-    /// As many sessions as allowed (`sessions_max`, [`crate::Limits`]) have not expired, of all holders.
+    /// As many sessions of its tenant as allowed (`tenant_sessions_max`, [`crate::Limits`]) have not expired.
     TooMany,
 }

@@ -7,7 +7,7 @@ use fanfold_core::access::{SecretDigest, TokenId};
 use fanfold_core::{Access, TenantId};
 use jiff::Timestamp;
 
-use crate::{Change, Error, Page, Session, time};
+use crate::{Change, Error, Limits, Page, Session, time};
 
 /// How long a token stays listed after it was revoked; then a sweep deletes it ([`crate::Retention::sweep_access`]).
 pub const REVOKED_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -143,6 +143,8 @@ pub enum TokenCreated {
     },
     /// As many tokens as allowed (`tokens_max`) are not revoked, over all tenants.
     TooMany,
+    /// As many tokens of its tenant as allowed (`tenant_tokens_max`) are not revoked.
+    TenantTooMany,
 }
 
 /// The tokens that are not revoked, the sessions, and the version that this is.
@@ -154,6 +156,14 @@ pub struct LiveTokens {
     pub tokens: Vec<Token>,
     /// The sessions, by digest; at most `sessions_max` ([`crate::Limits`]).
     pub sessions: Vec<Session>,
+}
+
+/// What stands against one more token, by how many are not revoked, of all and of its tenant.
+pub(crate) fn too_many(limits: &Limits, tenant: &TenantId, all: u64, tenants: u64) -> Option<TokenCreated> {
+    if all >= limits.tokens_max {
+        return Some(TokenCreated::TooMany);
+    }
+    (tenants >= limits.tokens_max_of(tenant)).then_some(TokenCreated::TenantTooMany)
 }
 
 pub(crate) fn refuse_too_many(uses: &[TokenUse]) -> Result<(), Error> {

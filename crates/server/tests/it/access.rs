@@ -7,6 +7,7 @@ use fanfold_core::{Access, Role, Scope};
 use fanfold_engine::{RouteCallback, TokenOutcome, TokenRequest};
 use fanfold_server::FixedToken;
 use fanfold_testkit::{Answer, FakeTarget, Http, HttpAnswer};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::rig::{PLAS, Rig, front, routes};
@@ -384,6 +385,27 @@ async fn nobody_gives_more_than_they_have() {
     }
     let seen = boss.get("/api/v1/tokens").await.json();
     assert_eq!(seen["tokens"].as_array().unwrap().len(), 2, "{seen}");
+}
+
+/// Goal: a tenant that has made all the tokens it can is told so, and takes none from the house.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_has_all_its_tokens_takes_none_from_the_house() {
+    let (rig, admin) = guarded().await;
+    let (_, boss) = made(&admin, &json!({ "name": "boss", "roles": ["admin"], "tenant": "acme" })).await;
+    let making = (1..1_000).map(|number| {
+        let access = Access { tenant: "acme".into(), ..Access::full() };
+        let (name, by) = (format!("t{number}"), "boss".to_owned());
+        rig.engine.create_token(TokenRequest { name, access, expires_at: None, by })
+    });
+    for made in join_all(making).await {
+        assert!(matches!(made, Ok(TokenOutcome::Created { .. })), "{made:?}");
+    }
+    let more = json!({ "name": "more", "roles": ["read"] });
+    let full = rig.showing(&boss).post("/api/v1/tokens/create", &more).await;
+    assert_eq!((full.status, &full.json()["code"]), (409, &json!("not_possible")));
+    let detail = full.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("the tenant has as many tokens as a tenant may have"), "{detail}");
+    made(&admin, &more).await;
 }
 
 /// Goal: what is narrowed to some targets is so everywhere. Method: one operation for tokyo alone, one for both, seen by whoever is

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fanfold_core::access::Secret;
+use fanfold_core::access::{Secret, SecretDigest};
 use fanfold_core::{Access, Role, Scope};
-use fanfold_engine::{Clock as _, TokenOutcome, TokenRequest};
+use fanfold_engine::{Clock as _, SessionOutcome, TokenOutcome, TokenRequest};
 use fanfold_server::{FixedToken, ServerConfig};
+use fanfold_store::SessionOf;
 use fanfold_testkit::{Answer, Http, HttpAnswer, PATIENCE};
+use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -197,6 +199,32 @@ async fn whoever_writes_too_many_bad_tokens_is_to_wait_and_good_ones_are_good_al
     sign_in(&rig, &secret).await;
     let trail = rig.showing(&secret).get("/api/v1/audit?action=sign_in_refused").await.json();
     assert_eq!(trail["audit"].as_array().unwrap().len(), 2, "nobody fills the trail by trying");
+}
+
+/// Goal: a tenant that begins all the sessions it can keeps nobody else out, and its own people are told why they have to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_has_all_its_sessions_keeps_nobody_else_out() {
+    let rig = Rig::start().await;
+    let (root, root_secret) = fixed(1, "root", &[Role::Admin]);
+    let (mut boss, boss_secret) = fixed(2, "boss", &[Role::Admin]);
+    boss.access.tenant = "acme".into();
+    let (mut other, other_secret) = fixed(3, "other", &[Role::Admin]);
+    other.access.tenant = "other".into();
+    rig.ask_for(vec![root, boss, other]);
+    let ends = rig.clock.now() + SignedDuration::from_hours(1);
+    for number in 100..150 {
+        let of = SessionOf::FixedToken(SecretDigest::from([number; 32]));
+        let begun = (0..20).map(|_| rig.engine.begin_session(of.clone(), "acme".into(), ends));
+        for begun in join_all(begun).await {
+            assert!(matches!(begun, Ok(SessionOutcome::Begun { .. })), "{begun:?}");
+        }
+    }
+    let full = form(&own(&rig), "/ui/sign-in", &format!("token={boss_secret}")).await;
+    assert_eq!((full.status, full.header("retry-after")), (503, Some("60")), "{}", full.text());
+    assert!(full.text().contains("the tenant has as many sessions as a tenant may have"), "{}", full.text());
+    assert_eq!(full.header("set-cookie"), None);
+    sign_in(&rig, &root_secret).await;
+    sign_in(&rig, &other_secret).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

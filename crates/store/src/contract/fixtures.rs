@@ -249,10 +249,11 @@ pub fn token(number: u8, name: &str) -> NewToken {
     }
 }
 
-/// Session `number` of the token `of`, begun at that second, for a minute.
+/// Session `number` of the house's own tenant, begun with `of` at that second, for a minute.
 pub fn session(number: u8, of: SessionOf) -> Session {
     let created_at = at(number.into());
-    Session { digest: SecretDigest::from([number; 32]), of, created_at, expires_at: at(i64::from(number) + 60) }
+    let (digest, tenant) = (SecretDigest::from([number; 32]), TenantId::default());
+    Session { digest, of, tenant, created_at, expires_at: at(i64::from(number) + 60) }
 }
 
 /// That `by` did something at this time, with nothing in particular.

@@ -212,6 +212,7 @@ suite! {
         a_name_stands_for_one_token_that_is_not_revoked,
         an_id_and_a_digest_are_used_once,
         tokens_are_bounded,
+        no_tenant_takes_all_tokens_from_the_others,
         a_token_is_revoked_once,
         a_change_shows_in_a_number,
         the_latest_use_is_kept,
@@ -227,6 +228,7 @@ suite! {
         of_one_holder_the_oldest_sessions_end,
         the_sessions_of_a_token_end_when_it_is_revoked,
         sessions_are_bounded_and_what_has_expired_does_not_count,
+        no_tenant_keeps_others_from_signing_in,
 }
 
 suite! {

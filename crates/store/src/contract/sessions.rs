@@ -28,10 +28,11 @@ pub(super) async fn a_session_comes_back_as_it_was_begun(fresh: Factory<'_>) {
     for (number, of) in [
         (1, of(7)),
         (2, SessionOf::FixedToken(SecretDigest::from([9; 32]))),
-        (3, SessionOf::Vouched { name: strange, issuer: "corp".to_owned(), access }),
+        (3, SessionOf::Vouched { name: strange.clone(), issuer: "corp".to_owned(), access }),
     ] {
         begun.push(begin(&*store, session(number, of)).await);
     }
+    begun.push(begin(&*store, Session { tenant: strange.as_str().into(), ..session(4, of(8)) }).await);
     assert_eq!(all(&*store).await, begun);
     let now = store.tokens_changed().await.unwrap();
     assert!(now > before);
@@ -66,8 +67,6 @@ pub(super) async fn of_one_holder_the_oldest_sessions_end(fresh: Factory<'_>) {
     // One that takes the place of another is not one more.
     begun.push(begin(&*store, session(5, of(1))).await);
     assert_eq!(all(&*store).await, begun);
-    assert_eq!(store.begin_session(session(6, of(3))).await, Ok(SessionBegun::TooMany));
-    assert_eq!(all(&*store).await, begun);
 }
 
 pub(super) async fn the_sessions_of_a_token_end_when_it_is_revoked(fresh: Factory<'_>) {
@@ -91,10 +90,43 @@ pub(super) async fn the_sessions_of_a_token_end_when_it_is_revoked(fresh: Factor
 }
 
 pub(super) async fn sessions_are_bounded_and_what_has_expired_does_not_count(fresh: Factory<'_>) {
-    let store = fresh(Limits { sessions_max: 2, ..Limits::default() });
-    begin(&*store, session(1, of(1))).await;
-    let second = begin(&*store, session(2, of(2))).await;
-    assert_eq!(store.begin_session(session(3, of(3))).await, Ok(SessionBegun::TooMany));
-    let after = begin(&*store, session(61, of(3))).await;
-    assert_eq!(all(&*store).await, [second, after], "what has expired is deleted");
+    let store = fresh(Limits { tenant_sessions_max: 2, sessions_each_max: 1, ..Limits::default() });
+    let theirs = |session| Session { tenant: "other".into(), ..session };
+    begin(&*store, theirs(session(1, of(1)))).await;
+    let second = begin(&*store, theirs(session(2, of(2)))).await;
+    assert_eq!(store.begin_session(theirs(session(3, of(3)))).await, Ok(SessionBegun::TooMany));
+    let after = begin(&*store, theirs(session(61, of(3)))).await;
+    assert_eq!(all(&*store).await, [second.clone(), after.clone()], "what has expired is deleted");
+    // One that takes the place of another is not one more.
+    let instead = begin(&*store, theirs(session(55, of(3)))).await;
+    assert_eq!(all(&*store).await, [second, instead]);
+}
+
+/// Goal: neither a tenant that takes all it can nor several of them keep anybody else out. Method: bounds of a few, and what is
+/// left after each further session.
+pub(super) async fn no_tenant_keeps_others_from_signing_in(fresh: Factory<'_>) {
+    let store = fresh(Limits { sessions_max: 6, tenant_sessions_max: 3, ..Limits::default() });
+    let theirs = |tenant: &str, session| Session { tenant: tenant.into(), ..session };
+    // Not in the order of their digests.
+    begin(&*store, theirs("many", Session { created_at: at(1), ..session(29, of(1)) })).await;
+    for number in [2, 3] {
+        begin(&*store, theirs("many", session(number, of(number)))).await;
+    }
+    assert_eq!(store.begin_session(theirs("many", session(4, of(4)))).await, Ok(SessionBegun::TooMany));
+    begin(&*store, theirs("some", session(5, of(5)))).await;
+    begin(&*store, theirs("some", session(6, of(5)))).await;
+    begin(&*store, session(7, of(7))).await;
+    let left = async || all(&*store).await.iter().map(|session| session.created_at).collect::<Vec<_>>();
+    let seconds = |seconds: &[i64]| seconds.iter().copied().map(at).collect::<Vec<_>>();
+    assert_eq!(left().await, seconds(&[2, 3, 5, 6, 7, 1]));
+    begin(&*store, session(8, of(8))).await;
+    assert_eq!(left().await, seconds(&[2, 3, 5, 6, 7, 8]), "of the tenant that has most");
+    begin(&*store, session(9, of(9))).await;
+    assert_eq!(left().await, seconds(&[3, 5, 6, 7, 8, 9]), "of those that have most the oldest");
+    begin(&*store, session(10, of(10))).await;
+    assert_eq!(left().await, seconds(&[3, 5, 6, 8, 9, 10]), "the house's own are no exception");
+    for number in [11, 12] {
+        begin(&*store, theirs("more", session(number, of(number)))).await;
+    }
+    assert_eq!(left().await, seconds(&[3, 6, 9, 10, 11, 12]));
 }

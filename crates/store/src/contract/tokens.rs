@@ -82,6 +82,23 @@ pub(super) async fn tokens_are_bounded(fresh: Factory<'_>) {
     assert_eq!(live(&*store).await, [token(2, "").id, token(3, "").id]);
 }
 
+pub(super) async fn no_tenant_takes_all_tokens_from_the_others(fresh: Factory<'_>) {
+    let store = fresh(Limits { tokens_max: 5, tenant_tokens_max: 2, ..Limits::default() });
+    let first = create(&*store, of("other", token(1, "a"))).await;
+    create(&*store, of("other", token(2, "b"))).await;
+    let one_more = of("other", token(3, "c"));
+    assert_eq!(store.create_token(one_more.clone()).await, Ok(TokenCreated::TenantTooMany));
+    create(&*store, of("third", token(4, "a"))).await;
+    create(&*store, token(5, "a")).await;
+    store.revoke_token(first.id, None, by("anna", 9)).await.unwrap();
+    create(&*store, one_more).await;
+    // The house's own is bounded by what is for all.
+    create(&*store, token(6, "b")).await;
+    assert_eq!(store.create_token(token(7, "c")).await, Ok(TokenCreated::TooMany));
+    store.revoke_token(token(4, "").id, None, by("anna", 9)).await.unwrap();
+    create(&*store, token(7, "c")).await;
+}
+
 pub(super) async fn a_token_is_revoked_once(fresh: Factory<'_>) {
     let store = fresh(Limits::default());
     let (first, other) = (create(&*store, token(1, "a")).await, create(&*store, of("other", token(2, "a"))).await);

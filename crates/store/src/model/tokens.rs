@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::list::cut_page;
 use super::{Model, State, cut};
-use crate::tokens::{not_found, refuse_too_many, revoked_before};
+use crate::tokens::{not_found, refuse_too_many, revoked_before, too_many};
 use crate::{
     Change, Error, LiveTokens, NewToken, Page, ReadTokens, Revoked, SessionOf, Token, TokenChanges, TokenCreated,
     TokenUse, Tokens, time,
@@ -25,8 +25,9 @@ impl Tokens for Model {
         if let Some(namesake) = live().find(is_namesake) {
             return Ok(TokenCreated::NameTaken { by: namesake.id });
         }
-        if live().count() as u64 >= self.limits.tokens_max {
-            return Ok(TokenCreated::TooMany);
+        let tenants = live().filter(|token| token.access.tenant == new.access.tenant).count() as u64;
+        if let Some(refusal) = too_many(&self.limits, &new.access.tenant, live().count() as u64, tenants) {
+            return Ok(refusal);
         }
         let (created_at, expires_at) = (cut(new.created_at), new.expires_at.map(cut));
         state.tokens.insert(new.id, NewToken { created_at, expires_at, ..new }.into());

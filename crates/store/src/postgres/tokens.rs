@@ -16,10 +16,10 @@ use super::failure::Failure;
 use super::session::{Alone, BoxFuture};
 use super::sessions;
 use crate::record::json;
-use crate::tokens::{not_found, refuse_too_many, revoked_before};
+use crate::tokens::{not_found, refuse_too_many, revoked_before, too_many};
 use crate::{
-    Change, Epoch, Error, LIST_MAX, LiveTokens, NewToken, Order, Page, ReadTokens, Revoked, Token, TokenChanges,
-    TokenCreated, TokenUse, Tokens, time,
+    Change, Epoch, Error, LIST_MAX, Limits, LiveTokens, NewToken, Order, Page, ReadTokens, Revoked, Token,
+    TokenChanges, TokenCreated, TokenUse, Tokens, time,
 };
 
 const COLUMNS: &str = "SELECT t.id, t.name, t.access, t.digest, t.created_at, t.created_by, t.expires_at, t.revoked_at,
@@ -27,7 +27,7 @@ const COLUMNS: &str = "SELECT t.id, t.name, t.access, t.digest, t.created_at, t.
 
 struct Create {
     token: NewToken,
-    tokens_max: u64,
+    limits: Limits,
 }
 
 impl Create {
@@ -43,8 +43,9 @@ impl Create {
         if let Some(row) = namesake {
             return Ok(Some(TokenCreated::NameTaken { by: token_id(&row, 0)? }));
         }
-        let row = sql.query_one("SELECT count(*) FROM tokens WHERE revoked_at IS NULL", &[]).await?;
-        Ok((unsigned(&row, 0)? >= self.tokens_max).then_some(TokenCreated::TooMany))
+        let count = "SELECT count(*), count(*) FILTER (WHERE tenant = $1) FROM tokens WHERE revoked_at IS NULL";
+        let row = sql.query_one(count, &[&tenant(&new.access.tenant)]).await?;
+        Ok(too_many(&self.limits, &new.access.tenant, unsigned(&row, 0)?, unsigned(&row, 1)?))
     }
 }
 
@@ -131,7 +132,7 @@ impl Alone for Touch {
 #[async_trait]
 impl Tokens for Postgres {
     async fn create_token(&self, token: NewToken) -> Result<TokenCreated, Error> {
-        self.writer.alone(Create { token, tokens_max: self.limits.tokens_max }).await
+        self.writer.alone(Create { token, limits: self.limits.clone() }).await
     }
 
     async fn revoke_token(&self, id: TokenId, tenant: Option<&TenantId>, revoked: Revoked) -> Result<Change, Error> {

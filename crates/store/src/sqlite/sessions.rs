@@ -11,6 +11,7 @@ use super::readers::Snapshot;
 use super::tokens::changed;
 use super::writer::{Tx, Write};
 use crate::record::json;
+use crate::sessions::GIVE_WAY;
 use crate::{Change, Error, Session, SessionBegun, SessionOf, Sessions, time};
 
 struct Begin(Session);
@@ -25,19 +26,26 @@ impl Write for Begin {
         if find.exists([new.digest.as_bytes()])? {
             return Err(Error::Conflict.into());
         }
-        let count = "SELECT count(*), count(*) FILTER (WHERE holder = ?2) FROM sessions WHERE expires_at > ?1";
+        let count = "SELECT count(*), count(*) FILTER (WHERE tenant = ?2), count(*) FILTER (WHERE holder = ?3)
+                     FROM sessions WHERE expires_at > ?1";
         let mut count = tx.sql().prepare_cached(count)?;
-        let counted = count.query_row(params![created_at, holder], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))?;
-        let beyond = (counted.1 + 1).saturating_sub(tx.limits.sessions_each_max);
-        if beyond == 0 && counted.0 >= tx.limits.sessions_max {
+        let numbers = |row: &Row<'_>| Ok((unsigned(row, 0)?, unsigned(row, 1)?, unsigned(row, 2)?));
+        let (all, tenants, holders) = count.query_row(params![created_at, new.tenant.as_str(), holder], numbers)?;
+        let beyond = (holders + 1).saturating_sub(tx.limits.sessions_each_max);
+        if beyond == 0 && tenants >= tx.limits.sessions_max_of(&new.tenant) {
             return Ok(SessionBegun::TooMany);
         }
         tx.execute("DELETE FROM sessions WHERE expires_at <= ?1", [created_at])?;
         let oldest = "DELETE FROM sessions WHERE digest IN
                       (SELECT digest FROM sessions WHERE holder = ?1 ORDER BY created_at, digest LIMIT ?2)";
         tx.execute(oldest, params![holder, i64::try_from(beyond).unwrap_or(i64::MAX)])?;
-        let insert = "INSERT INTO sessions (digest, holder, of, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)";
-        tx.execute(insert, params![new.digest.as_bytes(), holder, json(&new.of)?, created_at, expires_at])?;
+        if beyond == 0 && all >= tx.limits.sessions_max {
+            tx.execute(GIVE_WAY, [])?;
+        }
+        let insert = "INSERT INTO sessions (digest, tenant, holder, of, created_at, expires_at)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (digest, tenant) = (new.digest.as_bytes(), new.tenant.as_str());
+        tx.execute(insert, params![digest, tenant, holder, json(&new.of)?, created_at, expires_at])?;
         changed(tx)?;
         Ok(SessionBegun::New)
     }
@@ -70,7 +78,7 @@ impl Sessions for Sqlite {
 
 /// All of them.
 pub(super) fn all(snapshot: &Snapshot<'_>) -> rusqlite::Result<Vec<Session>> {
-    let select = "SELECT digest, of, created_at, expires_at FROM sessions ORDER BY digest";
+    let select = "SELECT digest, of, created_at, expires_at, tenant FROM sessions ORDER BY digest";
     snapshot.sql.prepare_cached(select)?.query_map([], session)?.collect()
 }
 
@@ -92,5 +100,6 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         of: of.map_err(|error| unreadable(1, format!("whose a session is cannot be read: {error}")))?,
         created_at: timestamp(row, 2)?,
         expires_at: timestamp(row, 3)?,
+        tenant: row.get_ref(4)?.as_str()?.into(),
     })
 }

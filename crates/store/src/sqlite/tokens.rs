@@ -14,7 +14,7 @@ use super::readers::Snapshot;
 use super::sessions;
 use super::writer::{Tx, Write};
 use crate::record::json;
-use crate::tokens::{not_found, refuse_too_many, revoked_before};
+use crate::tokens::{not_found, refuse_too_many, revoked_before, too_many};
 use crate::{
     Change, Error, LIST_MAX, LiveTokens, NewToken, Order, Page, ReadTokens, Revoked, Token, TokenChanges, TokenCreated,
     TokenUse, Tokens, time,
@@ -39,9 +39,11 @@ impl Write for Create {
         if let Some(by) = find.query_row([tenant, &new.name], |row| token_id(row, 0)).optional()? {
             return Ok(TokenCreated::NameTaken { by });
         }
-        let mut count = tx.sql().prepare_cached("SELECT count(*) FROM tokens WHERE revoked_at IS NULL")?;
-        if count.query_row([], |row| unsigned(row, 0))? >= tx.limits.tokens_max {
-            return Ok(TokenCreated::TooMany);
+        let count = "SELECT count(*), count(*) FILTER (WHERE tenant = ?1) FROM tokens WHERE revoked_at IS NULL";
+        let mut count = tx.sql().prepare_cached(count)?;
+        let (all, tenants) = count.query_row([tenant], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))?;
+        if let Some(refusal) = too_many(tx.limits, &new.access.tenant, all, tenants) {
+            return Ok(refusal);
         }
         let insert = "INSERT INTO tokens (id, tenant, name, access, digest, created_at, created_by, expires_at)
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

@@ -132,6 +132,10 @@ async fn make(shared: &Shared, caller: &Caller, front: &Front, asked: CreateRequ
             let detail = "there are as many tokens as there may be: revoke some that are not needed";
             Err(not_now(detail.to_owned()).into())
         }
+        TokenOutcome::TenantTooMany => {
+            let detail = "the tenant has as many tokens as a tenant may have: revoke some that are not needed";
+            Err(not_now(detail.to_owned()).into())
+        }
     }
 }
 

@@ -33,7 +33,7 @@ const PAGE: &str = "/ui/sign-in";
 /// Octets at the most of where to go after signing in. Beyond that it goes to the first page.
 const NEXT_MAX: usize = 2_048;
 
-/// When somebody is told to try again who cannot sign in for all the sessions that there are.
+/// When somebody is told to try again who cannot sign in for all the sessions that their tenant has.
 const RETRY_FULL: Duration = Duration::from_secs(60);
 
 #[derive(Template)]
@@ -73,11 +73,14 @@ pub(super) async fn sign_in(shared: &Shared, visit: Visit) -> Result<Response, S
     };
     let now = shared.clock.now();
     let (of, expires_at) = shared.authenticator().session_of(&caller, now).ok_or(Refusal::Internal)?;
+    let tenant = caller.access.tenant.clone();
     let beginning = async {
-        match shared.engine.begin_session(of, expires_at).await? {
+        match shared.engine.begin_session(of, tenant, expires_at).await? {
             SessionOutcome::Begun { secret } => Ok(secret),
             SessionOutcome::TooMany => {
-                let detail = "as many people are signed in as may be".to_owned();
+                let detail =
+                    "the tenant has as many sessions as a tenant may have: sign out elsewhere, or revoke a token";
+                let detail = detail.to_owned();
                 Err(Refusal::Unavailable { detail, retry_after: RETRY_FULL }.into())
             }
         }

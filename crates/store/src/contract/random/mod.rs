@@ -36,7 +36,9 @@ pub fn limits() -> Limits {
         size_hard: None,
         keep_min: Duration::from_secs(2_000),
         tokens_max: 12,
+        tenant_tokens_max: 1,
         sessions_max: 3,
+        tenant_sessions_max: 1,
         sessions_each_max: 2,
         audit_kept: Duration::from_secs(3_000),
     }

@@ -82,6 +82,7 @@ pub enum Kind {
     CreateToken,
     CreateTokenNameTaken,
     CreateTokenTooMany,
+    CreateTokenTenantTooMany,
     RevokeToken,
     TouchTokens,
     ReadToken,
@@ -96,7 +97,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 43] = [
+    pub(super) const ALL: [Self; 44] = [
         Self::AcceptNew,
         Self::AcceptSame,
         Self::AcceptKeyReused,
@@ -129,6 +130,7 @@ impl Kind {
         Self::CreateToken,
         Self::CreateTokenNameTaken,
         Self::CreateTokenTooMany,
+        Self::CreateTokenTenantTooMany,
         Self::RevokeToken,
         Self::TouchTokens,
         Self::ReadToken,

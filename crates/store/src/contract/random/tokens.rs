@@ -64,6 +64,7 @@ impl TokenRequest {
                     TokenCreated::New => Kind::CreateToken,
                     TokenCreated::NameTaken { .. } => Kind::CreateTokenNameTaken,
                     TokenCreated::TooMany => Kind::CreateTokenTooMany,
+                    TokenCreated::TenantTooMany => Kind::CreateTokenTenantTooMany,
                 })
             }),
             Self::Revoke(id, tenant, revoked) => {
@@ -123,16 +124,21 @@ fn new_token(generator: &mut Generator) -> NewToken {
 }
 
 fn new_session(generator: &mut Generator) -> Session {
-    let of = match generator.below(3) {
-        0 => SessionOf::Token(id(generator)),
-        1 => SessionOf::FixedToken(SecretDigest::from([number(generator); 32])),
+    let kind = generator.below(3);
+    let (of, tenant) = match kind {
+        0 | 1 => {
+            let number = number(generator);
+            let fixed = SessionOf::FixedToken(SecretDigest::from([number; 32]));
+            let of = if kind == 0 { SessionOf::Token(token(number, "").id) } else { fixed };
+            (of, if number.is_multiple_of(4) { TenantId::from("other") } else { TenantId::default() })
+        }
         _ => {
             let access = Access { tenant: generator.tenant(), ..Access::full() };
-            let name = generator.one_of(&["anna (corp)", "bert (corp)"]).to_owned();
-            SessionOf::Vouched { name, issuer: "corp".to_owned(), access }
+            let (name, tenant) = (generator.one_of(&["anna (corp)", "bert (corp)"]).to_owned(), access.tenant.clone());
+            (SessionOf::Vouched { name, issuer: "corp".to_owned(), access }, tenant)
         }
     };
     let lasts = SignedDuration::from_secs(i64::try_from(generator.below(2_000)).unwrap());
     let created_at = generator.now();
-    Session { created_at, expires_at: created_at + lasts, ..session(session_number(generator), of) }
+    Session { tenant, created_at, expires_at: created_at + lasts, ..session(session_number(generator), of) }
 }
