@@ -62,10 +62,11 @@ async fn go_on(shared: &Shared, progress: &mut Progress) -> Option<Duration> {
     progress.failing = done.is_err();
     // Other nodes may go on sealing with another key for a while, so it is looked again and again.
     let (news, next) = done.unwrap_or((None, Next::Later));
+    // Before it is told, so that whoever reads it finds the number.
+    shared.metrics.sealed_with_other_keys(progress.left.unwrap_or_default());
     if let Some(news) = news {
         tell(progress, &news);
     }
-    shared.metrics.sealed_with_other_keys(progress.left.unwrap_or_default());
     match next {
         Next::AtOnce => Some(PAUSE),
         Next::Later => Some(shared.config.retention_every),
