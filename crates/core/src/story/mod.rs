@@ -114,7 +114,27 @@ pub fn since(accepted_at: Timestamp, at: Timestamp) -> i64 {
     (at.as_millisecond() - accepted_at.as_millisecond()).max(0)
 }
 
-/// The text on one line, and without anything that a terminal would obey: some of it comes from clients and targets.
+/// The text on one line, and without anything that a terminal would obey, or that shows it in another order than it has: some of
+/// it comes from clients and targets.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().map(|letter| if letter.is_control() || is_directing(letter) { ' ' } else { letter }).collect()
+}
+
+/// Whether it turns the direction of what stands around it (UAX #9, section 2), or breaks the line.
+fn is_directing(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_obeys_nobody() {
+        assert_eq!(printable("a\u{1b}[2J\nb\u{202e}c\u{2066}d\u{2028}e"), "a [2J b c d e");
+        assert_eq!(printable("é 東京 שלום"), "é 東京 שלום", "letters are left as they are, whatever their direction");
+    }
 }
